@@ -1,0 +1,576 @@
+//! JSON as the browser can afford it: a writer without allocation per field, and a small reader.
+//!
+//! Why not serde here: with it the core alone would be larger than a rival's whole tracker. The
+//! servers read with serde; both are held together by the golden files.
+
+use std::fmt;
+
+/// Deepest nesting that the reader follows; anything deeper is refused.
+const DEPTH_MAX: u32 = 32;
+
+/// A JSON text that is carried along unopened, such as an event's properties.
+///
+/// Whoever makes one vouches that it is one valid JSON value; servers get theirs from serde, which
+/// has checked it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Json(String);
+
+impl Json {
+    /// An empty object.
+    pub fn empty() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// Takes a text that is known to be one JSON value (the browser's `JSON.stringify` made it).
+    pub fn trusted(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Self(String::from(Box::<str>::from(raw))))
+    }
+}
+
+/// A type that writes itself as JSON, fields in a fixed order, absent ones left out.
+pub trait ToJson {
+    /// Appends this value to the writer.
+    fn write(&self, w: &mut Writer);
+
+    /// This value as a JSON text.
+    fn to_json(&self) -> String {
+        let mut w = Writer::default();
+        self.write(&mut w);
+        w.finish()
+    }
+}
+
+/// Appends JSON to a string; puts the commas where they belong.
+#[derive(Debug, Default)]
+pub struct Writer {
+    out: String,
+    /// Whether the next key or element needs a comma before it.
+    comma: bool,
+}
+
+impl Writer {
+    /// A writer whose buffer holds `bytes` before it grows.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: String::with_capacity(bytes), comma: false }
+    }
+
+    /// The finished text.
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    /// Writes an object whose fields `body` writes.
+    pub fn object(&mut self, body: impl FnOnce(&mut Self)) {
+        self.open('{');
+        body(self);
+        self.close('}');
+    }
+
+    /// Writes an array whose elements `body` writes.
+    pub fn array(&mut self, body: impl FnOnce(&mut Self)) {
+        self.open('[');
+        body(self);
+        self.close(']');
+    }
+
+    /// Writes a key; the value must follow.
+    pub fn key(&mut self, name: &str) -> &mut Self {
+        self.separate();
+        self.quoted(name);
+        self.out.push(':');
+        self.comma = false;
+        self
+    }
+
+    /// A field holding text.
+    pub fn text_field(&mut self, name: &str, value: &str) {
+        self.key(name).text(value);
+    }
+
+    /// A field holding a whole number.
+    pub fn number_field(&mut self, name: &str, value: u64) {
+        self.key(name).number(value);
+    }
+
+    /// A field holding any value; left out when there is none.
+    pub fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: Option<&T>) {
+        if let Some(value) = value {
+            value.write(self.key(name));
+        }
+    }
+
+    /// A field holding a list; left out when it is empty.
+    pub fn list_field<T: ToJson>(&mut self, name: &str, values: &[T]) {
+        if !values.is_empty() {
+            self.key(name).array(|w| values.iter().for_each(|v| v.write(w)));
+        }
+    }
+
+    /// A text value.
+    pub fn text(&mut self, value: &str) {
+        self.separate();
+        self.quoted(value);
+        self.comma = true;
+    }
+
+    /// A whole number.
+    pub fn number(&mut self, mut value: u64) {
+        self.separate();
+        let mut digits = [0_u8; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (value % 10) as u8;
+            value /= 10;
+            if value == 0 {
+                break;
+            }
+        }
+        self.out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+        self.comma = true;
+    }
+
+    /// A signed whole number.
+    pub fn signed(&mut self, value: i64) {
+        if value < 0 {
+            self.separate();
+            self.out.push('-');
+            self.comma = false;
+        }
+        self.number(value.unsigned_abs());
+    }
+
+    /// A share between 0 and 1, written with six decimals at the most, trailing zeros cut.
+    pub fn share(&mut self, value: f64) {
+        self.separate();
+        let millionths = (value.clamp(0.0, 1.0) * 1e6 + 0.5) as u64;
+        let (whole, mut rest) = (millionths / 1_000_000, millionths % 1_000_000);
+        self.out.push(if whole == 0 { '0' } else { '1' });
+        if rest > 0 {
+            self.out.push('.');
+            let mut unit = 100_000;
+            while rest > 0 {
+                self.out.push(char::from(b'0' + (rest / unit) as u8));
+                rest %= unit;
+                unit /= 10;
+            }
+        }
+        self.comma = true;
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, value: bool) {
+        self.raw(if value { "true" } else { "false" });
+    }
+
+    /// A value that is JSON already.
+    pub fn raw(&mut self, json: &str) {
+        self.separate();
+        self.out.push_str(json);
+        self.comma = true;
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.separate();
+        self.out.push(bracket);
+        self.comma = false;
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.out.push(bracket);
+        self.comma = true;
+    }
+
+    fn separate(&mut self) {
+        if self.comma {
+            self.out.push(',');
+        }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        self.out.push('"');
+        let mut plain_from = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            let short = match byte {
+                b'"' => "\\\"",
+                b'\\' => "\\\\",
+                b'\n' => "\\n",
+                b'\r' => "\\r",
+                b'\t' => "\\t",
+                0..0x20 => "",
+                _ => continue,
+            };
+            self.out.push_str(&text[plain_from..at]);
+            plain_from = at + 1;
+            if short.is_empty() {
+                self.out.push_str("\\u00");
+                self.out.push(char::from(HEX[usize::from(byte >> 4)]));
+                self.out.push(char::from(HEX[usize::from(byte & 15)]));
+            } else {
+                self.out.push_str(short);
+            }
+        }
+        self.out.push_str(&text[plain_from..]);
+        self.out.push('"');
+    }
+}
+
+impl ToJson for Json {
+    fn write(&self, w: &mut Writer) {
+        w.raw(&self.0);
+    }
+}
+
+impl ToJson for str {
+    fn write(&self, w: &mut Writer) {
+        w.text(self);
+    }
+}
+
+impl ToJson for String {
+    fn write(&self, w: &mut Writer) {
+        w.text(self);
+    }
+}
+
+impl ToJson for bool {
+    fn write(&self, w: &mut Writer) {
+        w.boolean(*self);
+    }
+}
+
+impl ToJson for u32 {
+    fn write(&self, w: &mut Writer) {
+        w.number(u64::from(*self));
+    }
+}
+
+impl ToJson for u64 {
+    fn write(&self, w: &mut Writer) {
+        w.number(*self);
+    }
+}
+
+impl ToJson for super::Millis {
+    fn write(&self, w: &mut Writer) {
+        w.number(self.0);
+    }
+}
+
+/// A JSON value as the small reader sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean(bool),
+    /// Any number; whole ones are exact up to 2^53.
+    Number(f64),
+    /// A text, unescaped.
+    Text(String),
+    /// An array.
+    List(Vec<Value>),
+    /// An object, in the order of its keys in the text.
+    Object(Vec<(String, Value)>),
+}
+
+/// The text is not JSON, or is nested deeper than the reader follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJson;
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text is not JSON, or is nested too deep")
+    }
+}
+
+impl std::error::Error for NotJson {}
+
+impl Value {
+    /// Reads one JSON value that makes up the whole text.
+    pub fn read(text: &str) -> Result<Self, NotJson> {
+        let mut reader = Reader { text, at: 0 };
+        let value = reader.value(0)?;
+        reader.space();
+        if reader.at == text.len() { Ok(value) } else { Err(NotJson) }
+    }
+
+    /// The field `name` of an object.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.iter().find(|(key, _)| key == name).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// This value if it is a text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// This value if it is a number that is not negative, without its fraction.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) if *number >= 0.0 => Some(*number as u64),
+            _ => None,
+        }
+    }
+
+    /// This value if it is a number.
+    pub fn float(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array; none for anything else.
+    pub fn list(&self) -> &[Self] {
+        match self {
+            Self::List(list) => list,
+            _ => &[],
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: u32) -> Result<Value, NotJson> {
+        if depth > DEPTH_MAX {
+            return Err(NotJson);
+        }
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.list(depth),
+            Some(b'"') => Ok(Value::Text(self.string()?)),
+            Some(b't') => self.word("true", Value::Boolean(true)),
+            Some(b'f') => self.word("false", Value::Boolean(false)),
+            Some(b'n') => self.word("null", Value::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(NotJson),
+        }
+    }
+
+    fn object(&mut self, depth: u32) -> Result<Value, NotJson> {
+        self.at += 1;
+        let mut fields = Vec::new();
+        if self.eat(b'}') {
+            return Ok(Value::Object(fields));
+        }
+        loop {
+            self.space();
+            let key = self.string()?;
+            self.expect(b':')?;
+            fields.push((key, self.value(depth + 1)?));
+            if self.eat(b'}') {
+                return Ok(Value::Object(fields));
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn list(&mut self, depth: u32) -> Result<Value, NotJson> {
+        self.at += 1;
+        let mut list = Vec::new();
+        if self.eat(b']') {
+            return Ok(Value::List(list));
+        }
+        loop {
+            list.push(self.value(depth + 1)?);
+            if self.eat(b']') {
+                return Ok(Value::List(list));
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn string(&mut self) -> Result<String, NotJson> {
+        if self.peek() != Some(b'"') {
+            return Err(NotJson);
+        }
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let from = self.at;
+            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..0x20)) {
+                self.at += 1;
+            }
+            out.push_str(&self.text[from..self.at]);
+            match self.next()? {
+                b'"' => return Ok(out),
+                b'\\' => out.push(self.escape()?),
+                _ => return Err(NotJson),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, NotJson> {
+        Ok(match self.next()? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(NotJson),
+        })
+    }
+
+    fn unicode(&mut self) -> Result<char, NotJson> {
+        let high = self.hex4()?;
+        let code = if (0xd800..0xdc00).contains(&high) {
+            if self.next()? != b'\\' || self.next()? != b'u' {
+                return Err(NotJson);
+            }
+            let low = self.hex4()?;
+            if !(0xdc00..0xe000).contains(&low) {
+                return Err(NotJson);
+            }
+            0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
+        } else {
+            high
+        };
+        char::from_u32(code).ok_or(NotJson)
+    }
+
+    fn hex4(&mut self) -> Result<u32, NotJson> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.next()?).to_digit(16).ok_or(NotJson)?;
+            code = code * 16 + digit;
+        }
+        Ok(code)
+    }
+
+    fn number(&mut self) -> Result<Value, NotJson> {
+        let from = self.at;
+        while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.at += 1;
+        }
+        self.text[from..self.at].parse().map(Value::Number).map_err(|_| NotJson)
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Result<Value, NotJson> {
+        if !self.text[self.at..].starts_with(word) {
+            return Err(NotJson);
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        self.space();
+        let found = self.peek() == Some(byte);
+        if found {
+            self.at += 1;
+        }
+        found
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.eat(byte) { Ok(()) } else { Err(NotJson) }
+    }
+
+    fn next(&mut self) -> Result<u8, NotJson> {
+        let byte = self.peek().ok_or(NotJson)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn commas_stand_between_and_nowhere_else() {
+        let mut w = Writer::default();
+        w.object(|w| {
+            w.number_field("a", 0);
+            w.key("b").array(|w| {
+                w.text("x\n\"\u{1}");
+                w.object(|_| {});
+                w.signed(-7);
+                w.signed(7);
+                w.boolean(true);
+            });
+            w.key("c").share(0.25);
+            w.key("d").share(1.0);
+        });
+        let text = w.finish();
+        assert_eq!(text, r#"{"a":0,"b":["x\n\"\u0001",{},-7,7,true],"c":0.25,"d":1}"#);
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in ["", "{", "[1,]", "{\"a\"}", "tru", "\"\\ud800\"", "1 2", "\"\u{1}\"", "nul"] {
+            assert_eq!(Value::read(text), Err(NotJson), "{text}");
+        }
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        assert_eq!(Value::read(&deep), Err(NotJson));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_writer_and_both_readers(text in ".*") {
+            let written = text.to_json();
+            let by_serde: String = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(&by_serde, &text);
+            prop_assert_eq!(Value::read(&written), Ok(Value::Text(text)));
+        }
+
+        #[test]
+        fn the_reader_never_panics(text in "[\\[\\]{}:,\"\\\\u0-9a-ftrulse. -]*") {
+            let _ = Value::read(&text);
+        }
+    }
+}

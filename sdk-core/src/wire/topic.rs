@@ -1,0 +1,38 @@
+//! The topics both services know, and their names in one place.
+
+/// A topic of the route. Its name tells what is in it and whether that is personal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// What happened, as the collector took it: [`Record`](super::Record).
+    ClicksRaw,
+    /// What the collector refused: [`DeadLetter`](super::DeadLetter).
+    ClicksRejected,
+    /// What happened, with what was known of the visitor: [`Record`](super::Record).
+    ClicksEnriched,
+    /// The products on sale, by tenant and product number: [`Product`](super::Product).
+    Products,
+    /// What is in stock, by tenant and product number: [`Stock`](super::Stock).
+    Stock,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ClicksRaw, Self::ClicksRejected, Self::ClicksEnriched, Self::Products, Self::Stock];
+
+    /// The topic's name: `<domain>.<dataset>.<stage>.<pii|open>.v<major>`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClicksRaw => "web.clicks.raw.pii.v1",
+            Self::ClicksRejected => "web.clicks.rejected.pii.v1",
+            Self::ClicksEnriched => "web.clicks.enriched.pii.v1",
+            Self::Products => "products.catalogue.view.open.v1",
+            Self::Stock => "stock.levels.view.open.v1",
+        }
+    }
+
+    /// The topic's name on a cluster that several environments share: `prefix` comes first.
+    pub fn name(self, prefix: &str) -> String {
+        format!("{prefix}{}", self.as_str())
+    }
+}

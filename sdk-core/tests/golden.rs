@@ -1,0 +1,103 @@
+//! The wire is what the golden files say: serde reads them, our writer writes them byte for byte,
+//! and the browser's small reader sees the same.
+#![cfg(feature = "serde")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use clickmill_sdk_core::wire::json::{Value, Writer};
+use clickmill_sdk_core::wire::{
+    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Product, RawBatch, Receipt, Record,
+    Refusal, SiteConfig, Stock, ToJson,
+};
+use serde::de::DeserializeOwned;
+
+/// Reads a golden text as a `T`, checks that it writes back byte for byte, and gives it back.
+fn check<T: DeserializeOwned + ToJson>(golden: &str) -> T {
+    let read: T = serde_json::from_str(golden).unwrap();
+    assert_eq!(read.to_json(), golden);
+    read
+}
+
+#[test]
+fn batch() {
+    let golden = include_str!("../golden/batch.json");
+    check::<Batch>(golden);
+    // The collector reads the envelope first; the events stay as they came.
+    let raw = check::<RawBatch>(golden);
+    assert!(raw.events.iter().all(|event| golden.contains(event.as_str())));
+}
+
+#[test]
+fn receipt() {
+    let golden = include_str!("../golden/receipt.json");
+    assert_eq!(Receipt::read(golden), Ok(check::<Receipt>(golden)));
+}
+
+#[test]
+fn refusal() {
+    let golden = include_str!("../golden/refusal.json");
+    assert_eq!(Refusal::read(golden), Ok(check::<Refusal>(golden)));
+}
+
+#[test]
+fn site_config() {
+    let golden = include_str!("../golden/site_config.json");
+    assert_eq!(SiteConfig::read(golden), Ok(check::<SiteConfig>(golden)));
+}
+
+#[test]
+fn records() {
+    let raw = check::<Record>(include_str!("../golden/record_raw.json"));
+    let enriched = check::<Record>(include_str!("../golden/record_enriched.json"));
+    assert_eq!(raw.key().as_deref(), Some("shop:5d1c0d8a6e0f4b7c9a2e3f4051627384"));
+    assert_eq!(Record { enrichment: None, ..enriched }, raw);
+}
+
+#[test]
+fn dead_letter() {
+    let letter = check::<DeadLetter>(include_str!("../golden/dead_letter.json"));
+    assert!(letter.original.contains(r#""sku":"a","sku":"b""#));
+}
+
+#[test]
+fn tables() {
+    check::<Product>(include_str!("../golden/product.json"));
+    check::<Stock>(include_str!("../golden/stock.json"));
+}
+
+#[test]
+fn hint() {
+    let golden = include_str!("../golden/hint.json");
+    let id = HintId::parse("clicks.3.1234.0").unwrap();
+    let hint = Hint::from_parts(id, HintKind::Suggest, golden).unwrap();
+    assert_eq!(hint.to_json(), golden);
+    let head = HintHead::read(golden).unwrap();
+    assert_eq!((head.epoch, &head.slot), (hint.epoch, &hint.slot));
+    assert_eq!(head.expires_at, hint.expires_at);
+    assert_eq!(head.cause, hint.cause.map(|cause| cause.event));
+}
+
+#[test]
+fn the_small_reader_sees_what_serde_sees() {
+    fn write(value: &Value, w: &mut Writer) {
+        match value {
+            Value::Null => w.raw("null"),
+            Value::Boolean(b) => w.boolean(*b),
+            Value::Number(n) => w.raw(&n.to_string()),
+            Value::Text(t) => w.text(t),
+            Value::List(list) => w.array(|w| list.iter().for_each(|v| write(v, w))),
+            Value::Object(fields) => {
+                w.object(|w| fields.iter().for_each(|(k, v)| write(v, w.key(k))));
+            }
+        }
+    }
+    for golden in [
+        include_str!("../golden/batch.json"),
+        include_str!("../golden/record_enriched.json"),
+        include_str!("../golden/dead_letter.json"),
+        include_str!("../golden/stock.json"),
+    ] {
+        let mut w = Writer::default();
+        write(&Value::read(golden).unwrap(), &mut w);
+        assert_eq!(w.finish(), golden);
+    }
+}
