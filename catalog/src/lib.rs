@@ -1,0 +1,25 @@
+//! Stream contracts and compiled schemas: what each topic holds, who owns it, what an event must look like.
+//!
+//! Two halves that meet in the names of things. **Contracts** ([`Catalogue`]) say for each topic who
+//! owns it, what lies in it and how it is kept; [`plan`] compares them with a cluster and [`apply`]
+//! carries the difference out. **Schemas** ([`Schemas`]) say what an event's properties must look
+//! like; they come from a [`SchemaSource`] and are compiled once into a [`SchemaSet`].
+
+mod apply;
+mod catalogue;
+mod contract;
+mod plan;
+mod registry;
+mod schema;
+#[cfg(test)]
+mod testing;
+
+pub use apply::{apply, observe};
+pub use catalogue::Catalogue;
+pub use contract::{
+    Cleanup, Contract, ContractError, Key, KeyFormat, Privacy, SchemaReference, TopicName, Value,
+    ValueFormat,
+};
+pub use plan::{Action, Change, Cluster, Plan, PlanOptions, Refused, plan};
+pub use registry::{Builtin, Fetched, Folder, Refusal, SchemaSource, SchemaText, SourceError};
+pub use schema::{Resolved, SchemaRef, SchemaSet, Schemas, Violation, subject};

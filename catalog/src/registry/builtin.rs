@@ -1,0 +1,41 @@
+//! The schemas that Clickmill brings along.
+
+use super::{Fetched, SchemaSource, SchemaText, SourceError};
+
+/// The schemas of the event types that every shop has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Builtin;
+
+/// Each event type with its version and schema.
+macro_rules! builtin {
+    ($($kind:literal $version:literal),* $(,)?) => {
+        &[$(($kind, $version, include_str!(concat!("../../schemas/", $kind, "/", $version, ".json")))),*]
+    };
+}
+
+const SCHEMAS: &[(&str, u32, &str)] = builtin![
+    "basket_add" 1,
+    "basket_remove" 1,
+    "checkout_step" 1,
+    "click" 1,
+    "consent" 1,
+    "exposure" 1,
+    "login" 1,
+    "order" 1,
+    "page_view" 1,
+    "product_click" 1,
+    "product_view" 1,
+    "search" 1,
+];
+
+impl SchemaSource for Builtin {
+    fn fetch(&self) -> Result<Fetched, SourceError> {
+        let schemas = SCHEMAS.iter().map(|(kind, version, text)| SchemaText {
+            kind: (*kind).to_owned(),
+            version: *version,
+            origin: format!("built-in {kind}/{version}.json"),
+            text: (*text).to_owned(),
+        });
+        Ok(Fetched { schemas: schemas.collect(), refused: Vec::new() })
+    }
+}

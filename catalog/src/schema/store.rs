@@ -1,0 +1,258 @@
+//! The schemas in use: loaded at start, swapped whole on reload.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::{SchemaSet, compile};
+use crate::{Refusal, SchemaSource, SourceError};
+
+/// The schemas in use. Reading them takes no lock; a reload swaps the whole set at once.
+pub struct Schemas {
+    current: ArcSwap<SchemaSet>,
+    /// In order: a later source overrides an earlier one. Locked so that two reloads do not race.
+    sources: Mutex<Vec<Box<dyn SchemaSource>>>,
+}
+
+impl Schemas {
+    /// Loads all schemas of these sources; where two hold the same type and version, the later one
+    /// counts. A bad schema is left out and returned, the others are used.
+    ///
+    /// # Errors
+    /// When a source cannot be read at all.
+    pub fn open(sources: Vec<Box<dyn SchemaSource>>) -> Result<(Self, Vec<Refusal>), SourceError> {
+        let (set, refused) = load(&sources, &SchemaSet::default())?;
+        let schemas = Self { current: ArcSwap::from_pointee(set), sources: Mutex::new(sources) };
+        Ok((schemas, refused))
+    }
+
+    /// The schemas in use now. Hold on to them for one batch, not longer.
+    pub fn load(&self) -> Arc<SchemaSet> {
+        self.current.load_full()
+    }
+
+    /// Reads all sources again. Blocks on them: call it away from async threads. Where a schema has
+    /// become bad, the last good one of its type and version stays; the refusals are returned.
+    ///
+    /// # Errors
+    /// When a source cannot be read at all; then the last good set stays as it was.
+    pub fn reload(&self) -> Result<Vec<Refusal>, SourceError> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let (set, refused) = load(&sources, &self.current.load())?;
+        self.current.store(Arc::new(set));
+        Ok(refused)
+    }
+}
+
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemas").field("count", &self.load().len()).finish_non_exhaustive()
+    }
+}
+
+fn load(
+    sources: &[Box<dyn SchemaSource>],
+    before: &SchemaSet,
+) -> Result<(SchemaSet, Vec<Refusal>), SourceError> {
+    let mut set = SchemaSet::default();
+    let mut refused = Vec::new();
+    for source in sources {
+        let fetched = source.fetch()?;
+        let bad_before = refused.len();
+        refused.extend(fetched.refused);
+        for text in &fetched.schemas {
+            match compile(text) {
+                Ok(schema) => set.insert(Arc::new(schema)),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        // Within one source the last good version of what is bad now goes on, also over what an
+        // earlier source holds: it did so until this reload.
+        let bad: BTreeSet<_> =
+            refused[bad_before..].iter().filter_map(|refusal| refusal.schema.as_ref()).collect();
+        for (kind, version) in bad {
+            if let Some(last_good) = before.get(kind, *version) {
+                set.insert(Arc::clone(last_good));
+            }
+        }
+    }
+    Ok((set, refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::Scratch;
+    use crate::{Builtin, Folder, Resolved, SchemaRef};
+
+    fn open(scratch: &Scratch) -> (Schemas, Vec<Refusal>) {
+        Schemas::open(vec![Box::new(Builtin), Box::new(Folder::new(scratch.path()))]).unwrap()
+    }
+
+    fn resolve(schemas: &Schemas, kind: &str, version: Option<u32>) -> Arc<SchemaRef> {
+        match schemas.load().resolve(kind, version) {
+            Resolved::Schema(schema) => Arc::clone(schema),
+            other => panic!("{kind}: {other:?}"),
+        }
+    }
+
+    /// A schema that takes only an object with this property.
+    fn requiring(property: &str) -> String {
+        json!({"type": "object", "required": [property]}).to_string()
+    }
+
+    #[test]
+    fn the_newest_version_applies_unless_one_is_named() {
+        let scratch = Scratch::new();
+        scratch.write("wish/2.json", &requiring("b"));
+        scratch.write("wish/10.json", &requiring("c"));
+        let (schemas, refused) = open(&scratch);
+        assert_eq!(refused, []);
+        assert_eq!(resolve(&schemas, "wish", None).version(), 10);
+        assert_eq!(resolve(&schemas, "wish", Some(2)).label(), "wish/2");
+        let set = schemas.load();
+        assert!(matches!(set.resolve("wish", Some(3)), Resolved::UnknownVersion));
+        assert!(matches!(set.resolve("wash", None), Resolved::UnknownType));
+    }
+
+    #[test]
+    fn a_reload_swaps_the_set_and_leaves_those_who_hold_the_old_one() {
+        let scratch = Scratch::new();
+        scratch.write("wish/1.json", &requiring("a"));
+        let (schemas, _) = open(&scratch);
+        let old = schemas.load();
+        scratch.write("wish/2.json", &requiring("b"));
+        assert_eq!(schemas.reload().unwrap(), []);
+        assert_eq!(schemas.load().len(), old.len() + 1);
+        assert!(matches!(old.resolve("wish", Some(2)), Resolved::UnknownVersion));
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_by_name_and_the_last_good_schema_stays() {
+        let scratch = Scratch::new();
+        scratch.write("wish/1.json", &requiring("a"));
+        scratch.write("page_view/1.json", &requiring("mine"));
+        let (schemas, _) = open(&scratch);
+
+        scratch.write("wish/1.json", "{");
+        scratch.write("page_view/1.json", r#"{"type":7}"#);
+        scratch.write("list/1.json", &requiring("l"));
+        let refused = schemas.reload().unwrap();
+        assert_eq!(refused.len(), 2);
+        assert!(refused.iter().any(|refusal| refusal.origin.ends_with("wish/1.json")));
+        for (kind, property) in [("wish", "a"), ("page_view", "mine"), ("list", "l")] {
+            let schema = resolve(&schemas, kind, None);
+            assert!(schema.validate(&json!({property: 1})).is_ok(), "{kind}");
+            assert!(schema.validate(&json!({})).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_gone() {
+        let scratch = Scratch::new();
+        scratch.write("wish/1.json", &requiring("a"));
+        let (schemas, _) = open(&scratch);
+        scratch.remove("wish/1.json");
+        schemas.reload().unwrap();
+        assert!(matches!(schemas.load().resolve("wish", None), Resolved::UnknownType));
+    }
+
+    #[test]
+    fn when_the_folder_is_away_the_last_good_set_stays() {
+        let scratch = Scratch::new();
+        scratch.write("wish/1.json", &requiring("a"));
+        let (schemas, _) = open(&scratch);
+        let before = schemas.load();
+        drop(scratch);
+        assert!(schemas.reload().is_err());
+        assert!(Arc::ptr_eq(&before, &schemas.load()));
+    }
+
+    #[test]
+    fn the_builtin_schemas_take_what_they_should_and_no_more() {
+        let (schemas, refused) = Schemas::open(vec![Box::new(Builtin)]).unwrap();
+        assert_eq!(refused, []);
+        let hint = "web.clicks.raw.pii.v1.0.42.0";
+        let line = json!({"sku": "A1", "price_cents": 5, "quantity": 2});
+        let order = |email: &str| {
+            json!({"order": "o1", "lines": [line], "total_cents": 10, "currency": "GBP",
+                   "email": email})
+        };
+        let good: [(&str, Value); 16] = [
+            ("basket_add", json!({"sku": "A1", "quantity": 1})),
+            ("basket_remove", json!({"sku": "A1"})),
+            ("checkout_step", json!({"step": 1, "name": "address", "total_cents": 0})),
+            ("click", json!({})),
+            ("click", json!({"element": "a", "text": "Go", "href": "/x", "hint": hint})),
+            ("consent", json!({"granted": ["analytics"], "source": "banner"})),
+            ("consent", json!({"granted": []})),
+            ("exposure", json!({"hint": hint, "slot": "product-below", "sku": "A1"})),
+            ("login", json!({})),
+            ("order", order("a@b.c")),
+            ("page_view", json!({})),
+            ("page_view", json!({"kind": "product", "navigation": "restore"})),
+            ("product_click", json!({"sku": "A1", "list": "home", "position": 0, "hint": hint})),
+            ("product_view", json!({"sku": "Ü 1", "category": "kettles", "price_cents": 0})),
+            ("search", json!({"query": "kettle", "results": 3})),
+            ("search", json!({"query": ""})),
+        ];
+        for (kind, props) in &good {
+            assert_eq!(resolve(&schemas, kind, None).validate(props), Ok(()), "{kind} {props}");
+        }
+        let bad: [(&str, Value, &str); 17] = [
+            ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
+            ("basket_remove", json!({}), ""),
+            ("checkout_step", json!({"step": 1.5}), "/step"),
+            ("click", json!({"text": "x".repeat(201)}), "/text"),
+            ("consent", json!({"granted": ["everything"]}), "/granted/0"),
+            ("consent", json!({"granted": ["analytics", "analytics"]}), "/granted"),
+            ("exposure", json!({"hint": hint, "slot": "Product Below"}), "/slot"),
+            ("exposure", json!({"slot": "product-below"}), ""),
+            ("login", json!({"password": "x"}), "/password"),
+            ("order", order("nobody"), "/email"),
+            (
+                "order",
+                json!({"order": "o", "lines": [], "total_cents": 1, "currency": "GBP"}),
+                "/lines",
+            ),
+            (
+                "order",
+                json!({"order": "o", "lines": [{"sku": "a"}], "total_cents": 1, "currency": "GBP"}),
+                "/lines/0",
+            ),
+            ("page_view", json!({"kind": "landing"}), "/kind"),
+            ("product_click", json!({"sku": "x".repeat(65)}), "/sku"),
+            ("product_view", json!({"sku": "a\nb"}), "/sku"),
+            ("product_view", json!({"sku": "a", "price_cents": -1}), "/price_cents"),
+            ("search", json!([]), ""),
+        ];
+        for (kind, props, pointer) in &bad {
+            let violation = resolve(&schemas, kind, None).validate(props).unwrap_err();
+            assert_eq!(&violation.pointer, pointer, "{kind} {props}: {violation:?}");
+        }
+        let judged: BTreeSet<&str> = good.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(judged.len(), schemas.load().len(), "a built-in schema is not tried here");
+    }
+
+    #[test]
+    fn personal_properties_are_known() {
+        let (schemas, _) = Schemas::open(vec![Box::new(Builtin)]).unwrap();
+        assert_eq!(resolve(&schemas, "order", None).pii_pointers(), ["/email"]);
+        assert_eq!(resolve(&schemas, "search", None).pii_pointers(), ["/query"]);
+        assert!(resolve(&schemas, "product_view", None).pii_pointers().is_empty());
+    }
+
+    #[test]
+    fn the_shops_own_schema_is_good() {
+        let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts/schemas");
+        let (schemas, refused) = Schemas::open(vec![Box::new(Folder::new(shop))]).unwrap();
+        assert_eq!(refused, []);
+        let wish = resolve(&schemas, "wishlist_add", None);
+        assert_eq!(wish.validate(&json!({"sku": "A1", "list": "birthday"})), Ok(()));
+        assert_eq!(wish.pii_pointers(), ["/note"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! A running collector: all its parts, made from one configuration.
+
+use std::sync::Arc;
+
+use clickmill_catalog::Schemas;
+use clickmill_sdk_core::wire::{Limits, Millis};
+use clickmill_server::body::BodyLimits;
+use clickmill_server::clock::SharedClock;
+use clickmill_server::metrics::Metrics;
+use clickmill_server::token::KeyError;
+
+use crate::admit::AddressQuota;
+use crate::books::QueueBooks;
+use crate::config::Config;
+use crate::decode::DecodeLimits;
+use crate::dedup::{Dedup, WindowLimits};
+use crate::identity::Identities;
+use crate::metrics::CollectorMetrics;
+use crate::produce::Producing;
+use crate::sink::Sink;
+use crate::site::{self, Sites};
+
+/// Queues of SDKs whose books are remembered.
+const QUEUES_MAX: usize = 20_000;
+
+/// What a collector is given from outside.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) schemas: Arc<Schemas>,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+}
+
+/// All parts of a collector that requests meet.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    pub(crate) config: Config,
+    pub(crate) sites: Sites,
+    pub(crate) addresses: AddressQuota,
+    pub(crate) body_limits: BodyLimits,
+    pub(crate) decode_limits: DecodeLimits,
+    /// What senders are told to keep to.
+    pub(crate) limits_told: Limits,
+    pub(crate) schemas: Arc<Schemas>,
+    pub(crate) producing: Producing,
+    pub(crate) identities: Identities,
+    pub(crate) books: QueueBooks,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Arc<CollectorMetrics>,
+}
+
+impl Collector {
+    /// Puts a collector together. Errors if the signing keys are no good.
+    pub(crate) fn new(parts: Parts) -> Result<Self, KeyError> {
+        let Parts { config, sink, schemas, clock, metrics } = parts;
+        let metrics = Arc::new(CollectorMetrics::new(&metrics));
+        let limits = &config.limits;
+        let batch_events_max = usize::try_from(limits.batch_events_max.get());
+        let age_ms_max = u64::try_from(config.dedup.age_max.as_millis()).unwrap_or(u64::MAX);
+        let window = WindowLimits { events_max: config.dedup.events_max, age_ms_max };
+        Ok(Self {
+            sites: Sites::new(&config, Millis(clock.now_ms())),
+            addresses: AddressQuota::new(limits),
+            body_limits: BodyLimits {
+                bytes_max: limits.body_bytes_max,
+                timeout: limits.body_timeout,
+            },
+            decode_limits: DecodeLimits {
+                inflated_bytes_max: limits.inflated_bytes_max,
+                batch_events_max: batch_events_max.unwrap_or(usize::MAX),
+                context_bytes_max: limits.context_bytes_max,
+                event_bytes_max: limits.event_bytes_max,
+                depth_max: limits.depth_max,
+            },
+            limits_told: site::limits_told(&config),
+            schemas,
+            producing: Producing {
+                sink,
+                dedup: Dedup::new(window),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                ack_timeout: limits.ack_timeout,
+            },
+            identities: Identities::new(&config)?,
+            books: QueueBooks::new(QUEUES_MAX),
+            clock,
+            metrics,
+            config,
+        })
+    }
+
+    /// The wall time.
+    pub(crate) fn now(&self) -> Millis {
+        Millis(self.clock.now_ms())
+    }
+}

@@ -1,0 +1,138 @@
+//! Dedup: what is durable is taken once, and a copy waits for the fate of the first one.
+//!
+//! An id enters the [`Window`] as pending, together with the [`Ticket`] to its flight's outcome, and
+//! is remembered only once it is durable. Whatever is refused or fails is forgotten, so that the
+//! next try is a first one again.
+
+mod window;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clickmill_sdk_core::wire::EventId;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use window::Window;
+pub(crate) use window::WindowLimits;
+
+use crate::produce::Landed;
+
+/// Whose id: event ids of two tenants have nothing to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// The tenant's number in the site table.
+    pub(crate) tenant: u32,
+    /// The event.
+    pub(crate) id: EventId,
+}
+
+/// What an id meets in the window.
+#[derive(Debug)]
+pub(crate) enum Claim<P = Ticket> {
+    /// Nothing: this copy is the first and its flight now answers for it.
+    First,
+    /// A copy whose flight has not landed yet.
+    Pending(P),
+    /// A copy that is durable.
+    Durable,
+}
+
+/// What became of the events of one flight, by their places; none where an event was not aboard.
+pub(crate) type AllLanded = Arc<[Option<Landed>]>;
+
+/// The way to learn what became of one event of a flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    landing: Landing,
+    number: usize,
+}
+
+impl Ticket {
+    /// What became of the event; none if that is not known at the deadline, or if the flight was
+    /// given up.
+    pub(crate) async fn landed(self, deadline: Instant) -> Option<Landed> {
+        self.landing.at(deadline).await?.get(self.number)?.clone()
+    }
+}
+
+/// The way to learn what became of a flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Landing {
+    landed: watch::Receiver<Option<AllLanded>>,
+}
+
+impl Landing {
+    /// What became of it; none if that is not known at the deadline, or if it was given up.
+    pub(crate) async fn at(mut self, deadline: Instant) -> Option<AllLanded> {
+        let landed = timeout_at(deadline, self.landed.wait_for(Option::is_some)).await;
+        landed.ok()?.ok()?.clone()
+    }
+}
+
+/// Events that were handed over together, and whose outcome is announced once.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    landed: watch::Sender<Option<AllLanded>>,
+}
+
+impl Flight {
+    /// A flight that has not landed.
+    pub(crate) fn new() -> Self {
+        Self { landed: watch::Sender::new(None) }
+    }
+
+    /// The way to learn what became of it.
+    pub(crate) fn landing(&self) -> Landing {
+        Landing { landed: self.landed.subscribe() }
+    }
+
+    /// Announces what became of every event, by their places in the batch.
+    pub(crate) fn land(self, landed: Vec<Option<Landed>>) {
+        self.landed.send_replace(Some(landed.into()));
+    }
+}
+
+/// The window behind its lock. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Dedup {
+    window: Arc<Mutex<Window<Key, Ticket>>>,
+}
+
+impl Dedup {
+    pub(crate) fn new(limits: WindowLimits) -> Self {
+        Self { window: Arc::new(Mutex::new(Window::new(limits))) }
+    }
+
+    /// Claims the ids of one batch at once, in order; each with its place in the batch, under which
+    /// the flight will answer for those that are first.
+    pub(crate) fn claim(&self, keys: &[(usize, Key)], flight: &Flight, now_ms: u64) -> Vec<Claim> {
+        let mut window = self.lock();
+        let claims = keys.iter().map(|(number, key)| {
+            window.claim(*key, now_ms, || Ticket { landing: flight.landing(), number: *number })
+        });
+        claims.collect()
+    }
+
+    /// Takes note that these ids are durable.
+    pub(crate) fn remember(&self, keys: impl IntoIterator<Item = Key>, now_ms: u64) {
+        let mut window = self.lock();
+        keys.into_iter().for_each(|key| window.remember(key, now_ms));
+    }
+
+    /// Drops these ids: their next copy is a first one again.
+    pub(crate) fn forget(&self, keys: impl IntoIterator<Item = Key>) {
+        let mut window = self.lock();
+        keys.into_iter().for_each(|key| window.forget(&key));
+    }
+
+    /// How many ids are remembered as durable, and how many are pending.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let window = self.lock();
+        (window.remembered(), window.pending())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Window<Key, Ticket>> {
+        // The window is whole after each of its calls, none of which panics half way.
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,33 @@
+//! The edge service: HTTP in, a verdict per event, Kafka out.
+//!
+//! The way of one delivery is in `ingest.rs`: admit, decode, validate, produce, receipt. A success
+//! answer means durable. [`run`] is the whole service; `main.rs` only reads its configuration.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod admit;
+mod books;
+mod collector;
+pub mod config;
+pub mod decode;
+mod dedup;
+mod delivery;
+mod error;
+mod identity;
+mod ingest;
+mod metrics;
+mod produce;
+mod receipt;
+mod routes;
+mod run;
+mod sink;
+mod site;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod testing;
+mod validate;
+
+pub use config::Config;
+pub use run::{RunError, check, run};

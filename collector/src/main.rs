@@ -1,0 +1,75 @@
+//! The collector as a program: reads its configuration, binds its ports, runs.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use clickmill_collector::Config;
+use clickmill_server::listen::Listeners;
+use clickmill_server::shutdown::{Shutdown, Signals};
+use clickmill_server::telemetry;
+
+/// Takes events over HTTP, judges each, and answers once they are durable in Kafka.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file; variables named CLICKMILL_COLLECTOR__… lie over it.
+    #[arg(long, short, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says whether the configuration and its schemas are good, and ends.
+    CheckConfig,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Command::CheckConfig) => check(&arguments).await,
+        None => serve(&arguments).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("clickmill-collector: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
+    let config = load(arguments)?;
+    clickmill_collector::check(&config).await.map_err(text)?;
+    println!("the configuration is good; sites: {}", config.sites.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(arguments: &Arguments) -> Result<ExitCode, String> {
+    let config = load(arguments)?;
+    telemetry::init(&config.log).map_err(text)?;
+    let signals = Signals::install().map_err(text)?;
+    let listeners = Listeners::bind(&config.listen).await.map_err(text)?;
+    tracing::info!(public = %config.listen.public, admin = %config.listen.admin, "listening");
+    let shutdown = Shutdown::new();
+    tokio::select! {
+        ended = clickmill_collector::run(config, listeners, shutdown.clone()) => {
+            ended.map(|()| ExitCode::SUCCESS).map_err(text)
+        }
+        // A second signal gives the drain up.
+        () = signals.drive(&shutdown) => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn load(arguments: &Arguments) -> Result<Config, String> {
+    Config::load(arguments.config.as_deref()).map_err(text)
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,264 @@
+//! Every metric of the collector: name, help, unit and labels. All labels are bounded.
+
+use std::time::Duration;
+
+use clickmill_kafka::Statistics;
+use clickmill_sdk_core::wire::{Outcome, Reason, RefusalCode};
+use clickmill_server::metrics::{
+    BYTES, Counter, Counters, Entry, Gauge, Gauges, Histogram, Histograms, LATENCY_SECONDS, Metrics,
+};
+
+use crate::books::Growth;
+
+const DELIVERIES: Counters<0> = Counters::new(
+    "clickmill_collector_deliveries_total",
+    "Events in batches that could be read, copies included; the sum of \
+     clickmill_collector_events_total once their requests have been answered.",
+    [],
+);
+const EVENTS: Counters<2> = Counters::new(
+    "clickmill_collector_events_total",
+    "Events by their outcome: accepted, duplicate, rejected (with the reason), retry.",
+    ["outcome", "reason"],
+);
+const LATE: Counters<0> = Counters::new(
+    "clickmill_collector_late_events_total",
+    "Events that became durable only after their sender was told to try again.",
+    [],
+);
+const REFUSALS: Counters<1> = Counters::new(
+    "clickmill_collector_refusals_total",
+    "Requests that were refused as a whole, by code.",
+    ["code"],
+);
+const REQUEST_SECONDS: Histograms<1> = Histograms::new(
+    "clickmill_collector_request_seconds",
+    "Time from a request's head to its answer.",
+    ["route"],
+    LATENCY_SECONDS,
+);
+const BODY_BYTES: Histograms<0> = Histograms::new(
+    "clickmill_collector_body_bytes",
+    "Length of bodies as they come from the wire.",
+    [],
+    BYTES,
+);
+const IDENTITIES: Counters<1> = Counters::new(
+    "clickmill_collector_identities_total",
+    "Tokens for the hint stream, by what they rest on: cookie, proof.",
+    ["by"],
+);
+const REMEMBERED: Gauges<0> = Gauges::new(
+    "clickmill_collector_dedup_remembered",
+    "Ids in the window of copies that are durable.",
+    [],
+);
+const PENDING: Gauges<0> = Gauges::new(
+    "clickmill_collector_dedup_pending",
+    "Ids in the window of copies that are on their way to Kafka.",
+    [],
+);
+const SDK_EVENTS: Counters<1> = Counters::new(
+    "clickmill_collector_sdk_events_total",
+    "Events by the SDKs' own books: created, settled, and dropped by reason.",
+    ["fate"],
+);
+const KAFKA_QUEUE_RECORDS: Gauges<0> = Gauges::new(
+    "clickmill_collector_kafka_queue_records",
+    "Records that the producer holds, queued or in flight.",
+    [],
+);
+const KAFKA_QUEUE_BYTES: Gauges<0> = Gauges::new(
+    "clickmill_collector_kafka_queue_bytes",
+    "Bytes of the records that the producer holds.",
+    [],
+);
+const KAFKA_BROKERS_UP: Gauges<0> =
+    Gauges::new("clickmill_collector_kafka_brokers_up", "Brokers that are connected.", []);
+const KAFKA_REQUEST_PROBLEMS: Gauges<1> = Gauges::new(
+    "clickmill_collector_kafka_request_problems",
+    "Requests to brokers since this producer was made that had an error, a retry or a timeout.",
+    ["problem"],
+);
+const KAFKA_ROUND_TRIP_SECONDS: Gauges<1> = Gauges::new(
+    "clickmill_collector_kafka_round_trip_seconds",
+    "The slowest broker's round trip over the last statistics interval.",
+    ["quantile"],
+);
+
+/// The table of all of them.
+pub(crate) const TABLE: &[Entry] = &[
+    DELIVERIES.entry(),
+    EVENTS.entry(),
+    LATE.entry(),
+    REFUSALS.entry(),
+    REQUEST_SECONDS.entry(),
+    BODY_BYTES.entry(),
+    IDENTITIES.entry(),
+    REMEMBERED.entry(),
+    PENDING.entry(),
+    SDK_EVENTS.entry(),
+    KAFKA_QUEUE_RECORDS.entry(),
+    KAFKA_QUEUE_BYTES.entry(),
+    KAFKA_BROKERS_UP.entry(),
+    KAFKA_REQUEST_PROBLEMS.entry(),
+    KAFKA_ROUND_TRIP_SECONDS.entry(),
+];
+
+/// The handles of everything but Kafka.
+#[derive(Debug)]
+pub(crate) struct CollectorMetrics {
+    pub(crate) deliveries: Counter,
+    accepted: Counter,
+    duplicate: Counter,
+    retry: Counter,
+    rejected: Vec<(Reason, Counter)>,
+    pub(crate) late: Counter,
+    refusals: Vec<(RefusalCode, Counter)>,
+    pub(crate) events_seconds: Histogram,
+    pub(crate) config_seconds: Histogram,
+    pub(crate) body_bytes: Histogram,
+    pub(crate) by_cookie: Counter,
+    pub(crate) by_proof: Counter,
+    pub(crate) remembered: Gauge,
+    pub(crate) pending: Gauge,
+    sdk: SdkCounters,
+}
+
+#[derive(Debug)]
+struct SdkCounters {
+    created: Counter,
+    settled: Counter,
+    dropped_full: Counter,
+    dropped_old: Counter,
+    dropped_large: Counter,
+    dropped_consent: Counter,
+}
+
+impl CollectorMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let outcome = |outcome| metrics.counter(&EVENTS, [outcome, ""]);
+        let rejected =
+            |reason: &Reason| (*reason, metrics.counter(&EVENTS, ["rejected", reason.as_str()]));
+        let refused = |code: &RefusalCode| (*code, metrics.counter(&REFUSALS, [code.as_str()]));
+        let sdk = |fate| metrics.counter(&SDK_EVENTS, [fate]);
+        Self {
+            deliveries: metrics.counter(&DELIVERIES, []),
+            accepted: outcome("accepted"),
+            duplicate: outcome("duplicate"),
+            retry: outcome("retry"),
+            rejected: Reason::ALL.iter().map(rejected).collect(),
+            late: metrics.counter(&LATE, []),
+            refusals: RefusalCode::ALL.iter().map(refused).collect(),
+            events_seconds: metrics.histogram(&REQUEST_SECONDS, ["events"]),
+            config_seconds: metrics.histogram(&REQUEST_SECONDS, ["config"]),
+            body_bytes: metrics.histogram(&BODY_BYTES, []),
+            by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
+            by_proof: metrics.counter(&IDENTITIES, ["proof"]),
+            remembered: metrics.gauge(&REMEMBERED, []),
+            pending: metrics.gauge(&PENDING, []),
+            sdk: SdkCounters {
+                created: sdk("created"),
+                settled: sdk("settled"),
+                dropped_full: sdk("dropped_full"),
+                dropped_old: sdk("dropped_old"),
+                dropped_large: sdk("dropped_large"),
+                dropped_consent: sdk("dropped_consent"),
+            },
+        }
+    }
+
+    /// Counts the fate of one event.
+    pub(crate) fn count(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Accepted => self.accepted.increment(1),
+            Outcome::Duplicate => self.duplicate.increment(1),
+            Outcome::Retry { .. } => self.retry.increment(1),
+            Outcome::Rejected(rejection) => {
+                let counter = self.rejected.iter().find(|(code, _)| *code == rejection.reason);
+                if let Some((_, counter)) = counter {
+                    counter.increment(1);
+                }
+            }
+        }
+    }
+
+    /// Counts a request that was refused as a whole.
+    pub(crate) fn refuse(&self, code: RefusalCode) {
+        if let Some((_, counter)) = self.refusals.iter().find(|(have, _)| *have == code) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts what an SDK's books have grown by.
+    pub(crate) fn grow(&self, growth: &Growth) {
+        self.sdk.created.increment(growth.created);
+        self.sdk.settled.increment(growth.settled);
+        self.sdk.dropped_full.increment(growth.dropped_full);
+        self.sdk.dropped_old.increment(growth.dropped_old);
+        self.sdk.dropped_large.increment(growth.dropped_large);
+        self.sdk.dropped_consent.increment(growth.dropped_consent);
+    }
+}
+
+/// The handles of what librdkafka reports.
+#[derive(Debug)]
+pub(crate) struct KafkaMetrics {
+    queue_records: Gauge,
+    queue_bytes: Gauge,
+    brokers_up: Gauge,
+    errors: Gauge,
+    retries: Gauge,
+    timeouts: Gauge,
+    round_trip_p50: Gauge,
+    round_trip_p99: Gauge,
+}
+
+impl KafkaMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let problem = |problem| metrics.gauge(&KAFKA_REQUEST_PROBLEMS, [problem]);
+        let round_trip = |quantile| metrics.gauge(&KAFKA_ROUND_TRIP_SECONDS, [quantile]);
+        Self {
+            queue_records: metrics.gauge(&KAFKA_QUEUE_RECORDS, []),
+            queue_bytes: metrics.gauge(&KAFKA_QUEUE_BYTES, []),
+            brokers_up: metrics.gauge(&KAFKA_BROKERS_UP, []),
+            errors: problem("error"),
+            retries: problem("retry"),
+            timeouts: problem("timeout"),
+            round_trip_p50: round_trip("0.5"),
+            round_trip_p99: round_trip("0.99"),
+        }
+    }
+
+    /// Shows one report.
+    pub(crate) fn show(&self, statistics: &Statistics) {
+        // Numbers of this size keep their value in an f64.
+        let number = |count: u64| count as f64;
+        let seconds = |us| Duration::from_micros(us).as_secs_f64();
+        self.queue_records.set(number(statistics.queue_records));
+        self.queue_bytes.set(number(statistics.queue_bytes));
+        self.brokers_up.set(f64::from(statistics.brokers_up));
+        self.errors.set(number(statistics.request_errors));
+        self.retries.set(number(statistics.request_retries));
+        self.timeouts.set(number(statistics.request_timeouts));
+        self.round_trip_p50.set(seconds(statistics.round_trip_p50_us));
+        self.round_trip_p99.set(seconds(statistics.round_trip_p99_us));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_lawful_and_every_handle_has_a_line() {
+        let metrics = Metrics::new(TABLE).unwrap();
+        let collector = CollectorMetrics::new(&metrics);
+        KafkaMetrics::new(&metrics).show(&Statistics::default());
+        collector.count(&Outcome::Accepted);
+        let text = metrics.render();
+        let families = text.lines().filter(|line| line.starts_with("# HELP clickmill_")).count();
+        assert_eq!(families, TABLE.len());
+        assert!(text.contains("events_total{outcome=\"accepted\",reason=\"\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,186 @@
+//! Run: starts a collector, watches what it stands on, and drains it in one written order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clickmill_catalog::{Builtin, Folder, SchemaSource, Schemas, SourceError};
+use clickmill_server::admin::{self, Admin, Check, Readiness};
+use clickmill_server::clock::SystemClock;
+use clickmill_server::listen::Listeners;
+use clickmill_server::metrics::{Metrics, MetricsError};
+use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
+use clickmill_server::shutdown::Shutdown;
+use clickmill_server::token::KeyError;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::collector::{Collector, Parts};
+use crate::config::{BadConfig, Config};
+use crate::metrics::TABLE;
+use crate::routes::Routes;
+use crate::sink::{KafkaSettings, KafkaSink};
+
+/// How often the sink is asked whether it would take something.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// The least time that the producer has for what is left, whatever requests took of the grace.
+const FLUSH_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// Why a collector did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// The producer cannot be made.
+    #[error("kafka: {0}")]
+    Kafka(#[from] clickmill_kafka::Error),
+    /// The signing keys are no good.
+    #[error("tokens.keys: {0}")]
+    Keys(#[from] KeyError),
+    /// The table of metrics is wrong.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The schemas cannot be read.
+    #[error("schemas: {0}")]
+    Schemas(#[from] SourceError),
+    /// The schemas were being read when the runtime ended.
+    #[error("the schemas could not be read to the end")]
+    SchemasInterrupted,
+    /// A schema is no good.
+    #[error("schemas: {0}")]
+    SchemaRefused(#[from] clickmill_catalog::Refusal),
+    /// Records were left when the time was up; their senders got no success answer for them.
+    #[error("drain: {0}")]
+    Unflushed(String),
+}
+
+/// Runs a collector until the shutdown begins and its drain has ended.
+///
+/// The drain: readiness fails at once; after `drain.notice` accepting stops; open requests finish;
+/// the producer is flushed; the admin listener ends. Requests and flush are bounded by
+/// `drain.grace`.
+///
+/// # Errors
+/// When it cannot start, or when records were left at the end of the drain.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
+    config.check()?;
+    let metrics = Metrics::new(TABLE)?;
+    let settings = KafkaSettings {
+        kafka: config.kafka.clone(),
+        producer: config.producer.clone(),
+        topic_prefix: config.topic_prefix.clone(),
+    };
+    let sink = Arc::new(KafkaSink::new(settings, metrics.clone())?);
+    let schemas = open_schemas(&config).await?;
+    let clock = SystemClock::shared();
+    run_parts(Parts { config, sink, schemas, clock, metrics }, listeners, shutdown).await
+}
+
+/// Checks a configuration as far as that goes without Kafka: values, keys, schemas.
+///
+/// # Errors
+/// The first thing that would keep a collector from starting.
+pub async fn check(config: &Config) -> Result<(), RunError> {
+    config.check()?;
+    open_schemas(config).await.map(drop)
+}
+
+/// Reads and compiles the schemas. At the start a bad one is an error: events that it would have
+/// judged must not be refused for want of it.
+async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {
+    let builtin = config.schemas.builtin.then(|| Box::new(Builtin) as Box<dyn SchemaSource>);
+    let folders = config.schemas.folders.iter();
+    let folders = folders.map(|folder| Box::new(Folder::new(folder)) as Box<dyn SchemaSource>);
+    let sources = builtin.into_iter().chain(folders).collect();
+    let opened = tokio::task::spawn_blocking(|| Schemas::open(sources)).await;
+    let (schemas, refused) = opened.map_err(|_| RunError::SchemasInterrupted)??;
+    match refused.into_iter().next() {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Arc::new(schemas)),
+    }
+}
+
+/// Runs a collector from its parts: with Kafka in production, with a fake sink in tests.
+pub(crate) async fn run_parts(
+    parts: Parts,
+    listeners: Listeners,
+    shutdown: Shutdown,
+) -> Result<(), RunError> {
+    let metrics = parts.metrics.clone();
+    let collector = Arc::new(Collector::new(parts)?);
+    let sink = Arc::clone(&collector.producing.sink);
+    let readiness = Readiness::new(shutdown.clone());
+    let watch = tokio::spawn(watch(Arc::clone(&collector), Checks::new(&readiness)));
+    let admin_stop = Shutdown::new();
+    let admin = tokio::spawn(admin::run(Admin {
+        listener: listeners.admin,
+        metrics: metrics.clone(),
+        readiness,
+        stop: admin_stop.clone(),
+    }));
+
+    let grace = collector.config.drain.grace;
+    let accept_stop = Shutdown::new();
+    let serving = serve(Serve {
+        listener: listeners.public,
+        service: Routes::new(Arc::clone(&collector)),
+        limits: collector.config.connections,
+        shutdown: accept_stop.clone(),
+        grace,
+        metrics: ConnectionMetrics::new(&metrics, "public"),
+    });
+    let notice = collector.config.drain.notice;
+    let begin_drain = async move {
+        shutdown.triggered().await;
+        sleep(notice).await;
+        accept_stop.begin();
+        Instant::now() + grace
+    };
+    let (drained, grace_end) = tokio::join!(serving, begin_drain);
+    let flush_end = grace_end.max(Instant::now() + FLUSH_TIME_MIN);
+    let flushed = sink.flush(flush_end).await;
+    tracing::info!(
+        connections_finished = drained.finished,
+        connections_cut = drained.cut,
+        flushed = flushed.is_ok(),
+        "drained"
+    );
+    watch.abort();
+    admin_stop.begin();
+    // A listener that panicked has nothing left to end.
+    let _ = admin.await;
+    flushed.map_err(RunError::Unflushed)
+}
+
+/// What a collector must have to get traffic.
+struct Checks {
+    kafka: Check,
+    schemas: Check,
+}
+
+impl Checks {
+    fn new(readiness: &Readiness) -> Self {
+        Self { kafka: readiness.check("kafka"), schemas: readiness.check("schemas") }
+    }
+}
+
+/// Keeps readiness and the gauges true.
+async fn watch(collector: Arc<Collector>, checks: Checks) {
+    let mut ticks = interval(PROBE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if collector.schemas.load().is_empty() {
+            checks.schemas.fail("there is none");
+        } else {
+            checks.schemas.pass();
+        }
+        let (remembered, pending) = collector.producing.dedup.size();
+        collector.metrics.remembered.set(remembered as f64);
+        collector.metrics.pending.set(pending as f64);
+        match collector.producing.sink.probe().await {
+            Ok(()) => checks.kafka.pass(),
+            Err(why) => checks.kafka.fail(why),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The sink to Kafka: topic names, the producer, and a new producer when one is beyond repair.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use clickmill_kafka::{
+    Error, Failure, KafkaConfig, Outgoing, Producer, ProducerConfig, Statistics,
+};
+use clickmill_sdk_core::wire::Topic;
+use clickmill_server::metrics::Metrics;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Delivered, Message, Sink};
+use crate::metrics::KafkaMetrics;
+
+/// How long the question for a topic's partitions may take.
+const PROBE_WAIT: Duration = Duration::from_secs(3);
+
+/// What a producer is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct KafkaSettings {
+    pub(crate) kafka: KafkaConfig,
+    pub(crate) producer: ProducerConfig,
+    pub(crate) topic_prefix: String,
+}
+
+/// Kafka behind the port.
+#[derive(Debug)]
+pub(crate) struct KafkaSink {
+    settings: KafkaSettings,
+    metrics: Metrics,
+    producer: ArcSwap<Producer>,
+    raw: String,
+    rejected: String,
+}
+
+impl KafkaSink {
+    /// Makes the producer; does not wait for a broker.
+    pub(crate) fn new(settings: KafkaSettings, metrics: Metrics) -> Result<Self, Error> {
+        let producer = produce_with(&settings, &metrics)?;
+        Ok(Self {
+            raw: Topic::ClicksRaw.name(&settings.topic_prefix),
+            rejected: Topic::ClicksRejected.name(&settings.topic_prefix),
+            producer: ArcSwap::from_pointee(producer),
+            settings,
+            metrics,
+        })
+    }
+
+    fn topic(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::ClicksRejected => &self.rejected,
+            // The collector writes to these two topics alone.
+            Topic::ClicksRaw | Topic::ClicksEnriched | Topic::Products | Topic::Stock => &self.raw,
+        }
+    }
+
+    /// Replaces a producer that can send nothing any more. Its messages have failed, so none of
+    /// them can come after what the new one sends.
+    fn replace_if_dead(&self) -> Result<(), String> {
+        let Some(reason) = self.producer.load().fatal_error() else { return Ok(()) };
+        tracing::warn!(reason, "the Kafka producer is beyond repair; making a new one");
+        let producer =
+            produce_with(&self.settings, &self.metrics).map_err(|error| error.to_string())?;
+        self.producer.store(Arc::new(producer));
+        Ok(())
+    }
+}
+
+impl Sink for KafkaSink {
+    fn hand_over(&self, messages: Vec<Message>) -> BoxFuture<'static, Vec<Delivered>> {
+        let producer = self.producer.load();
+        let outgoing = messages.iter().map(|message| Outgoing {
+            topic: self.topic(message.topic),
+            key: message.key.as_deref().map(str::as_bytes),
+            value: Some(message.value.as_bytes()),
+            headers: message.headers.clone(),
+            ..Outgoing::default()
+        });
+        let pending = producer.enqueue(outgoing);
+        let class = |failure: Failure| failure.class;
+        async move { pending.settled().await.into_iter().map(|o| o.map_err(class)).collect() }
+            .boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            self.replace_if_dead()?;
+            let producer = self.producer.load_full();
+            for topic in [&self.raw, &self.rejected] {
+                producer.partitions(topic, PROBE_WAIT).await.map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn flush(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            let producer = self.producer.load_full();
+            producer.flush(deadline).await.map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+}
+
+fn produce_with(settings: &KafkaSettings, metrics: &Metrics) -> Result<Producer, Error> {
+    let gauges = KafkaMetrics::new(metrics);
+    let on_statistics = Box::new(move |statistics: &Statistics| gauges.show(statistics));
+    Producer::new(&settings.kafka, &settings.producer, Some(on_statistics))
+}

@@ -1,0 +1,196 @@
+//! Sites: what a write key stands for.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use clickmill_sdk_core::wire::{Consent, Limits, Millis, SiteConfig, Tenant, ToJson, WriteKey};
+use hyper::header::HeaderValue;
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use crate::admit::EventQuota;
+use crate::config::{Config, SiteEntry};
+
+/// The origins of a site's pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    exact: Vec<String>,
+}
+
+impl Origins {
+    /// Whether a page of that origin may use the key.
+    pub(crate) fn allow(&self, origin: &HeaderValue) -> bool {
+        self.any || self.exact.iter().any(|exact| exact.as_bytes() == origin.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let mut origins = Self::default();
+        for origin in Vec::<String>::deserialize(source)? {
+            if origin == "*" {
+                origins.any = true;
+            } else if is_origin(&origin) {
+                origins.exact.push(origin);
+            } else {
+                return Err(D::Error::custom(
+                    "an origin is `*`, or scheme and host as a browser sends them, such as \
+                     https://shop.example or http://127.0.0.1:8080",
+                ));
+            }
+        }
+        Ok(origins)
+    }
+}
+
+/// Browsers send lower case, no path and no slash at the end; anything else would never match.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
+}
+
+/// One site.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) write_key: WriteKey,
+    pub(crate) tenant: Tenant,
+    /// Stands for the tenant where a small key is wanted.
+    pub(crate) tenant_number: u32,
+    pub(crate) origins: Origins,
+    /// What counts as granted while a visitor has said nothing.
+    pub(crate) consent: Consent,
+    pub(crate) quota: EventQuota,
+    /// What the SDK is told.
+    pub(crate) told: Told,
+}
+
+/// The answer of `GET /v1/config`, written once.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) json: String,
+    pub(crate) etag: HeaderValue,
+}
+
+/// All sites by their keys.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    by_key: HashMap<String, Arc<Site>>,
+}
+
+impl Sites {
+    /// Takes the sites of a configuration; `as_of` is the moment it came into force.
+    pub(crate) fn new(config: &Config, as_of: Millis) -> Self {
+        let mut tenants: Vec<&Tenant> = config.sites.iter().map(|site| &site.tenant).collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        let sites = config.sites.iter().map(|entry| {
+            let number = tenants.binary_search(&&entry.tenant).unwrap_or_default();
+            let site = Site {
+                write_key: entry.write_key.clone(),
+                tenant: entry.tenant.clone(),
+                tenant_number: u32::try_from(number).unwrap_or(u32::MAX),
+                origins: entry.origins.clone(),
+                consent: Consent { granted: entry.consent_default.clone(), gpc: false },
+                quota: EventQuota::new(entry.events_per_s, entry.events_burst),
+                told: tell(entry, config, as_of),
+            };
+            (entry.write_key.as_str().to_owned(), Arc::new(site))
+        });
+        Self { by_key: sites.collect() }
+    }
+
+    /// The site of that key.
+    pub(crate) fn find(&self, write_key: &str) -> Option<&Arc<Site>> {
+        self.by_key.get(write_key)
+    }
+}
+
+/// What senders keep to: the SDK's own limits where this collector's are wider.
+pub(crate) fn limits_told(config: &Config) -> Limits {
+    let (own, ours) = (Limits::default(), &config.limits);
+    let narrower = |own: u64, ours: usize| own.min(u64::try_from(ours).unwrap_or(u64::MAX));
+    Limits {
+        batch_bytes_max: narrower(own.batch_bytes_max, ours.body_bytes_max),
+        batch_events_max: own.batch_events_max.min(ours.batch_events_max.get()),
+        event_bytes_max: narrower(own.event_bytes_max, ours.event_bytes_max),
+    }
+}
+
+fn tell(entry: &SiteEntry, config: &Config, as_of: Millis) -> Told {
+    let own = SiteConfig::default();
+    let site = SiteConfig {
+        urgent: entry.urgent.clone().unwrap_or(own.urgent),
+        flush: entry.flush,
+        limits: limits_told(config),
+        consent: Consent { granted: entry.consent_default.clone(), gpc: false },
+        experiments: own.experiments,
+        as_of,
+    };
+    let json = site.to_json();
+    let mut hasher = DefaultHasher::new();
+    json.hash(&mut hasher);
+    let etag = format!("\"{:016x}\"", hasher.finish());
+    // Quotes and hexadecimal digits are always a valid header.
+    let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
+    Told { json, etag }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(list: &str) -> Origins {
+        serde_json::from_str(list).unwrap()
+    }
+
+    fn check(list: &str, origin: &'static str, allowed: bool) {
+        let header = HeaderValue::from_static(origin);
+        assert_eq!(origins(list).allow(&header), allowed, "{list} {origin}");
+    }
+
+    #[test]
+    fn an_origin_is_allowed_exactly_or_not_at_all() {
+        check(r#"["https://shop.example"]"#, "https://shop.example", true);
+        check(r#"["https://shop.example"]"#, "http://shop.example", false);
+        check(r#"["https://shop.example"]"#, "https://shop.example.evil.example", false);
+        check(r#"["https://shop.example"]"#, "https://sub.shop.example", false);
+        check(r#"["https://shop.example"]"#, "null", false);
+        check(r#"["http://127.0.0.1:8080","*"]"#, "null", true);
+        check("[]", "https://shop.example", false);
+    }
+
+    #[test]
+    fn tenants_that_share_a_name_share_a_number() {
+        let entry = |key: &str, tenant: &str| -> SiteEntry {
+            serde_json::from_value(serde_json::json!({ "write_key": key, "tenant": tenant }))
+                .unwrap()
+        };
+        let sites = vec![entry("a", "t2"), entry("b", "t1"), entry("c", "t2")];
+        let config = Config { sites, ..Config::default() };
+        let sites = Sites::new(&config, Millis(1));
+        let number = |key| sites.find(key).unwrap().tenant_number;
+        assert_eq!(number("a"), number("c"));
+        assert_ne!(number("a"), number("b"));
+        assert!(sites.find("d").is_none());
+    }
+
+    #[test]
+    fn the_sdk_reads_what_it_is_told() {
+        let entry: SiteEntry = serde_json::from_value(serde_json::json!({
+            "write_key": "a", "tenant": "t", "consent_default": ["analytics"], "urgent": ["order"],
+        }))
+        .unwrap();
+        let mut config = Config { sites: vec![entry], ..Config::default() };
+        config.limits.event_bytes_max = 1_000;
+        let sites = Sites::new(&config, Millis(7));
+        let told = &sites.find("a").unwrap().told;
+        let read = SiteConfig::read(&told.json).unwrap();
+        assert_eq!(read.limits.event_bytes_max, 1_000);
+        assert_eq!(read.limits.batch_events_max, 100);
+        assert_eq!((read.urgent.len(), read.as_of), (1, Millis(7)));
+        assert_ne!(told.etag, Sites::new(&config, Millis(8)).find("a").unwrap().told.etag);
+    }
+}

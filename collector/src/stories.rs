@@ -1,0 +1,8 @@
+//! The collector over real sockets, with a sink that fails on purpose.
+
+mod answers;
+mod edge;
+mod fates;
+mod identity;
+mod winding_down;
+mod without_kafka;

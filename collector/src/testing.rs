@@ -1,0 +1,60 @@
+//! What several tests need: a site, a delivery, event ids.
+
+use std::sync::Arc;
+
+use clickmill_sdk_core::wire::{Arrival, Context, Millis};
+use serde_json::{Value, json};
+
+use crate::config::{Config, SiteEntry};
+use crate::delivery::Delivery;
+use crate::site::{Site, Sites};
+
+/// The moment at which tests take place.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+/// An event id for a number.
+pub(crate) fn event_id(number: u32) -> String {
+    format!("01900000-0000-7000-8000-{number:012}")
+}
+
+/// The entry of a site with the key `wk` and the tenant `shop` that allows analytics, with other
+/// settings over it.
+pub(crate) fn site_entry(over: &Value) -> SiteEntry {
+    let mut entry = json!({
+        "write_key": "wk", "tenant": "shop", "origins": ["https://shop.example"],
+        "consent_default": ["analytics"],
+    });
+    for (key, value) in over.as_object().into_iter().flatten() {
+        entry[key] = value.clone();
+    }
+    serde_json::from_value(entry).unwrap()
+}
+
+/// The site of that entry.
+pub(crate) fn site(over: &Value) -> Arc<Site> {
+    let config = Config { sites: vec![site_entry(over)], ..Config::default() };
+    Arc::clone(Sites::new(&config, Millis(NOW_MS)).find("wk").unwrap())
+}
+
+/// A delivery of the visitor `v1` that was sent and received at [`NOW_MS`].
+pub(crate) fn delivery() -> Delivery {
+    let site = site(&json!({}));
+    let shared: Context = serde_json::from_value(json!({
+        "visitor": "v1", "session": "s1", "page_view": "p1", "customer": "c1",
+    }))
+    .unwrap();
+    Delivery {
+        arrival: Arrival {
+            write_key: site.write_key.clone(),
+            sent_at: Millis(NOW_MS),
+            received_at: Millis(NOW_MS),
+            attempt: 0,
+            address: None,
+            user_agent: None,
+        },
+        site,
+        shared,
+        gpc: false,
+        traceparent: None,
+    }
+}

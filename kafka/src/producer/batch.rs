@@ -1,0 +1,166 @@
+//! The outcomes of records that were handed in together: one wake-up for all of them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Outcome;
+use crate::Failure;
+
+/// How long after a record's time is up its outcome may still take to be reported.
+const REPORT_GRACE: Duration = Duration::from_secs(5);
+
+/// The outcomes of one batch, filled in by the polling thread.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    slots: Mutex<Slots>,
+    complete: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    outcomes: Vec<Option<Outcome>>,
+    open: usize,
+}
+
+impl Batch {
+    /// Adds a place for one more record and returns the right to fill it.
+    pub(super) fn open(self: &Arc<Self>) -> Ticket {
+        let mut slots = self.lock();
+        let slot = slots.outcomes.len();
+        slots.outcomes.push(None);
+        slots.open += 1;
+        Ticket { batch: Arc::clone(self), slot }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // Nothing in here panics while it holds the lock, and the slots would be whole if it did.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to settle one record of a batch. Travels through librdkafka with the record.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    batch: Arc<Batch>,
+    slot: usize,
+}
+
+impl Ticket {
+    pub(super) fn settle(self, outcome: Outcome) {
+        let mut slots = self.batch.lock();
+        if let Some(slot @ None) = slots.outcomes.get_mut(self.slot) {
+            *slot = Some(outcome);
+            slots.open -= 1;
+        }
+        if slots.open == 0 {
+            drop(slots);
+            self.batch.complete.notify_one();
+        }
+    }
+}
+
+/// The outcomes of records that were handed in together.
+///
+/// Dropping it changes nothing about the records.
+#[derive(Debug)]
+pub struct Pending {
+    batch: Arc<Batch>,
+    /// When every outcome must have been reported.
+    last: Instant,
+}
+
+impl Pending {
+    pub(super) fn new(batch: Arc<Batch>, message_timeout: Duration) -> Self {
+        Self { batch, last: Instant::now() + message_timeout + REPORT_GRACE }
+    }
+
+    /// Waits until every record has its outcome or the deadline has come, and returns them in the
+    /// order of the records. What is still open is [`TimedOut`](crate::Class::TimedOut); it can be
+    /// asked for again.
+    pub async fn outcomes(&mut self, deadline: Instant) -> Vec<Outcome> {
+        while !self.is_settled() {
+            // A wake-up can be one of an earlier moment at which no record was open, hence the loop.
+            if tokio::time::timeout_at(deadline, self.batch.complete.notified()).await.is_err() {
+                break;
+            }
+        }
+        let slots = self.batch.lock();
+        slots.outcomes.iter().map(|slot| slot.unwrap_or(Err(Failure::DEADLINE))).collect()
+    }
+
+    /// Waits until every record has its final outcome. Bounded by the producer's message timeout.
+    pub async fn settled(mut self) -> Vec<Outcome> {
+        self.outcomes(self.last).await
+    }
+
+    /// Whether every record has its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.batch.lock().open == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Position;
+
+    fn at(offset: i64) -> Outcome {
+        Ok(Position { partition: 0, offset })
+    }
+
+    fn pair() -> (Vec<Ticket>, Pending) {
+        let batch = Arc::new(Batch::default());
+        let tickets = vec![batch.open(), batch.open()];
+        (tickets, Pending::new(batch, Duration::from_secs(1)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outcomes_come_in_the_order_of_the_records() {
+        let (mut tickets, mut pending) = pair();
+        tickets.pop().unwrap().settle(at(2));
+        tickets.pop().unwrap().settle(at(1));
+        assert_eq!(pending.outcomes(Instant::now()).await, [at(1), at(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_open_at_the_deadline_can_be_asked_for_again() {
+        let (mut tickets, mut pending) = pair();
+        tickets.remove(0).settle(at(1));
+        let deadline = Instant::now() + Duration::from_millis(50);
+        assert_eq!(pending.outcomes(deadline).await, [at(1), Err(Failure::DEADLINE)]);
+        assert!(Instant::now() >= deadline);
+        let late = tickets.remove(0);
+        let settled = tokio::spawn(pending.settled());
+        tokio::task::yield_now().await;
+        late.settle(at(2));
+        assert_eq!(settled.await.unwrap(), [at(1), at(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settling_ends_even_when_nothing_is_reported() {
+        let (tickets, pending) = pair();
+        assert_eq!(pending.settled().await, [Err(Failure::DEADLINE); 2]);
+        drop(tickets);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_early_wake_up_does_not_end_the_wait() {
+        let batch = Arc::new(Batch::default());
+        batch.open().settle(at(1));
+        let open = batch.open();
+        let mut pending = Pending::new(batch, Duration::from_secs(1));
+        let deadline = Instant::now() + Duration::from_millis(5);
+        assert_eq!(pending.outcomes(deadline).await, [at(1), Err(Failure::DEADLINE)]);
+        open.settle(at(2));
+        assert_eq!(pending.outcomes(Instant::now()).await, [at(1), at(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_batch_is_settled() {
+        let mut pending = Pending::new(Arc::new(Batch::default()), Duration::from_secs(1));
+        assert_eq!(pending.outcomes(Instant::now()).await, []);
+    }
+}

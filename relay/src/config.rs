@@ -1,0 +1,510 @@
+//! What an operator sets: one type, its defaults, and the checks that need no network.
+//!
+//! `relay.example.toml` documents every key; a test holds it to this type.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig};
+use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot};
+use clickmill_server::config::{self, ConfigError, duration};
+use clickmill_server::listen::ListenConfig;
+use clickmill_server::serve::ConnectionLimits;
+use clickmill_server::telemetry::LogConfig;
+use clickmill_server::token::{KeyError, Signer, SigningKey};
+use clickmill_streams::Bounds;
+use hyper::header::HeaderValue;
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use crate::decide::co_view;
+use crate::hints::hub;
+
+/// The prefix of the environment variables that lie over the file.
+pub const ENV_PREFIX: &str = "CLICKMILL_RELAY";
+
+/// The whole configuration of a relay.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// What comes before every path on the public listener: empty, or `/` and words.
+    pub path_prefix: String,
+    /// What comes before every topic name, so that environments can share a cluster.
+    pub topic_prefix: String,
+    /// Logs.
+    pub log: LogConfig,
+    /// How to reach Kafka.
+    pub kafka: KafkaConfig,
+    /// How enriched clicks are sent.
+    pub producer: ProducerConfig,
+    /// The visitor view.
+    pub view: ViewConfig,
+    /// When a visit ends, where the SDK did not say it.
+    pub session: SessionConfig,
+    /// What is suggested, and where.
+    pub suggest: SuggestConfig,
+    /// The hint streams.
+    pub hints: HintsConfig,
+    /// The keys that verify tokens.
+    pub tokens: TokensConfig,
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
+    /// Going down.
+    pub drain: DrainConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            listen: ListenConfig { public: loopback(8082), admin: loopback(9082) },
+            path_prefix: String::new(),
+            topic_prefix: String::new(),
+            log: LogConfig::default(),
+            kafka: KafkaConfig {
+                client_id: "clickmill-relay".to_owned(),
+                ..KafkaConfig::default()
+            },
+            producer: ProducerConfig::default(),
+            view: ViewConfig::default(),
+            session: SessionConfig::default(),
+            suggest: SuggestConfig::default(),
+            hints: HintsConfig::default(),
+            tokens: TokensConfig::default(),
+            connections: ConnectionLimits::default(),
+            drain: DrainConfig::default(),
+        }
+    }
+}
+
+/// The visitor view: how raw clicks are read and what is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ViewConfig {
+    /// The consumer group; the topic prefix comes before it.
+    pub group: String,
+    /// A name of this instance that outlives a restart: it then gets its partitions back without
+    /// a rebalance.
+    pub instance: Option<String>,
+    /// How long an instance may be silent until its partitions go to others.
+    #[serde(with = "duration")]
+    pub session_timeout: Duration,
+    /// How often offsets are committed.
+    #[serde(with = "duration")]
+    pub commit_every: Duration,
+    /// How many records before the committed offset the state is rebuilt from; all if left out.
+    pub restore_records_max: Option<u64>,
+    /// How long a visitor without a click is remembered; at the most twice as long.
+    #[serde(with = "duration")]
+    pub state_ttl: Duration,
+    /// Most visitors that are remembered in one partition.
+    pub visitors_max: usize,
+    /// Most clicks whose enriched record waits for acknowledgement; beyond it reading stops.
+    pub open_records_max: usize,
+    /// Bytes that are fetched ahead: what a live partition waits behind one that is rebuilt.
+    pub queue_bytes_max: u64,
+}
+
+impl Default for ViewConfig {
+    fn default() -> Self {
+        Self {
+            group: "clickmill-relay".to_owned(),
+            instance: None,
+            session_timeout: Duration::from_secs(10),
+            commit_every: Duration::from_millis(50),
+            restore_records_max: None,
+            state_ttl: Duration::from_secs(24 * 3_600),
+            visitors_max: 500_000,
+            open_records_max: 20_000,
+            queue_bytes_max: 4 << 20,
+        }
+    }
+}
+
+/// When a visit ends, where the SDK did not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// After this long without an event.
+    #[serde(with = "duration")]
+    pub idle: Duration,
+    /// It never lasts longer than this.
+    #[serde(with = "duration")]
+    pub length_max: Duration,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let rule = SessionRule::default();
+        Self {
+            idle: Duration::from_millis(rule.idle_ms),
+            length_max: Duration::from_millis(rule.length_ms_max),
+        }
+    }
+}
+
+/// What is suggested, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuggestConfig {
+    /// The places on a page that suggestions fill. The first gets the best products, the second
+    /// the next ones, and so on.
+    pub slots: Vec<Slot>,
+    /// How many products a hint shows at the most.
+    pub products_max: usize,
+    /// How long a hint holds.
+    #[serde(with = "duration")]
+    pub lifetime: Duration,
+    /// After this long a sight counts half.
+    #[serde(with = "duration")]
+    pub half_life: Duration,
+    /// What counts as granted while a visitor has said nothing.
+    pub consent_default: Vec<Purpose>,
+    /// The heading over products that are seen together.
+    pub title_together: String,
+    /// The heading over products that are popular beside the last one.
+    pub title_category: String,
+}
+
+impl Default for SuggestConfig {
+    fn default() -> Self {
+        Self {
+            slots: Slot::parse("suggested").into_iter().collect(),
+            products_max: 4,
+            lifetime: Duration::from_secs(600),
+            half_life: Duration::from_millis(co_view::Limits::default().half_life_ms),
+            consent_default: Vec::new(),
+            title_together: "Often seen together".to_owned(),
+            title_category: "Popular beside it".to_owned(),
+        }
+    }
+}
+
+/// The hint streams.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HintsConfig {
+    /// The origins whose pages may open a stream, such as `https://shop.example`; `*` is any.
+    pub origins: Origins,
+    /// How long nothing is written until a comment is.
+    #[serde(with = "duration")]
+    pub heartbeat: Duration,
+    /// The longest life of a stream; each ends up to a quarter earlier, so that not all end at
+    /// once.
+    #[serde(with = "duration")]
+    pub lifetime_max: Duration,
+    /// The shortest time after which a browser connects again; each waits up to three times as
+    /// long.
+    #[serde(with = "duration")]
+    pub retry_min: Duration,
+    /// Most open streams.
+    pub streams_max: usize,
+    /// Most open streams of one visitor.
+    pub visitor_streams_max: usize,
+    /// Hints that wait for one stream at the most.
+    pub waiting_max: usize,
+    /// Hints of one visitor that a stream can be resumed from.
+    pub ring_max: usize,
+    /// Visitors whose hints are remembered.
+    pub visitors_max: usize,
+}
+
+impl Default for HintsConfig {
+    fn default() -> Self {
+        let limits = hub::Limits::default();
+        Self {
+            origins: Origins::default(),
+            heartbeat: Duration::from_secs(15),
+            lifetime_max: Duration::from_secs(600),
+            retry_min: Duration::from_secs(1),
+            streams_max: limits.streams_max,
+            visitor_streams_max: limits.visitor_streams_max,
+            waiting_max: limits.waiting_max,
+            ring_max: limits.ring_max,
+            visitors_max: limits.visitors_max,
+        }
+    }
+}
+
+impl HintsConfig {
+    /// The hub's bounds.
+    pub fn limits(&self) -> hub::Limits {
+        hub::Limits {
+            streams_max: self.streams_max,
+            visitor_streams_max: self.visitor_streams_max,
+            waiting_max: self.waiting_max,
+            ring_max: self.ring_max,
+            visitors_max: self.visitors_max,
+        }
+    }
+}
+
+/// The keys that verify tokens.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokensConfig {
+    /// The keys, shared with the collector, which signs with its first.
+    pub keys: Vec<SigningKey>,
+}
+
+/// Going down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainConfig {
+    /// How long it is shown as not ready before streams are closed: what load balancers need to
+    /// notice.
+    #[serde(with = "duration")]
+    pub notice: Duration,
+    /// How long connections and then outputs may take in all.
+    #[serde(with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { notice: Duration::ZERO, grace: Duration::from_secs(15) }
+    }
+}
+
+/// Origins of pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    exact: Vec<String>,
+}
+
+impl Origins {
+    /// Whether pages of that origin are among them.
+    pub fn allow(&self, origin: &HeaderValue) -> bool {
+        self.any || self.exact.iter().any(|exact| exact.as_bytes() == origin.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let mut origins = Self::default();
+        for origin in Vec::<String>::deserialize(source)? {
+            // Browsers send scheme and host in lower case, and nothing after them.
+            let host = origin.split_once("://").map_or("", |(_, host)| host);
+            let is_origin = !host.is_empty()
+                && (origin.starts_with("http://") || origin.starts_with("https://"))
+                && !host.bytes().any(|b| b.is_ascii_uppercase() || b == b'/' || b <= b' ');
+            match origin.as_str() {
+                "*" => origins.any = true,
+                _ if is_origin => origins.exact.push(origin),
+                _ => {
+                    return Err(D::Error::custom(
+                        "an origin is `*`, or scheme and host as a browser sends them, such as \
+                         https://shop.example",
+                    ));
+                }
+            }
+        }
+        Ok(origins)
+    }
+}
+
+/// A configuration that can be read and makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The file or the environment cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ConfigError),
+    /// Kafka's part is wrong.
+    #[error("kafka: {0}")]
+    Kafka(#[from] clickmill_kafka::Error),
+    /// The keys are wrong.
+    #[error("tokens.keys: {0}")]
+    Keys(#[from] KeyError),
+    /// The prefix would never match.
+    #[error("path_prefix must be empty, or begin with a slash and not end with one")]
+    PathPrefix,
+    /// A time that must not be zero is.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// Reads file and environment, and checks them.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn load(file: Option<&Path>) -> Result<Self, Unfit> {
+        let config: Self = config::load(file, ENV_PREFIX)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what can be checked without a network.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn check(&self) -> Result<(), Unfit> {
+        self.kafka.check()?;
+        Signer::new(&self.tokens.keys)?;
+        let prefix = &self.path_prefix;
+        if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
+            return Err(Unfit::PathPrefix);
+        }
+        let times = [
+            ("hints.heartbeat", self.hints.heartbeat),
+            ("hints.lifetime_max", self.hints.lifetime_max),
+            ("view.commit_every", self.view.commit_every),
+            ("suggest.lifetime", self.suggest.lifetime),
+        ];
+        match times.into_iter().find(|(_, time)| time.is_zero()) {
+            Some((key, _)) => Err(Unfit::Zero(key)),
+            None => Ok(()),
+        }
+    }
+
+    /// The consumer group's settings.
+    pub(crate) fn group(&self) -> GroupConfig {
+        GroupConfig {
+            instance: self.view.instance.clone(),
+            session_timeout_ms: millis(self.view.session_timeout),
+            fetch_wait_max_ms: FETCH_WAIT_MAX_MS,
+            queue_bytes_max: self.view.queue_bytes_max,
+            ..GroupConfig::new(format!("{}{}", self.topic_prefix, self.view.group))
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { ttl_ms: u64::from(millis(self.view.state_ttl)), keys_max: self.view.visitors_max }
+    }
+
+    pub(crate) fn rule(&self) -> SessionRule {
+        SessionRule {
+            idle_ms: u64::from(millis(self.session.idle)),
+            length_ms_max: u64::from(millis(self.session.length_max)),
+        }
+    }
+}
+
+/// A broker answers a fetch as soon as there is a record; this bounds how long it holds an empty
+/// one, and with it how late a partition that was just assigned joins in.
+pub(crate) const FETCH_WAIT_MAX_MS: u32 = 20;
+
+/// Whole milliseconds; what does not fit, 49 days, is as good as for ever.
+fn millis(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use clickmill_server::config::Environment;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../relay.example.toml");
+
+    fn read(env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        config::load_from(
+            Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/relay.example.toml"))),
+            Environment::new(ENV_PREFIX, env.iter().copied()),
+        )
+    }
+
+    /// The example shows the defaults, so that reading it is reading what holds without a file.
+    #[test]
+    fn the_example_is_the_defaults_and_names_every_key() {
+        let (example, own) = (read(&[]).unwrap(), Config::default());
+        example.check().unwrap();
+        assert_eq!(example.tokens.keys.len(), 1);
+        assert_eq!(
+            example.hints.origins,
+            Origins { any: false, exact: vec!["http://127.0.0.1:8080".to_owned()] }
+        );
+        let blind = |config: Config| Config {
+            tokens: TokensConfig::default(),
+            hints: HintsConfig { origins: Origins::default(), ..config.hints },
+            ..config
+        };
+        assert_eq!(format!("{:?}", blind(example)), format!("{:?}", blind(own)));
+        for key in [
+            "public",
+            "admin",
+            "path_prefix",
+            "topic_prefix",
+            "filter",
+            "format",
+            "bootstrap",
+            "client_id",
+            "group",
+            "instance",
+            "session_timeout",
+            "commit_every",
+            "restore_records_max",
+            "state_ttl",
+            "visitors_max",
+            "open_records_max",
+            "queue_bytes_max",
+            "idle",
+            "length_max",
+            "slots",
+            "products_max",
+            "lifetime",
+            "half_life",
+            "consent_default",
+            "title_together",
+            "title_category",
+            "origins",
+            "heartbeat",
+            "lifetime_max",
+            "retry_min",
+            "streams_max",
+            "visitor_streams_max",
+            "waiting_max",
+            "ring_max",
+            "keys",
+            "connections_max",
+            "head_bytes_max",
+            "header_read_timeout",
+            "write_stall_timeout",
+            "notice",
+            "grace",
+        ] {
+            let line = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+            assert!(EXAMPLE.lines().any(line), "the example does not show {key}");
+        }
+    }
+
+    #[test]
+    fn the_environment_lies_over_it() {
+        let config = read(&[
+            ("CLICKMILL_RELAY__HINTS__ORIGINS", "[\"*\"]"),
+            ("CLICKMILL_RELAY__VIEW__STATE_TTL", "2h"),
+            ("CLICKMILL_RELAY__SUGGEST__SLOTS", "[\"a\", \"b\"]"),
+        ])
+        .unwrap();
+        assert!(config.hints.origins.allow(&HeaderValue::from_static("https://x.example")));
+        assert_eq!(config.bounds().ttl_ms, 7_200_000);
+        assert_eq!(config.suggest.slots.len(), 2);
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        let complaint = |env: &[(&str, &str)]| match read(env) {
+            Ok(config) => config.check().unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        let env = |key: &'static str, value: &'static str| [(key, value)];
+        assert_eq!(
+            complaint(&env("CLICKMILL_RELAY__HINTS__HEARTBEAT", "0s")),
+            "hints.heartbeat must not be zero"
+        );
+        assert!(
+            complaint(&env("CLICKMILL_RELAY__HINTS__ORIGINS", "[\"shop.example\"]"))
+                .contains("CLICKMILL_RELAY__HINTS__ORIGINS")
+        );
+        assert!(complaint(&env("CLICKMILL_RELAY__PATH_PREFIX", "clicks")).contains("path_prefix"));
+        assert!(complaint(&env("CLICKMILL_RELAY__HINT", "1")).contains("hint"));
+        assert!(
+            complaint(&env("CLICKMILL_RELAY__TOKENS__KEYS", "[]"))
+                .contains("there is no signing key")
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! A hint as bytes of a stream of server-sent events, encoded once for all who get it.
+
+use bytes::Bytes;
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
+
+/// A hint, ready to be written to any stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The hint's id.
+    pub id: HintId,
+    /// What it is.
+    pub kind: HintKind,
+    /// The place it is for.
+    pub slot: Option<Slot>,
+    /// When it stops being true.
+    pub expires_at: Millis,
+    /// The event as it is written.
+    pub bytes: Bytes,
+}
+
+impl Frame {
+    /// Encodes a hint.
+    pub fn of(hint: &Hint) -> Self {
+        let (id, kind) = (hint.id.to_string(), hint.kind.as_str());
+        let data = hint.to_json();
+        let mut text = String::with_capacity(data.len() + id.len() + kind.len() + 24);
+        // The writer escapes line breaks, so the data is one line.
+        for (name, value) in [("id: ", id.as_str()), ("event: ", kind), ("data: ", &data)] {
+            text.push_str(name);
+            text.push_str(value);
+            text.push('\n');
+        }
+        text.push('\n');
+        Self {
+            id: hint.id.clone(),
+            kind: hint.kind,
+            slot: hint.slot.clone(),
+            expires_at: hint.expires_at,
+            bytes: Bytes::from(text),
+        }
+    }
+
+    /// The event that makes a page forget all hints: the snapshot of an epoch follows.
+    ///
+    /// Its id is its own. With the id of a hint, a receiver that drops repeats would drop that hint
+    /// from the snapshot.
+    pub fn reset((partition, epoch): (u32, u64), now: Millis) -> Self {
+        Self::of(&Hint {
+            id: HintId { source: "reset".to_owned(), partition, offset: epoch, n: 0 },
+            kind: HintKind::Reset,
+            epoch,
+            slot: None,
+            content: Json::empty(),
+            why: Why { model: "epoch".to_owned(), ..Why::default() },
+            expires_at: now,
+            stock_version: None,
+            cause: None,
+            decided_at: now,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_one_event_that_reads_back() {
+        let data = include_str!("../../../sdk-core/golden/hint.json");
+        let id = HintId::parse("clicks.3.1234.0").unwrap();
+        let hint = Hint::from_parts(id, HintKind::Suggest, data).unwrap();
+        let frame = Frame::of(&hint);
+        let expected = format!("id: clicks.3.1234.0\nevent: suggest\ndata: {data}\n\n");
+        assert_eq!(frame.bytes, expected);
+    }
+
+    #[test]
+    fn a_reset_has_an_id_that_is_no_hints() {
+        let frame = Frame::reset((2, 77), Millis(5));
+        let text = String::from_utf8(frame.bytes.to_vec()).unwrap();
+        assert!(text.starts_with("id: reset.2.77.0\nevent: reset\ndata: {\"epoch\":77,"), "{text}");
+    }
+}

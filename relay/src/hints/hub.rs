@@ -1,0 +1,407 @@
+//! The hub: what was said to whom, and who listens.
+//!
+//! Everything is bounded: streams in all and of one visitor, what waits for a stream, hints in a
+//! ring, and visitors that are remembered without a stream. Visitors lie in shards, so that a
+//! connect storm and the decisions do not wait for each other.
+
+mod visitor;
+
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Sku, Tenant, VisitorId, Why};
+use clickmill_streams::Place;
+
+use self::visitor::{Active, Handed, Visitor};
+use super::frame::Frame;
+use super::outbox::Outbox;
+use crate::metrics::HubMeters;
+
+pub use self::visitor::Opening;
+
+const SHARDS: usize = 16;
+
+/// The hub's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open streams in all.
+    pub streams_max: usize,
+    /// Open streams of one visitor.
+    pub visitor_streams_max: usize,
+    /// Hints that wait for one stream.
+    pub waiting_max: usize,
+    /// Hints of one visitor that a stream can be resumed from.
+    pub ring_max: usize,
+    /// Visitors that are remembered without a stream.
+    pub visitors_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_max: 20_000,
+            visitor_streams_max: 20,
+            waiting_max: 16,
+            ring_max: 8,
+            visitors_max: 50_000,
+        }
+    }
+}
+
+/// Who hints are for: a visitor of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// A visitor of a tenant.
+    pub fn new(tenant: &Tenant, visitor: &VisitorId) -> Self {
+        Self(Arc::from(format!("{tenant}:{visitor}")))
+    }
+
+    fn is_of(&self, tenant: &Tenant) -> bool {
+        self.0.split_once(':').is_some_and(|(mine, _)| mine == tenant.as_str())
+    }
+}
+
+/// A hint and the products it shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// The hint.
+    pub hint: Hint,
+    /// The products it shows: it is taken back when one of them is sold out.
+    pub skus: Vec<Sku>,
+}
+
+/// Why no stream can be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// The relay is going down.
+    #[error("this relay is going down; another try will reach another one")]
+    Draining,
+    /// All streams are taken.
+    #[error("this relay has as many streams open as it may")]
+    Full,
+    /// This visitor's streams are taken.
+    #[error("this visitor has as many streams open as one may")]
+    VisitorFull,
+}
+
+/// Fans hints out to streams.
+#[derive(Debug)]
+pub struct Hub {
+    limits: Limits,
+    meters: HubMeters,
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    streams: AtomicUsize,
+    is_draining: AtomicBool,
+    /// The epoch of each partition that is decided here.
+    epochs: Mutex<BTreeMap<u32, u64>>,
+    /// The epoch of a relay that has decided nothing yet: when it started, ms.
+    floor: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    visitors: HashMap<Subject, Visitor>,
+    /// Which visitors' hints show a product.
+    showing: HashMap<Sku, HashSet<Subject>>,
+    /// Visitors that were told something, once each, in the order in which they are looked at to
+    /// see whether they can be forgotten.
+    order: VecDeque<Subject>,
+}
+
+impl Hub {
+    /// An empty hub of a relay that starts now.
+    pub fn new(limits: Limits, meters: HubMeters, now: Millis) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            meters,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            streams: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
+            epochs: Mutex::default(),
+            floor: now.0,
+        })
+    }
+
+    /// A partition is decided here from now on. Returns its epoch, greater than any before.
+    pub fn open_partition(&self, partition: u32, now: Millis) -> u64 {
+        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = epochs.get(&partition).copied().unwrap_or(self.floor);
+        let epoch = now.0.max(before + 1);
+        epochs.insert(partition, epoch);
+        epoch
+    }
+
+    /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its
+    /// visitors' streams end, so that they find the new decider.
+    pub fn close_partition(&self, partition: u32) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let is_of = |visitor: &Visitor| visitor.source().is_some_and(|(p, _)| p == partition);
+            let gone: Vec<Subject> = shard
+                .visitors
+                .iter()
+                .filter(|(_, visitor)| is_of(visitor))
+                .map(|(subject, _)| subject.clone())
+                .collect();
+            for subject in gone {
+                if let Some(visitor) = shard.visitors.get(&subject) {
+                    visitor.close_all();
+                }
+                shard.remove(&subject);
+            }
+        }
+    }
+
+    /// The epoch of a partition.
+    pub fn epoch(&self, partition: u32) -> u64 {
+        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        epochs.get(&partition).copied().unwrap_or(self.floor)
+    }
+
+    /// Says a hint to a visitor. `partition` is the one it was decided in.
+    pub fn say(&self, subject: &Subject, said: Said, (partition, now): (u32, Millis)) {
+        let frame = Arc::new(Frame::of(&said.hint));
+        self.meters.hint(frame.kind);
+        let source = (partition, said.hint.epoch);
+        let active = Active { frame, skus: said.skus };
+        let mut shard = self.shard(subject);
+        let handed = shard.say(subject, &active, (source, self.limits.ring_max, now));
+        shard.make_room(self.limits.visitors_max / SHARDS, now);
+        self.count(handed);
+    }
+
+    /// Forgets what was said to a visitor, and takes it off the pages.
+    pub fn forget(&self, subject: &Subject, now: Millis) {
+        let mut shard = self.shard(subject);
+        shard.hide_all(subject);
+        if let Some(visitor) = shard.visitors.get_mut(subject) {
+            self.meters.resets.increment(visitor.forget(now));
+        }
+    }
+
+    /// A product of a tenant is sold out: takes back every hint that shows it. `place` is the
+    /// stock record that says so.
+    pub fn sold_out(&self, tenant: &Tenant, sku: &Sku, (place, now): (Place, Millis)) -> u64 {
+        let mut withdrawn = 0;
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let Some(subjects) = shard.showing.get(sku) else { continue };
+            let subjects: Vec<Subject> =
+                subjects.iter().filter(|subject| subject.is_of(tenant)).cloned().collect();
+            for subject in subjects {
+                let Some(visitor) = shard.visitors.get(&subject) else { continue };
+                let Some(source) = visitor.source() else { continue };
+                let showing = visitor.showing(sku);
+                for (n, held) in showing.iter().enumerate() {
+                    let n = u32::try_from(n).unwrap_or(u32::MAX);
+                    let hint = withdrawal(&held.frame, sku, (source.1, place, n, now));
+                    self.meters.hint(HintKind::Withdraw);
+                    let said = Active { frame: Arc::new(Frame::of(&hint)), skus: Vec::new() };
+                    let handed = shard.say(&subject, &said, (source, self.limits.ring_max, now));
+                    self.count(handed);
+                    withdrawn += 1;
+                }
+            }
+        }
+        withdrawn
+    }
+
+    /// Opens a stream for a visitor. `cursor` is the last hint that its page has.
+    ///
+    /// # Errors
+    /// When there is no room, or the relay is going down.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        subject: Subject,
+        cursor: Option<&HintId>,
+        now: Millis,
+    ) -> Result<Subscription, Closed> {
+        let partition = cursor.map_or(0, |cursor| cursor.partition);
+        let floor = (partition, self.epoch(partition));
+        let outbox = Arc::new(Outbox::new(self.limits.waiting_max));
+        let mut shard = self.shard(&subject);
+        // Checked under the shard's lock, so that a drain that has begun closes what gets in.
+        if self.is_draining.load(Ordering::SeqCst) {
+            return Err(Closed::Draining);
+        }
+        if self.streams.load(Ordering::SeqCst) >= self.limits.streams_max {
+            return Err(Closed::Full);
+        }
+        let visitor = shard.visitors.entry(subject.clone()).or_default();
+        if visitor.streams() >= self.limits.visitor_streams_max {
+            return Err(Closed::VisitorFull);
+        }
+        let opening = visitor.open(Arc::clone(&outbox), cursor, (floor, now));
+        drop(shard);
+        self.streams.fetch_add(1, Ordering::SeqCst);
+        self.meters.streams.increment(1.0);
+        self.meters.opened(opening);
+        Ok(Subscription { hub: Arc::clone(self), subject, outbox, opening })
+    }
+
+    /// Ends every stream after what waits for it, and opens no other.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        for shard in &self.shards {
+            lock(shard).visitors.values().for_each(Visitor::close_all);
+        }
+    }
+
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.streams.load(Ordering::SeqCst)
+    }
+
+    /// How many visitors are remembered.
+    pub fn visitors(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).visitors.len()).sum()
+    }
+
+    fn count(&self, handed: Handed) {
+        self.meters.handed.increment(handed.streams);
+        self.meters.conflated.increment(handed.conflated);
+        self.meters.resets.increment(handed.resets);
+    }
+
+    fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
+        let at = self.hasher.hash_one(subject) as usize % SHARDS;
+        lock(&self.shards[at])
+    }
+}
+
+impl Shard {
+    fn say(
+        &mut self,
+        subject: &Subject,
+        said: &Active,
+        (source, ring_max, now): ((u32, u64), usize, Millis),
+    ) -> Handed {
+        self.hide_all(subject);
+        let visitor = self.visitors.entry(subject.clone()).or_default();
+        if !std::mem::replace(&mut visitor.is_known, true) {
+            self.order.push_back(subject.clone());
+        }
+        visitor.is_fresh = true;
+        let handed = visitor.say(said, source, (ring_max, now));
+        for sku in visitor.shown() {
+            self.showing.entry(sku.clone()).or_default().insert(subject.clone());
+        }
+        handed
+    }
+
+    /// Takes a visitor out of the index of shown products.
+    fn hide_all(&mut self, subject: &Subject) {
+        let Some(visitor) = self.visitors.get(subject) else { return };
+        for sku in visitor.shown() {
+            let Some(subjects) = self.showing.get_mut(sku) else { continue };
+            subjects.remove(subject);
+            if subjects.is_empty() {
+                self.showing.remove(sku);
+            }
+        }
+    }
+
+    fn remove(&mut self, subject: &Subject) {
+        self.hide_all(subject);
+        self.visitors.remove(subject);
+    }
+
+    /// Forgets visitors without a stream: those whose hints have all expired, and beyond the bound
+    /// those that were told nothing since they were looked at last.
+    fn make_room(&mut self, visitors_max: usize, now: Millis) {
+        // More are looked at than one hint can bring, so it catches up; and never a long wait.
+        for _ in 0..4 {
+            let Some(subject) = self.order.pop_front() else { return };
+            let is_over = self.visitors.len() > visitors_max.max(1);
+            let Some(visitor) = self.visitors.get_mut(&subject) else { continue };
+            let was_fresh = std::mem::take(&mut visitor.is_fresh);
+            let is_told = visitor.is_told(now);
+            if visitor.streams() > 0 || (is_told && (was_fresh || !is_over)) {
+                self.order.push_back(subject);
+            } else {
+                self.remove(&subject);
+            }
+        }
+    }
+}
+
+/// Takes back a hint since a product in it is sold out.
+fn withdrawal(held: &Frame, sku: &Sku, (epoch, place, n, now): (u64, Place, u32, Millis)) -> Hint {
+    let mut content = Writer::with_capacity(64);
+    content.object(|w| {
+        w.text_field("hint", &held.id.to_string());
+        w.list_field("sold_out", std::slice::from_ref(sku));
+    });
+    Hint {
+        id: HintId {
+            source: "stock".to_owned(),
+            partition: place.partition,
+            offset: place.offset,
+            n,
+        },
+        kind: HintKind::Withdraw,
+        epoch,
+        slot: held.slot.clone(),
+        content: Json::trusted(content.finish()),
+        why: Why {
+            model: "sold_out".to_owned(),
+            inputs: vec![sku.as_str().to_owned()],
+            ..Why::default()
+        },
+        expires_at: held.expires_at,
+        stock_version: Some(place.offset),
+        cause: None,
+        decided_at: now,
+    }
+}
+
+/// One open stream; it ends when dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Hub>,
+    subject: Subject,
+    outbox: Arc<Outbox>,
+    opening: Opening,
+}
+
+impl Subscription {
+    /// What waits for it.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// How it began.
+    pub fn opening(&self) -> Opening {
+        self.opening
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.streams.fetch_sub(1, Ordering::SeqCst);
+        self.hub.meters.streams.decrement(1.0);
+        let mut shard = self.hub.shard(&self.subject);
+        let Some(visitor) = shard.visitors.get_mut(&self.subject) else { return };
+        visitor.close(&self.outbox);
+        if visitor.streams() == 0 && !visitor.is_known {
+            // Nothing was ever said to it, so it stands in no order to be looked at.
+            shard.remove(&self.subject);
+        }
+    }
+}
+
+/// A panic elsewhere leaves a shard whole enough: at worst one visitor's index is behind.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

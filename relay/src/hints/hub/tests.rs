@@ -1,0 +1,280 @@
+//! The hub without a network: what each stream gets.
+
+use std::task::{Context, Poll, Waker};
+
+use clickmill_sdk_core::wire::Slot;
+use clickmill_server::metrics::Metrics;
+
+use super::*;
+use crate::metrics::TABLE;
+
+const NOW: Millis = Millis(1_000_000);
+
+fn hub(limits: Limits) -> Arc<Hub> {
+    Hub::new(limits, HubMeters::new(&Metrics::new(TABLE).unwrap()), NOW)
+}
+
+fn tenant() -> Tenant {
+    Tenant::parse("shop").unwrap()
+}
+
+fn subject(name: &str) -> Subject {
+    Subject::new(&tenant(), &VisitorId::parse(name).unwrap())
+}
+
+fn id(offset: u64) -> HintId {
+    HintId { source: "clicks".into(), partition: 3, offset, n: 0 }
+}
+
+/// A suggestion of the visitor's partition 3 for a slot, showing products.
+fn said(hub: &Hub, offset: u64, (slot, skus): (&str, &[&str])) -> Said {
+    Said {
+        hint: Hint {
+            id: id(offset),
+            kind: HintKind::Suggest,
+            epoch: hub.epoch(3),
+            slot: Some(Slot::parse(slot).unwrap()),
+            content: Json::empty(),
+            why: Why::default(),
+            expires_at: NOW + 600_000,
+            stock_version: None,
+            cause: None,
+            decided_at: NOW,
+        },
+        skus: skus.iter().map(|sku| Sku::parse(*sku).unwrap()).collect(),
+    }
+}
+
+fn say(hub: &Hub, visitor: &str, offset: u64, what: (&str, &[&str])) {
+    hub.say(&subject(visitor), said(hub, offset, what), (3, NOW));
+}
+
+fn open(hub: &Arc<Hub>, visitor: &str, cursor: Option<u64>) -> Subscription {
+    hub.subscribe(subject(visitor), cursor.map(id).as_ref(), NOW).unwrap()
+}
+
+/// What a stream holds, as `kind offset`, and `end` if it has ended.
+fn taken(stream: &Subscription) -> Vec<String> {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut all = Vec::new();
+    loop {
+        match stream.outbox().poll_take(&mut context) {
+            Poll::Ready(Some(frame)) => {
+                let offset = match frame.kind {
+                    HintKind::Reset => String::new(),
+                    _ => format!(" {}", frame.id.offset),
+                };
+                all.push(format!("{}{offset}", frame.kind.as_str()));
+            }
+            Poll::Ready(None) => {
+                all.push("end".to_owned());
+                return all;
+            }
+            Poll::Pending => return all,
+        }
+    }
+}
+
+#[test]
+fn every_tab_of_a_visitor_gets_a_hint_and_nobody_else() {
+    let hub = hub(Limits::default());
+    let (tab, other_tab, other) =
+        (open(&hub, "v", None), open(&hub, "v", None), open(&hub, "w", None));
+    say(&hub, "v", 7, ("a", &[]));
+    assert_eq!(taken(&tab), ["suggest 7"]);
+    assert_eq!(taken(&other_tab), ["suggest 7"]);
+    assert!(taken(&other).is_empty());
+    assert_eq!(hub.streams(), 3);
+}
+
+#[test]
+fn the_next_page_finds_what_holds() {
+    let hub = hub(Limits::default());
+    for (offset, slot) in [(1, "a"), (2, "b"), (3, "a")] {
+        say(&hub, "v", offset, (slot, &[]));
+    }
+    assert_eq!(taken(&open(&hub, "v", None)), ["suggest 2", "suggest 3"]);
+    let late = hub.subscribe(subject("v"), None, NOW + 600_000).unwrap();
+    assert!(taken(&late).is_empty(), "what has expired holds no more");
+}
+
+#[test]
+fn a_stream_goes_on_where_it_broke_off() {
+    let hub = hub(Limits::default());
+    for offset in 1..=4 {
+        say(&hub, "v", offset, ("a", &[]));
+    }
+    let resumed = open(&hub, "v", Some(2));
+    assert_eq!(
+        (resumed.opening(), taken(&resumed)),
+        (Opening::Resumed, vec!["suggest 3".to_owned(), "suggest 4".to_owned()])
+    );
+    assert!(taken(&open(&hub, "v", Some(4))).is_empty());
+}
+
+#[test]
+fn what_the_ring_has_lost_is_told_by_a_reset() {
+    let hub = hub(Limits { ring_max: 3, ..Limits::default() });
+    for offset in 1..=5 {
+        say(&hub, "v", offset, (if offset == 2 { "b" } else { "a" }, &[]));
+    }
+    assert_eq!(taken(&open(&hub, "v", Some(3))), ["suggest 4", "suggest 5"]);
+    let too_old = open(&hub, "v", Some(1));
+    assert_eq!(too_old.opening(), Opening::Reset);
+    assert_eq!(taken(&too_old), ["reset", "suggest 2", "suggest 5"]);
+    // A relay that knows nothing of the visitor.
+    assert_eq!(taken(&open(&hub, "unknown", Some(1))), ["reset"]);
+}
+
+#[test]
+fn a_slow_stream_gets_the_newest_of_each_slot_or_a_snapshot() {
+    let hub = hub(Limits { waiting_max: 2, ..Limits::default() });
+    let slow = open(&hub, "v", None);
+    for (offset, slot) in [(1, "a"), (2, "b"), (3, "a"), (4, "b")] {
+        say(&hub, "v", offset, (slot, &[]));
+    }
+    assert_eq!(taken(&slow), ["suggest 3", "suggest 4"]);
+    for (offset, slot) in [(5, "a"), (6, "b"), (7, "c")] {
+        say(&hub, "v", offset, (slot, &[]));
+    }
+    assert_eq!(taken(&slow), ["reset", "suggest 5", "suggest 6", "suggest 7"]);
+}
+
+#[test]
+fn a_new_epoch_begins_with_a_reset() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    let first = hub.open_partition(3, NOW);
+    say(&hub, "v", 1, ("a", &[]));
+    say(&hub, "v", 2, ("b", &[]));
+    assert_eq!(taken(&stream), ["suggest 1", "suggest 2"]);
+    let second = hub.open_partition(3, NOW);
+    assert!(second > first && first >= NOW.0);
+    say(&hub, "v", 2, ("b", &[]));
+    assert_eq!(taken(&stream), ["reset", "suggest 2"]);
+    assert_eq!(taken(&open(&hub, "v", None)), ["suggest 2"]);
+}
+
+#[test]
+fn a_partition_that_goes_ends_its_visitors_streams() {
+    let hub = hub(Limits::default());
+    let (stream, other) = (open(&hub, "v", None), open(&hub, "w", None));
+    say(&hub, "v", 1, ("a", &["A"]));
+    hub.close_partition(3);
+    assert_eq!(taken(&stream), ["suggest 1", "end"]);
+    assert!(taken(&other).is_empty());
+    assert_eq!(hub.sold_out(&tenant(), &Sku::parse("A").unwrap(), (place(9), NOW)), 0);
+}
+
+fn place(offset: u64) -> Place {
+    Place { partition: 0, offset }
+}
+
+#[test]
+fn what_is_sold_out_is_taken_back_wherever_it_is_shown() {
+    let hub = hub(Limits::default());
+    let (v, w) = (open(&hub, "v", None), open(&hub, "w", None));
+    say(&hub, "v", 1, ("a", &["A", "B"]));
+    say(&hub, "v", 2, ("b", &["A"]));
+    say(&hub, "w", 3, ("a", &["B"]));
+    let sold_out = |sku, at| hub.sold_out(&tenant(), &Sku::parse(sku).unwrap(), (place(at), NOW));
+    assert_eq!(sold_out("A", 40), 2);
+    assert_eq!(taken(&v), ["suggest 1", "suggest 2", "withdraw 40", "withdraw 40"]);
+    assert_eq!(taken(&w), ["suggest 3"]);
+    // They hold no more: neither for the next page nor for the next sell-out.
+    assert!(taken(&open(&hub, "v", None)).is_empty());
+    assert_eq!(sold_out("A", 41), 0);
+    assert_eq!(sold_out("B", 42), 1);
+    let other = Tenant::parse("other").unwrap();
+    say(&hub, "w", 4, ("a", &["B"]));
+    assert_eq!(hub.sold_out(&other, &Sku::parse("B").unwrap(), (place(43), NOW)), 0);
+}
+
+#[test]
+fn a_withdrawal_names_the_hint_its_slot_and_the_record() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    say(&hub, "v", 1, ("a", &["A"]));
+    hub.sold_out(&tenant(), &Sku::parse("A").unwrap(), (place(40), NOW));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut last = None;
+    while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
+        last = Some(frame);
+    }
+    let text = String::from_utf8(last.unwrap().bytes.to_vec()).unwrap();
+    assert!(text.starts_with("id: stock.0.40.0\nevent: withdraw\n"), "{text}");
+    assert!(
+        text.contains(r#""slot":"a","content":{"hint":"clicks.3.1.0","sold_out":["A"]}"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn withdrawn_consent_takes_everything_off_the_page() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    say(&hub, "v", 1, ("a", &["A"]));
+    hub.forget(&subject("v"), NOW);
+    assert_eq!(taken(&stream), ["reset"]);
+    hub.forget(&subject("v"), NOW);
+    assert!(taken(&stream).is_empty(), "nothing more to forget");
+    assert!(taken(&open(&hub, "v", None)).is_empty());
+}
+
+#[test]
+fn streams_are_bounded_in_all_and_for_each_visitor() {
+    let hub = hub(Limits { streams_max: 3, visitor_streams_max: 2, ..Limits::default() });
+    let refused = |visitor| hub.subscribe(subject(visitor), None, NOW).unwrap_err();
+    let first = open(&hub, "v", None);
+    let _second = open(&hub, "v", None);
+    assert_eq!(refused("v"), Closed::VisitorFull);
+    let _third = open(&hub, "w", None);
+    assert_eq!(refused("x"), Closed::Full);
+    drop(first);
+    let _again = open(&hub, "v", None);
+}
+
+#[test]
+fn a_drain_ends_all_and_lets_nobody_in() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    say(&hub, "v", 1, ("a", &[]));
+    hub.drain();
+    assert_eq!(taken(&stream), ["suggest 1", "end"]);
+    assert_eq!(hub.subscribe(subject("v"), None, NOW).unwrap_err(), Closed::Draining);
+    drop(stream);
+    assert_eq!(hub.streams(), 0);
+}
+
+#[test]
+fn visitors_without_a_stream_are_bounded() {
+    let hub = hub(Limits { visitors_max: 16 * 10, ..Limits::default() });
+    let listener = open(&hub, "listener", None);
+    say(&hub, "listener", 1, ("a", &["A"]));
+    for n in 0..5_000 {
+        say(&hub, &format!("v{n}"), n + 2, ("a", &["A"]));
+    }
+    assert!(hub.visitors() <= 16 * 13, "{}", hub.visitors());
+    assert_eq!(taken(&open(&hub, "v4999", None)), ["suggest 5001"]);
+    assert_eq!(taken(&listener), ["suggest 1"]);
+    assert_eq!(taken(&open(&hub, "listener", None)), ["suggest 1"]);
+    // Those that were only ever listening leave nothing behind.
+    let before = hub.visitors();
+    drop(open(&hub, "passer-by", None));
+    assert_eq!(hub.visitors(), before);
+}
+
+#[test]
+fn visitors_whose_hints_expired_are_forgotten() {
+    let hub = hub(Limits::default());
+    for n in 0..500 {
+        say(&hub, &format!("v{n}"), n, ("a", &["A"]));
+    }
+    let later = NOW + 700_000;
+    for n in 0..2_000 {
+        let mut fresh = said(&hub, 1_000 + n, ("a", &[]));
+        fresh.hint.expires_at = later + 600_000;
+        hub.say(&subject(&format!("w{}", n % 50)), fresh, (3, later));
+    }
+    assert!(hub.visitors() <= 60, "{}", hub.visitors());
+}

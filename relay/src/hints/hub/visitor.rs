@@ -1,0 +1,197 @@
+//! What was said to one visitor: a short ring of hints, those that hold, and the open streams.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use clickmill_sdk_core::wire::{HintId, HintKind, Millis, Sku};
+
+use crate::hints::frame::Frame;
+use crate::hints::outbox::{Outbox, Put};
+
+/// One visitor.
+#[derive(Debug, Default)]
+pub(super) struct Visitor {
+    /// The partition and epoch of the decider.
+    source: Option<(u32, u64)>,
+    /// The hints said last, oldest first.
+    ring: VecDeque<Arc<Frame>>,
+    /// What holds: the newest hint of each slot, in the order in which they were said.
+    active: Vec<Active>,
+    outboxes: Vec<Arc<Outbox>>,
+    /// Whether it was ever told something.
+    pub(super) is_known: bool,
+    /// Whether it was told something since it was last looked at.
+    pub(super) is_fresh: bool,
+}
+
+/// A hint that holds.
+#[derive(Clone, Debug)]
+pub(super) struct Active {
+    pub(super) frame: Arc<Frame>,
+    /// The products it shows.
+    pub(super) skus: Vec<Sku>,
+}
+
+/// How often things happened while a hint was handed to streams.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Handed {
+    pub(super) streams: u64,
+    pub(super) conflated: u64,
+    pub(super) resets: u64,
+}
+
+impl Visitor {
+    /// Says a hint: it counts from now on, and goes to every open stream.
+    pub(super) fn say(
+        &mut self,
+        said: &Active,
+        source: (u32, u64),
+        (ring_max, now): (usize, Millis),
+    ) -> Handed {
+        let mut handed = Handed::default();
+        let is_new_epoch = self.source.is_some_and(|held| held != source);
+        self.source = Some(source);
+        if is_new_epoch {
+            // What an older epoch said is nobody's word any more.
+            self.ring.clear();
+            self.active.clear();
+            handed.resets += self.outboxes.len() as u64;
+            let snapshot = self.snapshot(now);
+            self.outboxes.iter().for_each(|outbox| outbox.replace(snapshot.iter().cloned()));
+        }
+        self.remember(said.clone(), ring_max);
+        for at in 0..self.outboxes.len() {
+            handed.streams += 1;
+            match self.outboxes[at].put(Arc::clone(&said.frame)) {
+                Put::Queued => {}
+                Put::Conflated => handed.conflated += 1,
+                Put::Full => {
+                    handed.resets += 1;
+                    self.outboxes[at].replace(self.snapshot(now));
+                }
+            }
+        }
+        handed
+    }
+
+    fn remember(&mut self, said: Active, ring_max: usize) {
+        let frame = &said.frame;
+        if self.ring.len() >= ring_max.max(1) {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(Arc::clone(frame));
+        if frame.slot.is_some() {
+            self.active.retain(|active| active.frame.slot != frame.slot);
+        }
+        if !matches!(frame.kind, HintKind::Withdraw | HintKind::Reset) {
+            self.active.push(said);
+        }
+    }
+
+    /// Opens a stream: with what came after the cursor if that is in the ring; with a reset and
+    /// what holds if it is not; with what holds if there is no cursor.
+    pub(super) fn open(
+        &mut self,
+        outbox: Arc<Outbox>,
+        cursor: Option<&HintId>,
+        (floor, now): ((u32, u64), Millis),
+    ) -> Opening {
+        let found = cursor.map(|id| self.ring.iter().position(|frame| frame.id == *id));
+        let opening = match found {
+            None => {
+                outbox.replace(self.holding(now));
+                Opening::Fresh
+            }
+            Some(Some(at)) => {
+                outbox.replace(self.ring.iter().skip(at + 1).cloned());
+                Opening::Resumed
+            }
+            Some(None) => {
+                let source = *self.source.get_or_insert(floor);
+                let reset = Arc::new(Frame::reset(source, now));
+                outbox.replace([reset].into_iter().chain(self.holding(now)));
+                Opening::Reset
+            }
+        };
+        self.outboxes.push(outbox);
+        opening
+    }
+
+    pub(super) fn close(&mut self, outbox: &Arc<Outbox>) {
+        self.outboxes.retain(|held| !Arc::ptr_eq(held, outbox));
+    }
+
+    /// Ends all its streams.
+    pub(super) fn close_all(&self) {
+        self.outboxes.iter().for_each(|outbox| outbox.close());
+    }
+
+    /// Forgets what was said, and tells so to every stream.
+    pub(super) fn forget(&mut self, now: Millis) -> u64 {
+        if self.active.is_empty() && self.ring.is_empty() {
+            return 0;
+        }
+        self.ring.clear();
+        self.active.clear();
+        let snapshot = self.snapshot(now);
+        self.outboxes.iter().for_each(|outbox| outbox.replace(snapshot.iter().cloned()));
+        self.outboxes.len() as u64
+    }
+
+    /// The hints that hold and show a product.
+    pub(super) fn showing(&self, sku: &Sku) -> Vec<Active> {
+        self.active.iter().filter(|active| active.skus.contains(sku)).cloned().collect()
+    }
+
+    /// The products that hints show now.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Sku> {
+        self.active.iter().flat_map(|active| &active.skus)
+    }
+
+    pub(super) fn source(&self) -> Option<(u32, u64)> {
+        self.source
+    }
+
+    pub(super) fn streams(&self) -> usize {
+        self.outboxes.len()
+    }
+
+    /// Whether something it was told still holds.
+    pub(super) fn is_told(&self, now: Millis) -> bool {
+        self.ring.back().is_some_and(|frame| frame.expires_at > now)
+            || self.active.iter().any(|active| active.frame.expires_at > now)
+    }
+
+    fn holding(&self, now: Millis) -> Vec<Arc<Frame>> {
+        let holds = |active: &&Active| active.frame.expires_at > now;
+        self.active.iter().filter(holds).map(|active| Arc::clone(&active.frame)).collect()
+    }
+
+    /// A reset and what holds.
+    fn snapshot(&self, now: Millis) -> Vec<Arc<Frame>> {
+        let reset = Frame::reset(self.source.unwrap_or_default(), now);
+        [Arc::new(reset)].into_iter().chain(self.holding(now)).collect()
+    }
+}
+
+/// How a stream began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Without a cursor.
+    Fresh,
+    /// With a cursor that is too old, or of another relay.
+    Reset,
+    /// Where it had broken off.
+    Resumed,
+}
+
+impl Opening {
+    /// The opening's name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reset => "reset",
+            Self::Resumed => "resumed",
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! From Kafka to hints: keeps visitor sessions, decides, and streams decisions to pages.
+//!
+//! The route of a click: [`views::visitor`] folds it, [`react`] decides, says and enriches,
+//! [`hints::hub`] fans out, [`routes`] serves the streams. [`run`] puts it together.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod decide;
+pub mod hints;
+pub mod metrics;
+pub mod react;
+pub mod routes;
+mod run;
+pub mod tables;
+pub mod views;
+
+pub use run::{RunError, run};

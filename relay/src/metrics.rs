@@ -1,0 +1,291 @@
+//! Every metric of the relay: name, help, unit and labels. All labels are bounded.
+
+use std::time::Duration;
+
+use clickmill_kafka::Statistics;
+use clickmill_sdk_core::wire::HintKind;
+use clickmill_server::metrics::{
+    Counter, Counters, Entry, Gauge, Gauges, Histogram, Histograms, LATENCY_SECONDS, Metrics,
+};
+use clickmill_streams::Meters;
+
+use crate::hints::admit::Refused;
+use crate::hints::hub::Opening;
+
+/// Buckets from 5 microseconds to 10 milliseconds, in seconds.
+const DECIDE_SECONDS: &[f64] =
+    &[0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.01];
+
+const RECORDS: Counters<1> = Counters::new(
+    "clickmill_relay_records_total",
+    "Raw clicks read, by how: folded (new), replayed (again, to rebuild state), poisoned (cannot \
+     be read, or its output is never taken).",
+    ["how"],
+);
+const DUPLICATES: Counters<0> = Counters::new(
+    "clickmill_relay_duplicates_total",
+    "Clicks that were folded before, found by their queue and number.",
+    [],
+);
+const POISON: Counters<2> = Counters::new(
+    "clickmill_relay_poison_total",
+    "Records passed over, by source (clicks, products, stock) and reason.",
+    ["source", "reason"],
+);
+const OUTPUTS: Counters<1> = Counters::new(
+    "clickmill_relay_outputs_total",
+    "Enriched clicks by what became of them: acknowledged, resent.",
+    ["how"],
+);
+const COMMITS: Counters<0> =
+    Counters::new("clickmill_relay_commits_total", "Commits of offsets.", []);
+const PARTITIONS: Gauges<0> =
+    Gauges::new("clickmill_relay_partitions", "Partitions of raw clicks that are ours.", []);
+const KEYS: Gauges<0> =
+    Gauges::new("clickmill_relay_visitors_known", "Visitors whose state is held.", []);
+const OPEN_OUTPUTS: Gauges<0> = Gauges::new(
+    "clickmill_relay_open_records",
+    "Clicks whose enriched record waits for acknowledgement.",
+    [],
+);
+const LAG: Gauges<0> = Gauges::new(
+    "clickmill_relay_lag_records",
+    "Raw clicks in our partitions that were not read yet.",
+    [],
+);
+const HINTS: Counters<1> =
+    Counters::new("clickmill_relay_hints_total", "Hints decided, by kind.", ["kind"]);
+const SILENT: Counters<1> = Counters::new(
+    "clickmill_relay_silent_total",
+    "Clicks that ask for a hint and get none: consent (not given), late (the hint would have \
+     expired), nothing (nothing fits).",
+    ["why"],
+);
+const CLICK_TO_DECISION: Histograms<0> = Histograms::new(
+    "clickmill_relay_click_to_decision_seconds",
+    "Time from the collector's receipt of a click to the decision it caused, by both machines' \
+     clocks.",
+    [],
+    LATENCY_SECONDS,
+);
+const DECIDE: Histograms<0> = Histograms::new(
+    "clickmill_relay_decide_seconds",
+    "Time that making and saying the hints of one click takes.",
+    [],
+    DECIDE_SECONDS,
+);
+const STREAMS: Gauges<0> = Gauges::new("clickmill_relay_streams_open", "Open hint streams.", []);
+const OPENED: Counters<1> = Counters::new(
+    "clickmill_relay_streams_total",
+    "Hint streams opened, by how: fresh, resumed (where it broke off), reset (with a snapshot).",
+    ["opening"],
+);
+const REFUSED: Counters<1> = Counters::new(
+    "clickmill_relay_streams_refused_total",
+    "Requests for a stream that were refused, by reason.",
+    ["reason"],
+);
+const HANDED: Counters<0> = Counters::new(
+    "clickmill_relay_hints_handed_total",
+    "Hints handed to streams, one for each stream.",
+    [],
+);
+const CONFLATED: Counters<0> = Counters::new(
+    "clickmill_relay_hints_conflated_total",
+    "Hints dropped before a slow stream took them, since a newer one of the slot came.",
+    [],
+);
+const RESETS: Counters<0> = Counters::new(
+    "clickmill_relay_resets_total",
+    "Open streams that got a snapshot in place of what waited for them.",
+    [],
+);
+
+/// The table of this service's metrics.
+pub const TABLE: &[Entry] = &[
+    RECORDS.entry(),
+    DUPLICATES.entry(),
+    POISON.entry(),
+    OUTPUTS.entry(),
+    COMMITS.entry(),
+    PARTITIONS.entry(),
+    KEYS.entry(),
+    OPEN_OUTPUTS.entry(),
+    LAG.entry(),
+    HINTS.entry(),
+    SILENT.entry(),
+    CLICK_TO_DECISION.entry(),
+    DECIDE.entry(),
+    STREAMS.entry(),
+    OPENED.entry(),
+    REFUSED.entry(),
+    HANDED.entry(),
+    CONFLATED.entry(),
+    RESETS.entry(),
+];
+
+/// What the view's runtime counts.
+pub fn view_meters(metrics: &Metrics) -> Meters {
+    Meters {
+        replayed: metrics.counter(&RECORDS, ["replayed"]),
+        folded: metrics.counter(&RECORDS, ["folded"]),
+        poisoned: metrics.counter(&RECORDS, ["poisoned"]),
+        acknowledged: metrics.counter(&OUTPUTS, ["acknowledged"]),
+        resent: metrics.counter(&OUTPUTS, ["resent"]),
+        commits: metrics.counter(&COMMITS, []),
+        partitions: metrics.gauge(&PARTITIONS, []),
+        keys: metrics.gauge(&KEYS, []),
+        open: metrics.gauge(&OPEN_OUTPUTS, []),
+    }
+}
+
+/// Shows how far the consumer of raw clicks is behind.
+pub fn lag(metrics: &Metrics) -> impl Fn(&Statistics) + Send + Sync + 'static {
+    let gauge = metrics.gauge(&LAG, []);
+    move |statistics: &Statistics| {
+        gauge.set(statistics.lags.iter().map(|lag| lag.records).sum::<u64>() as f64);
+    }
+}
+
+/// What is counted while clicks are answered.
+#[derive(Clone, Debug)]
+pub struct ReactMeters {
+    metrics: Metrics,
+    pub(crate) duplicates: Counter,
+    click_to_decision: Histogram,
+    decide: Histogram,
+    silent_consent: Counter,
+    silent_late: Counter,
+    silent_nothing: Counter,
+}
+
+/// Why a click that asks for a hint gets none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Personalization is not allowed.
+    Consent,
+    /// The hint would have expired.
+    Late,
+    /// Nothing fits.
+    Nothing,
+}
+
+impl ReactMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            duplicates: metrics.counter(&DUPLICATES, []),
+            click_to_decision: metrics.histogram(&CLICK_TO_DECISION, []),
+            decide: metrics.histogram(&DECIDE, []),
+            silent_consent: metrics.counter(&SILENT, ["consent"]),
+            silent_late: metrics.counter(&SILENT, ["late"]),
+            silent_nothing: metrics.counter(&SILENT, ["nothing"]),
+        }
+    }
+
+    /// A decision was made so long after the click was received, ms.
+    pub(crate) fn decided(&self, after_ms: u64, took: Duration) {
+        self.click_to_decision.record(after_ms as f64 / 1000.0);
+        self.decide.record(took.as_secs_f64());
+    }
+
+    pub(crate) fn silent(&self, why: Silence) {
+        match why {
+            Silence::Consent => self.silent_consent.increment(1),
+            Silence::Late => self.silent_late.increment(1),
+            Silence::Nothing => self.silent_nothing.increment(1),
+        }
+    }
+
+    /// A record was passed over. Rare, so the handle is looked up.
+    pub(crate) fn poisoned(&self, source: &'static str, reason: &'static str) {
+        self.metrics.counter(&POISON, [source, reason]).increment(1);
+    }
+}
+
+/// What the hub counts.
+#[derive(Clone, Debug)]
+pub struct HubMeters {
+    hints: [Counter; HintKind::ALL.len()],
+    fresh: Counter,
+    reset: Counter,
+    resumed: Counter,
+    pub(crate) streams: Gauge,
+    pub(crate) handed: Counter,
+    pub(crate) conflated: Counter,
+    pub(crate) resets: Counter,
+}
+
+impl HubMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        let opened = |opening: Opening| metrics.counter(&OPENED, [opening.as_str()]);
+        Self {
+            hints: HintKind::ALL.map(|kind| metrics.counter(&HINTS, [kind.as_str()])),
+            fresh: opened(Opening::Fresh),
+            reset: opened(Opening::Reset),
+            resumed: opened(Opening::Resumed),
+            streams: metrics.gauge(&STREAMS, []),
+            handed: metrics.counter(&HANDED, []),
+            conflated: metrics.counter(&CONFLATED, []),
+            resets: metrics.counter(&RESETS, []),
+        }
+    }
+
+    pub(crate) fn hint(&self, kind: HintKind) {
+        let at = HintKind::ALL.iter().position(|known| *known == kind);
+        if let Some(counter) = at.and_then(|at| self.hints.get(at)) {
+            counter.increment(1);
+        }
+    }
+
+    pub(crate) fn opened(&self, opening: Opening) {
+        match opening {
+            Opening::Fresh => self.fresh.increment(1),
+            Opening::Reset => self.reset.increment(1),
+            Opening::Resumed => self.resumed.increment(1),
+        }
+    }
+}
+
+/// Requests for a stream that were refused.
+#[derive(Clone, Debug)]
+pub struct RefusedMeters(Vec<(&'static str, Counter)>);
+
+impl RefusedMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        let handle = |reason: &'static str| (reason, metrics.counter(&REFUSED, [reason]));
+        Self(Refused::REASONS.map(handle).to_vec())
+    }
+
+    pub(crate) fn count(&self, refused: Refused) {
+        let reason = refused.reason();
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == reason) {
+            counter.increment(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_keeps_the_rules_and_shows_every_metric() {
+        let metrics = Metrics::new(TABLE).unwrap();
+        let _ = view_meters(&metrics);
+        let (react, hub) = (ReactMeters::new(&metrics), HubMeters::new(&metrics));
+        react.decided(12, Duration::from_micros(30));
+        react.poisoned("clicks", "malformed");
+        hub.hint(HintKind::Suggest);
+        RefusedMeters::new(&metrics).count(Refused::TokenMissing);
+        lag(&metrics)(&Statistics::default());
+        let text = metrics.render();
+        for entry in TABLE {
+            assert!(text.contains(entry.name()), "{} is not shown", entry.name());
+        }
+        assert!(text.contains("clickmill_relay_hints_total{kind=\"suggest\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,306 @@
+//! What follows from each click, in one place: decide → say → learn → enrich.
+//!
+//! Hints go out before the enriched record is even handed to the producer: they wait neither for
+//! its acknowledgement nor for the commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use clickmill_kafka::{CloudEvent, Headers};
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{
+    Cause, Hint, HintId, HintKind, Json, Millis, Record, Sku, Slot, Tenant, ToJson, Why,
+};
+use clickmill_server::clock::SharedClock;
+use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
+use tracing::warn;
+
+use crate::decide::co_view::{self, CoViews};
+use crate::decide::suggest::{self, CO_VIEW, Suggestion, suggest};
+use crate::hints::hub::{Hub, Said, Subject};
+use crate::metrics::{ReactMeters, Silence};
+use crate::tables::{Levels, Products, Tables, row_key};
+use crate::views::visitor::{Seen, Signals};
+
+/// What the ids of hints that answer clicks begin with: the raw topic's dataset.
+const SOURCE: &str = "clicks";
+
+/// How clicks are answered.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The topic of enriched clicks, in full.
+    pub enriched: Arc<str>,
+    /// The places that suggestions fill.
+    pub slots: Vec<Slot>,
+    /// How many products a hint shows at the most.
+    pub products_max: usize,
+    /// How long a hint holds, ms.
+    pub lifetime_ms: u64,
+    /// Whether a visitor who has said nothing gets hints.
+    pub personalizes_unasked: bool,
+    /// How much is learned.
+    pub learning: co_view::Limits,
+    /// How suggestions are made.
+    pub suggesting: suggest::Limits,
+    /// The heading over products that are seen together.
+    pub title_together: String,
+    /// The heading over products that are popular beside the last one.
+    pub title_category: String,
+}
+
+/// What clicks are answered with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// What decisions rest on.
+    pub tables: Tables,
+    /// Where hints go.
+    pub hub: Arc<Hub>,
+    /// What is counted.
+    pub meters: ReactMeters,
+    /// The wall clock.
+    pub clock: SharedClock,
+}
+
+/// Answers clicks.
+#[derive(Debug)]
+pub struct React {
+    policy: Policy,
+    means: Means,
+    state: Mutex<State>,
+}
+
+/// Taken by the thread that reads clicks alone, so it never waits.
+#[derive(Debug, Default)]
+struct State {
+    learned: HashMap<Tenant, CoViews>,
+    /// Of each partition that is being rebuilt: each visitor's last click that asks for a hint.
+    last: BTreeMap<u32, HashMap<Subject, (Place, Signals)>>,
+    epochs: BTreeMap<u32, u64>,
+}
+
+impl React {
+    /// Answers by this policy.
+    pub fn new(policy: Policy, means: Means) -> Self {
+        Self { policy, means, state: Mutex::default() }
+    }
+
+    /// Decides and says the hints of one click, if it asks for any.
+    fn answer(&self, state: &State, signals: &Signals, at: At) -> Result<(), Silence> {
+        let now = Millis(at.now_ms);
+        let subject = Subject::new(&signals.tenant, &signals.visitor);
+        if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
+            // What was said while it was allowed goes too.
+            self.means.hub.forget(&subject, now);
+            return if signals.asks { Err(Silence::Consent) } else { Ok(()) };
+        }
+        if !signals.asks {
+            return Ok(());
+        }
+        if now.since(signals.time) >= self.policy.lifetime_ms {
+            return Err(Silence::Late);
+        }
+        let started = Instant::now();
+        // Held until the hints are said: what sells out meanwhile is noticed after that, and the
+        // hints that show it are found.
+        let shelf = self.means.tables.shelf(&signals.tenant);
+        let count = self.policy.products_max * self.policy.slots.len();
+        let learned = state.learned.get(&signals.tenant);
+        let suggestion = suggest(signals, count, (learned, &shelf), &self.policy.suggesting)
+            .ok_or(Silence::Nothing)?;
+        let partition = at.place.partition;
+        let why = Why {
+            model: suggestion.model.to_owned(),
+            inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
+            tables: shelf.versions(),
+            variant: None,
+        };
+        let parts = suggestion.products.chunks(self.policy.products_max.max(1));
+        for (n, (slot, products)) in self.policy.slots.iter().zip(parts).enumerate() {
+            let hint = Hint {
+                id: HintId {
+                    source: SOURCE.to_owned(),
+                    partition,
+                    offset: at.place.offset,
+                    n: u32::try_from(n).unwrap_or(u32::MAX),
+                },
+                kind: HintKind::Suggest,
+                epoch: state.epochs.get(&partition).copied().unwrap_or_default(),
+                slot: Some(slot.clone()),
+                content: self.content(&suggestion, products),
+                why: why.clone(),
+                expires_at: now + self.policy.lifetime_ms,
+                stock_version: suggestion.stock_version,
+                cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
+                decided_at: now,
+            };
+            let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
+            self.means.hub.say(&subject, Said { hint, skus }, (partition, now));
+        }
+        drop(shelf);
+        self.means.meters.decided(now.since(signals.received_at), started.elapsed());
+        Ok(())
+    }
+
+    fn content(
+        &self,
+        suggestion: &Suggestion,
+        products: &[clickmill_sdk_core::wire::Product],
+    ) -> Json {
+        let title = match suggestion.model {
+            CO_VIEW => &self.policy.title_together,
+            _ => &self.policy.title_category,
+        };
+        let mut w = Writer::with_capacity(256 * (products.len() + 1));
+        w.object(|w| {
+            w.text_field("title", title);
+            w.list_field("items", products);
+        });
+        Json::trusted(w.finish())
+    }
+
+    /// Learns from visitors who allow it.
+    fn learn(&self, state: &mut State, signals: &Signals) {
+        let Some(lesson) = &signals.lesson else { return };
+        if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
+            return;
+        }
+        let learned = state
+            .learned
+            .entry(signals.tenant.clone())
+            .or_insert_with(|| CoViews::new(self.policy.learning));
+        learned.learn(lesson, signals.time);
+    }
+
+    fn enriched(&self, record: &Record) -> Produce {
+        let id = record.id.to_string();
+        let event = CloudEvent {
+            id: &id,
+            source: "/clickmill/relay",
+            kind: record.kind.as_str(),
+            content_type: Some("application/json"),
+            ..CloudEvent::default()
+        };
+        Produce {
+            topic: Arc::clone(&self.policy.enriched),
+            key: record.key().map(String::into_bytes),
+            value: Some(record.to_json().into_bytes()),
+            headers: Headers::with_capacity(5).with_event(&event),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink<Seen> for React {
+    fn assigned(&self, partition: u32) {
+        self.lock().last.insert(partition, HashMap::new());
+    }
+
+    /// Says again what would still hold, so that a page that connects to a relay that has just
+    /// started finds its hints.
+    fn opened(&self, partition: u32) {
+        let now_ms = self.means.clock.now_ms();
+        let epoch = self.means.hub.open_partition(partition, Millis(now_ms));
+        let mut state = self.lock();
+        state.epochs.insert(partition, epoch);
+        let last = state.last.remove(&partition).unwrap_or_default();
+        for (place, signals) in last.into_values() {
+            // Those that get none are no clicks of now: they count nowhere.
+            let _ = self.answer(&state, &signals, At { place, now_ms });
+        }
+    }
+
+    fn closed(&self, partition: u32) {
+        let mut state = self.lock();
+        state.last.remove(&partition);
+        state.epochs.remove(&partition);
+        drop(state);
+        self.means.hub.close_partition(partition);
+    }
+
+    fn replayed(&self, at: At, outputs: Vec<Seen>) {
+        let mut state = self.lock();
+        for seen in outputs {
+            let Seen::Event(enriched) = seen else { continue };
+            let Some(signals) = enriched.signals else { continue };
+            self.learn(&mut state, &signals);
+            let is_late = Millis(at.now_ms).since(signals.time) >= self.policy.lifetime_ms;
+            let last = state.last.get_mut(&at.place.partition);
+            if let Some(last) = last.filter(|_| signals.asks && !is_late) {
+                let subject = Subject::new(&signals.tenant, &signals.visitor);
+                last.insert(subject, (at.place, signals));
+            }
+        }
+    }
+
+    fn live(&self, at: At, outputs: Vec<Seen>) -> Vec<Produce> {
+        let mut state = self.lock();
+        let mut produce = Vec::with_capacity(outputs.len());
+        for seen in outputs {
+            match seen {
+                Seen::Duplicate => self.means.meters.duplicates.increment(1),
+                Seen::Event(enriched) => {
+                    if let Some(signals) = &enriched.signals {
+                        if let Err(silence) = self.answer(&state, signals, at) {
+                            self.means.meters.silent(silence);
+                        }
+                        self.learn(&mut state, signals);
+                    }
+                    produce.push(self.enriched(&enriched.record));
+                }
+            }
+        }
+        produce
+    }
+
+    fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) {
+        self.means.meters.poisoned(SOURCE, poison.reason);
+        warn!(place = %at.place, %poison, "a click is passed over");
+    }
+}
+
+/// Takes back hints when a product is sold out.
+#[derive(Debug)]
+pub struct StockWatch {
+    /// Where hints are taken back.
+    pub hub: Arc<Hub>,
+    /// What is counted.
+    pub meters: ReactMeters,
+    /// The wall clock.
+    pub clock: SharedClock,
+}
+
+impl Watch<Levels> for StockWatch {
+    fn applied(&self, table: &Table<Levels>, raw: &Raw<'_>) {
+        let Ok((tenant, sku)) = row_key(raw) else { return };
+        let level = table.read().level(&tenant, &sku);
+        if level.is_none_or(|level| level.available <= 0) {
+            let now = Millis(self.clock.now_ms());
+            self.hub.sold_out(&tenant, &sku, (raw.place, now));
+        }
+    }
+
+    fn poisoned(&self, raw: &Raw<'_>, poison: &Poison) {
+        self.meters.poisoned("stock", poison.reason);
+        warn!(place = %raw.place, %poison, "a stock record is passed over");
+    }
+}
+
+/// Counts product records that cannot be read.
+#[derive(Debug)]
+pub struct ProductWatch(pub ReactMeters);
+
+impl Watch<Products> for ProductWatch {
+    fn applied(&self, _: &Table<Products>, _: &Raw<'_>) {}
+
+    fn poisoned(&self, raw: &Raw<'_>, poison: &Poison) {
+        self.0.poisoned("products", poison.reason);
+        warn!(place = %raw.place, %poison, "a product record is passed over");
+    }
+}
+
+#[cfg(test)]
+mod tests;

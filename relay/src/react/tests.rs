@@ -1,0 +1,276 @@
+//! From a click to what is said, without Kafka: the view's outputs go in by hand.
+
+use std::task::{Context, Poll, Waker};
+
+use clickmill_sdk_core::wire::{
+    Arrival, Context as Circumstances, Event, EventId, EventType, QueueId, SessionId, VisitorId,
+    WriteKey,
+};
+use clickmill_server::clock::ManualClock;
+use clickmill_server::metrics::Metrics;
+use clickmill_streams::Driver;
+
+use super::*;
+use crate::hints::hub::{Limits, Subscription};
+use crate::metrics::{HubMeters, TABLE};
+use crate::tables::tests::offer;
+use crate::views::visitor::VisitorView;
+
+const NOW: u64 = 1_000_000_000;
+
+/// A relay's inner part, fed like partition 0 of the raw topic.
+struct Inner {
+    driver: Driver<VisitorView>,
+    react: React,
+    metrics: Metrics,
+    clock: ManualClock,
+    offset: u64,
+}
+
+impl Inner {
+    fn new() -> Self {
+        let metrics = Metrics::new(TABLE).unwrap();
+        let clock = ManualClock::at(NOW);
+        let policy = Policy {
+            enriched: "enriched".into(),
+            slots: vec![Slot::parse("suggested").unwrap(), Slot::parse("more").unwrap()],
+            products_max: 2,
+            lifetime_ms: 600_000,
+            personalizes_unasked: true,
+            learning: co_view::Limits::default(),
+            suggesting: suggest::Limits::default(),
+            title_together: "Together".into(),
+            title_category: "Beside".into(),
+        };
+        let means = Means {
+            tables: Tables::detached(),
+            hub: Hub::new(Limits::default(), HubMeters::new(&metrics), Millis(NOW)),
+            meters: ReactMeters::new(&metrics),
+            clock: clock.shared(),
+        };
+        for sku in ["A", "B", "C", "D"] {
+            offer(&means.tables, (sku, "x"), 5);
+        }
+        let react = React::new(policy, means);
+        Self { driver: Driver::new(VisitorView::default(), ()), react, metrics, clock, offset: 0 }
+    }
+
+    /// A visitor's event about a product, as the next record of the partition.
+    fn event(&mut self, (visitor, kind, sku): (&str, &str, &str)) -> (At, Vec<Seen>) {
+        let at = Millis(self.clock_ms());
+        let event = Event {
+            id: EventId::mint(at, &[7; 10]),
+            queue: QueueId::parse("q").unwrap(),
+            seq: self.offset,
+            kind: EventType::parse(kind).unwrap(),
+            version: None,
+            at,
+            props: Json::trusted(format!(r#"{{"sku":"{sku}"}}"#)),
+            context: Circumstances {
+                visitor: Some(VisitorId::parse(visitor).unwrap()),
+                session: Some(SessionId::parse("s").unwrap()),
+                ..Circumstances::default()
+            },
+            sample: None,
+        };
+        let arrival = Arrival {
+            write_key: WriteKey::parse("wk").unwrap(),
+            sent_at: at,
+            received_at: at,
+            attempt: 0,
+            address: None,
+            user_agent: None,
+        };
+        let tenant = Tenant::parse("shop").unwrap();
+        self.record(&Record::new(event, &Circumstances::default(), tenant, arrival))
+    }
+
+    fn record(&mut self, record: &Record) -> (At, Vec<Seen>) {
+        let key = record.key().unwrap();
+        let said = self.driver.feed(Some(key.as_bytes()), Some(record.to_json().as_bytes()));
+        let place = Place { partition: 0, offset: self.offset };
+        self.offset += 1;
+        (At { place, now_ms: self.clock_ms() }, said.unwrap())
+    }
+
+    fn clock_ms(&self) -> u64 {
+        self.react.means.clock.now_ms()
+    }
+
+    fn live(&mut self, what: (&str, &str, &str)) -> Vec<Produce> {
+        let (at, seen) = self.event(what);
+        self.react.live(at, seen)
+    }
+
+    fn open(&self, visitor: &str) -> Subscription {
+        let tenant = Tenant::parse("shop").unwrap();
+        let subject = Subject::new(&tenant, &VisitorId::parse(visitor).unwrap());
+        let now = Millis(self.clock_ms());
+        self.react.means.hub.subscribe(subject, None, now).unwrap()
+    }
+
+    fn counts(&self, line: &str) -> bool {
+        self.metrics.render().lines().any(|shown| shown == line)
+    }
+}
+
+fn hints(stream: &Subscription) -> Vec<Hint> {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut all = Vec::new();
+    while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
+        let text = String::from_utf8(frame.bytes.to_vec()).unwrap();
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        all.push(Hint::from_parts(frame.id.clone(), frame.kind, data).unwrap());
+    }
+    all
+}
+
+/// Slot and products of each hint.
+fn shown(hints: &[Hint]) -> Vec<String> {
+    let one = |hint: &Hint| {
+        let content: serde_json::Value = serde_json::from_str(hint.content.as_str()).unwrap();
+        let items = content["items"].as_array().cloned().unwrap_or_default();
+        let skus = items.iter().filter_map(|item| item["sku"].as_str());
+        let slot = hint.slot.as_ref().map_or("", Slot::as_str);
+        [slot].into_iter().chain(skus).collect::<Vec<_>>().join(" ")
+    };
+    hints.iter().map(one).collect()
+}
+
+#[test]
+fn a_click_is_answered_and_enriched() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    let stream = inner.open("v");
+    let produced = inner.live(("v", "product_view", "A"));
+    let said = hints(&stream);
+    assert_eq!(shown(&said), ["suggested B C", "more D"]);
+    let first = &said[0];
+    assert_eq!((first.id.to_string().as_str(), said[1].id.n), ("clicks.0.0.0", 1));
+    assert_eq!(
+        (first.why.model.as_str(), first.why.inputs.as_slice()),
+        ("category_popular", &["A".to_owned()][..])
+    );
+    assert_eq!(first.cause.unwrap().received_at, Millis(NOW));
+    assert_eq!((first.decided_at, first.expires_at), (Millis(NOW), Millis(NOW + 600_000)));
+    assert_eq!(first.stock_version, Some(3));
+    assert!(first.epoch >= NOW);
+    let [record] = produced.as_slice() else { panic!("{produced:?}") };
+    assert_eq!((&*record.topic, record.key.as_deref()), ("enriched", Some(&b"shop:v"[..])));
+    let enriched: Record = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+    assert_eq!(enriched.enrichment.unwrap().recent[0].as_str(), "A");
+    assert_eq!(record.headers.first("ce_type"), Some(&b"product_view"[..]));
+    assert!(inner.counts("clickmill_relay_hints_total{kind=\"suggest\"} 2"));
+}
+
+#[test]
+fn what_others_saw_together_is_suggested() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    for (visitor, sku) in [("u", "A"), ("u", "D"), ("w", "A"), ("w", "D")] {
+        inner.live((visitor, "product_view", sku));
+    }
+    let stream = inner.open("v");
+    inner.live(("v", "product_click", "A"));
+    let said = hints(&stream);
+    assert_eq!(
+        (said[0].why.model.as_str(), shown(&said)[0].as_str()),
+        ("co_view", "suggested D B")
+    );
+    assert!(said[0].content.as_str().starts_with(r#"{"title":"Together","items":[{"sku":"D","#));
+}
+
+#[test]
+fn a_duplicate_is_counted_and_nothing_else() {
+    let inner = Inner::new();
+    inner.react.opened(0);
+    let stream = inner.open("v");
+    assert!(
+        inner
+            .react
+            .live(
+                At { place: Place { partition: 0, offset: 5 }, now_ms: NOW },
+                vec![Seen::Duplicate]
+            )
+            .is_empty()
+    );
+    assert!(hints(&stream).is_empty());
+    assert!(inner.counts("clickmill_relay_duplicates_total 1"));
+}
+
+#[test]
+fn who_refuses_personalization_gets_no_hint_and_loses_those_shown() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    assert_eq!(hints(&stream).len(), 2);
+    let (at, mut seen) = inner.event(("v", "product_view", "B"));
+    let [Seen::Event(enriched)] = seen.as_mut_slice() else { panic!("{seen:?}") };
+    enriched.signals.as_mut().unwrap().personalization = Some(false);
+    assert_eq!(inner.react.live(at, seen).len(), 1, "the click itself is enriched");
+    let said: Vec<HintKind> = hints(&stream).iter().map(|hint| hint.kind).collect();
+    assert_eq!(said, [HintKind::Reset]);
+    assert!(inner.counts("clickmill_relay_silent_total{why=\"consent\"} 1"));
+}
+
+#[test]
+fn an_old_click_gets_no_hint() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    let stream = inner.open("v");
+    let (at, seen) = inner.event(("v", "product_view", "A"));
+    let produced = inner.react.live(At { now_ms: NOW + 600_000, ..at }, seen);
+    assert_eq!((hints(&stream).len(), produced.len()), (0, 1));
+    assert!(inner.counts("clickmill_relay_silent_total{why=\"late\"} 1"));
+}
+
+#[test]
+fn a_rebuilt_partition_says_again_what_holds_under_the_same_ids() {
+    let mut inner = Inner::new();
+    inner.react.assigned(0);
+    for (visitor, sku) in [("old", "A"), ("v", "A"), ("v", "B")] {
+        let (at, seen) = inner.event((visitor, "product_view", sku));
+        inner.react.replayed(at, seen);
+        if visitor == "old" {
+            inner.clock.advance_ms(599_000);
+        }
+    }
+    inner.clock.advance_ms(5_000);
+    let before = inner.open("v");
+    assert!(hints(&before).is_empty(), "nothing leaves while it is rebuilt");
+    inner.react.opened(0);
+    let said = hints(&inner.open("v"));
+    assert_eq!(shown(&said), ["suggested C D"]);
+    assert_eq!(said[0].id.to_string(), "clicks.0.2.0");
+    assert!(hints(&inner.open("old")).is_empty(), "its hint would have expired");
+    assert_eq!(hints(&before), said);
+}
+
+#[test]
+fn what_sells_out_is_taken_back() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    assert_eq!(shown(&hints(&stream)), ["suggested B C", "more D"]);
+    let means = &inner.react.means;
+    let watch = StockWatch {
+        hub: Arc::clone(&means.hub),
+        meters: means.meters.clone(),
+        clock: Arc::clone(&means.clock),
+    };
+    let tell = |sku: &str, available: i64, offset| {
+        offer(&means.tables, (sku, "x"), available);
+        let key = format!("shop:{sku}");
+        let place = Place { partition: 0, offset };
+        let raw = Raw { place, key: Some(key.as_bytes()), value: None };
+        watch.applied(&means.tables.stock, &raw);
+    };
+    tell("C", 2, 10);
+    assert!(hints(&stream).is_empty(), "still there");
+    tell("C", 0, 11);
+    let [withdrawn] = hints(&stream).try_into().unwrap();
+    assert_eq!((withdrawn.kind, withdrawn.stock_version), (HintKind::Withdraw, Some(11)));
+    assert_eq!(withdrawn.slot, Some(Slot::parse("suggested").unwrap()));
+}

@@ -1,0 +1,313 @@
+//! Starts a relay, and winds it down in one order.
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use clickmill_kafka::{Producer, ReaderConfig};
+use clickmill_sdk_core::wire::{Millis, Purpose, Topic};
+use clickmill_server::admin::{self, Admin, Check, Readiness};
+use clickmill_server::clock::{SharedClock, SystemClock};
+use clickmill_server::listen::Listeners;
+use clickmill_server::metrics::{Metrics, MetricsError};
+use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
+use clickmill_server::shutdown::Shutdown;
+use clickmill_server::token::{KeyError, Signer};
+use clickmill_streams::{Parts, Runtime, RuntimeConfig, Status, Table, TableConfig};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use crate::config::{Config, FETCH_WAIT_MAX_MS};
+use crate::decide::{co_view, suggest};
+use crate::hints::hub::Hub;
+use crate::metrics::{self, HubMeters, ReactMeters, RefusedMeters};
+use crate::react::{Means, Policy, ProductWatch, React, StockWatch};
+use crate::routes::Routes;
+use crate::tables::Tables;
+use crate::views::visitor::{self, VisitorView};
+
+/// How often readiness is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Why a relay cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Kafka's client cannot be made.
+    #[error("kafka: {0}")]
+    Kafka(#[from] clickmill_kafka::Error),
+    /// The keys are wrong.
+    #[error("tokens.keys: {0}")]
+    Keys(#[from] KeyError),
+    /// The table of metrics is wrong: a fault of the program.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The visitor view or a table cannot be run, or run on.
+    #[error(transparent)]
+    View(#[from] clickmill_streams::Error),
+}
+
+/// Runs a relay until the shutdown begins and the drain has ended, or until it cannot go on.
+///
+/// # Errors
+/// Why it could not start, or go on.
+pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
+    let clock = SystemClock::shared();
+    let metrics = Metrics::new(metrics::TABLE)?;
+    let now = Millis(clock.now_ms());
+    let hub = Hub::new(config.hints.limits(), HubMeters::new(&metrics), now);
+    let signer = Signer::new(&config.tokens.keys)?;
+
+    let readers = Readers::start(&config, &metrics, (&hub, &clock))?;
+    let producer = Producer::new(&config.kafka, &config.producer, None)?;
+    let means = Means {
+        tables: readers.tables.clone(),
+        hub: Arc::clone(&hub),
+        meters: ReactMeters::new(&metrics),
+        clock: Arc::clone(&clock),
+    };
+
+    let readiness = Readiness::new(shutdown.clone());
+    let checks = Checks::new(&readiness);
+    let stop_admin = Shutdown::new();
+    let admin = tokio::spawn(admin::run(Admin {
+        listener: listeners.admin,
+        metrics: metrics.clone(),
+        readiness,
+        stop: stop_admin.clone(),
+    }));
+    let stop_public = Shutdown::new();
+    let public = tokio::spawn(serve(Serve {
+        listener: listeners.public,
+        service: Routes {
+            path_prefix: config.path_prefix.clone(),
+            hints: config.hints.clone(),
+            signer,
+            hub: Arc::clone(&hub),
+            clock,
+            refused: RefusedMeters::new(&metrics),
+            jitter: RandomState::new(),
+        },
+        limits: config.connections,
+        shutdown: stop_public.clone(),
+        grace: config.drain.grace,
+        metrics: ConnectionMetrics::new(&metrics, "public"),
+    }));
+
+    let ran = follow(&config, (means, producer.clone(), &metrics), (&checks, &readers, &shutdown));
+    let (view, outcome) = ran.await;
+
+    // The drain, in this order: readiness has failed with the shutdown; streams end and their
+    // pages connect elsewhere; connections finish; the view's outputs are acknowledged and its
+    // offsets committed; the tables end; the admin listener is last.
+    let deadline = Instant::now() + config.drain.grace;
+    hub.drain();
+    stop_public.begin();
+    if let Err(error) = public.await {
+        warn!(%error, "the public listener broke off");
+    }
+    let outcome = match view {
+        Some(view) => outcome.and(finish(view, deadline).await),
+        None => outcome,
+    };
+    if let Err(error) = producer.flush(deadline).await {
+        warn!(%error, "some outputs were not acknowledged: they will be repeated");
+    }
+    readers.end().await;
+    stop_admin.begin();
+    if let Err(error) = admin.await {
+        warn!(%error, "the admin listener broke off");
+    }
+    info!("relay has ended");
+    outcome
+}
+
+/// Starts the view once the tables are read, and follows it until the shutdown begins (and its
+/// notice is over) or the view ends by itself. Returns the view if it still runs.
+async fn follow(
+    config: &Config,
+    (means, producer, metrics): (Means, Producer, &Metrics),
+    (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
+) -> (Option<Runtime>, Result<(), RunError>) {
+    let stopped = async {
+        shutdown.triggered().await;
+        sleep(config.drain.notice).await;
+    };
+    tokio::pin!(stopped);
+    // Decisions without tables would be none, and clicks are not decided twice.
+    tokio::select! {
+        () = &mut stopped => return (None, Ok(())),
+        () = checks.tables_read(&readers.tables) => (),
+    }
+    let react = Arc::new(React::new(policy(config), means.clone()));
+    let started = Runtime::start(
+        runtime(config),
+        Parts {
+            view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
+            tables: (),
+            sink: react,
+            producer,
+            now_ms: now_ms(means.clock),
+            meters: metrics::view_meters(metrics),
+            on_statistics: Some(Box::new(metrics::lag(metrics))),
+        },
+    );
+    let mut view = match started {
+        Ok(view) => view,
+        Err(error) => return (None, Err(error.into())),
+    };
+    let status = view.status();
+    tokio::select! {
+        () = &mut stopped => (Some(view), Ok(())),
+        ended = view.ended() => {
+            shutdown.begin();
+            (None, ended.map_err(RunError::from))
+        }
+        () = checks.watch(&readers.tables, &status) => (Some(view), Ok(())),
+    }
+}
+
+/// Ends the view: it finishes, commits and gives its partitions back.
+async fn finish(mut view: Runtime, deadline: Instant) -> Result<(), RunError> {
+    view.status().stop();
+    // Its own bound on waiting for acknowledgements comes before the end of the process.
+    let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_secs(2);
+    match timeout(left, view.ended()).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => {
+            warn!("the view did not end in time: outputs since its last commit will be repeated");
+            Ok(())
+        }
+    }
+}
+
+fn now_ms(clock: SharedClock) -> Box<dyn Fn() -> u64 + Send + Sync> {
+    Box::new(move || clock.now_ms())
+}
+
+fn runtime(config: &Config) -> RuntimeConfig {
+    RuntimeConfig {
+        name: "visitor",
+        kafka: config.kafka.clone(),
+        group: config.group(),
+        topic: Topic::ClicksRaw.name(&config.topic_prefix),
+        commit_every: config.view.commit_every,
+        restore_records_max: config.view.restore_records_max,
+        bounds: config.bounds(),
+        open_records_max: config.view.open_records_max,
+        finish_max: config.drain.grace.min(Duration::from_secs(5)),
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    let suggest = &config.suggest;
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Policy {
+        enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
+        slots: suggest.slots.clone(),
+        products_max: suggest.products_max,
+        lifetime_ms: millis(suggest.lifetime),
+        personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
+        learning: co_view::Limits {
+            half_life_ms: millis(suggest.half_life),
+            ..co_view::Limits::default()
+        },
+        suggesting: suggest::Limits::default(),
+        title_together: suggest.title_together.clone(),
+        title_category: suggest.title_category.clone(),
+    }
+}
+
+/// The tables and the threads that read them.
+struct Readers {
+    tables: Tables,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    fn start(
+        config: &Config,
+        metrics: &Metrics,
+        (hub, clock): (&Arc<Hub>, &SharedClock),
+    ) -> Result<Self, RunError> {
+        let table = |name, topic: Topic| TableConfig {
+            name,
+            kafka: config.kafka.clone(),
+            reader: ReaderConfig {
+                fetch_wait_max_ms: FETCH_WAIT_MAX_MS,
+                ..ReaderConfig::new(topic.name(&config.topic_prefix))
+            },
+        };
+        let meters = ReactMeters::new(metrics);
+        let watch =
+            StockWatch { hub: Arc::clone(hub), meters: meters.clone(), clock: Arc::clone(clock) };
+        let (products, first) =
+            Table::start(table("products", Topic::Products), ProductWatch(meters))?;
+        let (stock, second) = Table::start(table("stock", Topic::Stock), watch)?;
+        Ok(Self { tables: Tables { products, stock }, threads: vec![first, second] })
+    }
+
+    async fn end(self) {
+        self.tables.products.stop();
+        self.tables.stock.stop();
+        let joined = tokio::task::spawn_blocking(move || {
+            self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
+        });
+        if joined.await.unwrap_or(1) > 0 {
+            warn!("the thread of a table broke off");
+        }
+    }
+}
+
+/// What must hold for the relay to get traffic.
+struct Checks {
+    products: Check,
+    stock: Check,
+    view: Check,
+}
+
+impl Checks {
+    fn new(readiness: &Readiness) -> Self {
+        Self {
+            products: readiness.check("products"),
+            stock: readiness.check("stock"),
+            view: readiness.check("visitors"),
+        }
+    }
+
+    /// Resolves once both tables have been read.
+    async fn tables_read(&self, tables: &Tables) {
+        while !self.look_at(tables) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn look_at(&self, tables: &Tables) -> bool {
+        let (products, stock) = (tables.products.is_ready(), tables.stock.is_ready());
+        tell(&self.products, products, "the table is being read");
+        tell(&self.stock, stock, "the table is being read");
+        products && stock
+    }
+
+    /// Keeps the checks up to date; never resolves.
+    async fn watch(&self, tables: &Tables, status: &Status) {
+        loop {
+            self.look_at(tables);
+            let restoring = status.restoring();
+            if restoring > 0 {
+                self.view.fail(format!("{restoring} partitions are being rebuilt"));
+            } else {
+                tell(&self.view, status.is_ready(), "no partition was assigned yet");
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn tell(check: &Check, holds: bool, why: &str) {
+    if holds {
+        check.pass();
+    } else {
+        check.fail(why);
+    }
+}

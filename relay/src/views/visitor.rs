@@ -1,0 +1,251 @@
+//! The visitor view: per visitor the visit, the products seen last, the basket, and which events
+//! were seen before.
+//!
+//! Events may come late and out of order; the rules are those of [`sessions`] and [`products`].
+//! An event that was folded before says nothing and changes nothing, see [`queues`].
+
+pub mod products;
+pub mod queues;
+pub mod sessions;
+
+use std::borrow::Cow;
+
+use clickmill_sdk_core::wire::{
+    Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionRule, Sku, Tenant,
+    VisitorId,
+};
+use clickmill_streams::{Around, Poison, Raw, View};
+use serde::Deserialize;
+
+use products::Products;
+use queues::{Novelty, Queues};
+use sessions::Sessions;
+
+/// How much is remembered of one visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Queues of which duplicates are known; beyond it the one quiet longest is forgotten.
+    pub queues_max: usize,
+    /// Gaps in one queue; beyond it the oldest is closed: what comes late for it is a duplicate.
+    pub gaps_max: usize,
+    /// Products seen last.
+    pub recent_max: usize,
+    /// Products in the basket.
+    pub basket_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queues_max: 16, gaps_max: 32, recent_max: 10, basket_max: 50 }
+    }
+}
+
+/// The fold and its rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VisitorView {
+    /// When a visit ends, where the SDK did not say it.
+    pub rule: SessionRule,
+    /// How much is remembered.
+    pub limits: Limits,
+}
+
+/// What is remembered of one visitor.
+#[derive(Debug, Default)]
+pub struct Visitor {
+    queues: Queues,
+    sessions: Sessions,
+    products: Products,
+}
+
+/// What the fold says about an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It was folded before.
+    Duplicate,
+    /// It is new.
+    Event(Box<Enriched>),
+}
+
+/// A new event with what is known of its visitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enriched {
+    /// The record with its enrichment; without one where the event has no visitor.
+    pub record: Record,
+    /// What a decision may rest on; none without a visitor.
+    pub signals: Option<Signals>,
+}
+
+/// What a decision may rest on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signals {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Who.
+    pub visitor: VisitorId,
+    /// The event.
+    pub event: EventId,
+    /// When the collector received it.
+    pub received_at: Millis,
+    /// When it happened.
+    pub time: Millis,
+    /// What the visitor said about personalization; none if nothing.
+    pub personalization: Option<bool>,
+    /// Whether the event is one that suggestions answer.
+    pub asks: bool,
+    /// A product that was seen for the first time in its visit, and those seen before it there.
+    pub lesson: Option<Lesson>,
+    /// The products seen last, newest first.
+    pub seen: Vec<Sku>,
+    /// The products in the basket.
+    pub basket: Vec<Sku>,
+}
+
+/// Products that were seen together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// The product that was seen now.
+    pub sku: Sku,
+    /// Those seen before in the same visit, newest first.
+    pub with: Vec<Sku>,
+}
+
+impl View for VisitorView {
+    type Input = Record;
+    type State = Visitor;
+    type Tables = ();
+    type Output = Seen;
+
+    fn decode(&self, raw: &Raw<'_>) -> Result<Record, Poison> {
+        let value = raw.value.ok_or_else(|| Poison::malformed("a click without a value"))?;
+        let record: Record = serde_json::from_slice(value).map_err(Poison::malformed)?;
+        // A visitor's state lies where the key says. A record under another visitor's key would
+        // be folded into a state that is not its own.
+        if record.key().as_deref().map(str::as_bytes) == raw.key {
+            Ok(record)
+        } else {
+            let detail = "the key is not the record's tenant and visitor".to_owned();
+            Err(Poison { reason: "wrong_key", detail })
+        }
+    }
+
+    fn time_ms(&self, record: &Record) -> u64 {
+        record.time.0
+    }
+
+    fn fold(&self, state: &mut Visitor, record: Record, _: &Around<'_, ()>) -> Vec<Seen> {
+        let Some(visitor) = record.context.visitor.clone() else {
+            return vec![Seen::Event(Box::new(Enriched { record, signals: None }))];
+        };
+        match state.queues.take(&record.queue, record.seq, &self.limits) {
+            Novelty::Repeated => vec![Seen::Duplicate],
+            Novelty::New => {
+                vec![Seen::Event(Box::new(self.enrich(state, record, visitor)))]
+            }
+        }
+    }
+}
+
+impl VisitorView {
+    fn enrich(&self, state: &mut Visitor, mut record: Record, visitor: VisitorId) -> Enriched {
+        let session = state.sessions.take(&record, &visitor, &self.rule);
+        let number = session.number();
+        let mut enrichment = Enrichment {
+            session: session.id().cloned(),
+            session_started: session.started(),
+            session_events: session.events(),
+            session_pages: session.pages(),
+            ..Enrichment::default()
+        };
+        let doing = Doing::of(&record);
+        let lesson = state.products.take(&doing, (record.time, number), &self.limits);
+        enrichment.visits = state.sessions.visits();
+        enrichment.recent = state.products.seen().cloned().collect();
+        record.enrichment = Some(enrichment);
+        let signals = Signals {
+            tenant: record.tenant.clone(),
+            visitor,
+            event: record.id,
+            received_at: record.arrival.received_at,
+            time: record.time,
+            personalization: personalization(record.context.consent.as_ref()),
+            asks: doing.asks(),
+            lesson,
+            seen: state.products.seen().cloned().collect(),
+            basket: state.products.basket().to_vec(),
+        };
+        Enriched { record, signals: Some(signals) }
+    }
+}
+
+fn personalization(consent: Option<&Consent>) -> Option<bool> {
+    consent.map(|consent| consent.allows(Purpose::Personalization))
+}
+
+/// What an event does with products.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// A product is looked at.
+    Sees(Sku),
+    /// A product is put into the basket.
+    Takes(Sku),
+    /// A product is taken out of the basket.
+    PutsBack(Sku),
+    /// The basket is bought.
+    Buys(Vec<Sku>),
+    /// A page is looked at.
+    Reads,
+    /// Something else.
+    Other,
+}
+
+impl Doing {
+    /// Reads it from an event. One that does not name its product as text does nothing with it.
+    pub fn of(record: &Record) -> Self {
+        let with = |doing: fn(Sku) -> Self| match sku(&record.props) {
+            Some(sku) => doing(sku),
+            None => Self::Other,
+        };
+        match record.kind.as_str() {
+            "product_view" | "product_click" => with(Self::Sees),
+            "basket_add" => with(Self::Takes),
+            "basket_remove" => with(Self::PutsBack),
+            "order" => Self::Buys(lines(&record.props)),
+            "page_view" => Self::Reads,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether suggestions answer it.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Sees(_) | Self::Takes(_) | Self::Reads => true,
+            Self::PutsBack(_) | Self::Buys(_) | Self::Other => false,
+        }
+    }
+}
+
+fn sku(props: &Json) -> Option<Sku> {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        sku: Cow<'a, str>,
+    }
+    let props: Props<'_> = serde_json::from_str(props.as_str()).ok()?;
+    Sku::parse(props.sku).ok()
+}
+
+fn lines(props: &Json) -> Vec<Sku> {
+    #[derive(Deserialize)]
+    struct Props {
+        lines: Vec<Line>,
+    }
+    #[derive(Deserialize)]
+    struct Line {
+        sku: Sku,
+    }
+    let props = serde_json::from_str::<Props>(props.as_str());
+    props.map(|props| props.lines.into_iter().map(|line| line.sku).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! The products one visitor saw last, and what is in the basket.
+//!
+//! Seen products are ordered by when they were seen, not by when that was heard: a late event finds
+//! its place, or none.
+
+use clickmill_sdk_core::wire::{Millis, Sku};
+
+use super::{Doing, Lesson, Limits};
+
+/// Products of one visitor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Products {
+    /// Newest first, each once.
+    seen: Vec<Sight>,
+    /// Newest last.
+    basket: Vec<Sku>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sight {
+    sku: Sku,
+    at: Millis,
+    visit: u32,
+}
+
+impl Products {
+    /// Takes note of what an event does, at a time, in a visit. Returns what can be learned of it.
+    pub fn take(
+        &mut self,
+        doing: &Doing,
+        (at, visit): (Millis, u32),
+        limits: &Limits,
+    ) -> Option<Lesson> {
+        match doing {
+            Doing::Sees(sku) => self.see(Sight { sku: sku.clone(), at, visit }, limits),
+            Doing::Takes(sku) => {
+                self.basket.retain(|held| held != sku);
+                self.basket.push(sku.clone());
+                if self.basket.len() > limits.basket_max {
+                    self.basket.remove(0);
+                }
+                self.see(Sight { sku: sku.clone(), at, visit }, limits)
+            }
+            Doing::PutsBack(sku) => {
+                self.basket.retain(|held| held != sku);
+                None
+            }
+            Doing::Buys(skus) => {
+                self.basket.retain(|held| !skus.contains(held));
+                None
+            }
+            Doing::Reads | Doing::Other => None,
+        }
+    }
+
+    /// The products seen last, newest first.
+    pub fn seen(&self) -> impl Iterator<Item = &Sku> {
+        self.seen.iter().map(|sight| &sight.sku)
+    }
+
+    /// The products in the basket.
+    pub fn basket(&self) -> &[Sku] {
+        &self.basket
+    }
+
+    /// A product seen again in the same visit teaches nothing new.
+    fn see(&mut self, sight: Sight, limits: &Limits) -> Option<Lesson> {
+        let earlier = self.seen.iter().position(|seen| seen.sku == sight.sku);
+        let is_first =
+            earlier.is_none_or(|at| self.seen.get(at).is_none_or(|s| s.visit != sight.visit));
+        let lesson = is_first.then(|| Lesson {
+            sku: sight.sku.clone(),
+            with: self
+                .seen
+                .iter()
+                .filter(|seen| seen.visit == sight.visit && seen.sku != sight.sku)
+                .map(|seen| seen.sku.clone())
+                .collect(),
+        });
+        match earlier.and_then(|at| self.seen.get(at)) {
+            // A late sight of a product that was seen since.
+            Some(seen) if seen.at > sight.at => {}
+            Some(_) | None => {
+                self.seen.retain(|seen| seen.sku != sight.sku);
+                let at = self.seen.partition_point(|seen| seen.at > sight.at);
+                self.seen.insert(at, sight);
+                self.seen.truncate(limits.recent_max);
+            }
+        }
+        lesson
+    }
+}

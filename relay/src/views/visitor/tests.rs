@@ -1,0 +1,306 @@
+//! The visitor view fed by a driver, without Kafka.
+
+use clickmill_sdk_core::wire::{
+    Arrival, Campaign, Context, Event, EventType, QueueId, SessionId, ToJson, WriteKey,
+};
+use clickmill_streams::{Bounds, Driver};
+
+use super::*;
+
+const MINUTE: u64 = 60_000;
+
+/// One visitor's events, each with the next number of one queue.
+struct Visit {
+    driver: Driver<VisitorView>,
+    seq: u64,
+}
+
+/// What a test says of an event.
+#[derive(Clone, Default)]
+struct Say {
+    seq: Option<u64>,
+    session: Option<&'static str>,
+    campaign: Option<&'static str>,
+    sku: Option<&'static str>,
+    consent: Option<Consent>,
+}
+
+impl Visit {
+    fn new() -> Self {
+        Self { driver: Driver::new(VisitorView::default(), ()), seq: 0 }
+    }
+
+    fn record(&mut self, kind: &str, minute: u64, say: &Say) -> Record {
+        let seq = say.seq.unwrap_or(self.seq);
+        self.seq = self.seq.max(seq + 1);
+        let at = Millis(1_000_000_000 + minute * MINUTE);
+        let event = Event {
+            id: EventId::mint(at, &[u8::try_from(seq % 256).unwrap(); 10]),
+            queue: QueueId::parse("q-1").unwrap(),
+            seq,
+            kind: EventType::parse(kind).unwrap(),
+            version: None,
+            at,
+            props: say.sku.map_or_else(Json::empty, |sku| {
+                Json::trusted(format!(r#"{{"list":["x"],"sku":"{sku}","price_cents":100}}"#))
+            }),
+            context: Context {
+                visitor: Some(VisitorId::parse("5d1c0d8a").unwrap()),
+                session: say.session.map(|id| SessionId::parse(id).unwrap()),
+                campaign: say
+                    .campaign
+                    .map(|name| Campaign { name: Some(name.into()), ..Campaign::default() }),
+                consent: say.consent.clone(),
+                ..Context::default()
+            },
+            sample: None,
+        };
+        let arrival = Arrival {
+            write_key: WriteKey::parse("wk").unwrap(),
+            sent_at: at,
+            received_at: at,
+            attempt: 0,
+            address: None,
+            user_agent: None,
+        };
+        Record::new(event, &Context::default(), Tenant::parse("shop").unwrap(), arrival)
+    }
+
+    fn feed(&mut self, record: &Record) -> Option<Enriched> {
+        let key = record.key();
+        let key = key.as_deref().map(str::as_bytes);
+        let said = self.driver.feed(key, Some(record.to_json().as_bytes())).unwrap();
+        match said.as_slice() {
+            [Seen::Event(enriched)] => Some((**enriched).clone()),
+            [Seen::Duplicate] => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn say(&mut self, kind: &str, minute: u64, say: &Say) -> Option<Enriched> {
+        let record = self.record(kind, minute, say);
+        self.feed(&record)
+    }
+
+    fn enrichment(&mut self, kind: &str, minute: u64, say: &Say) -> Enrichment {
+        self.say(kind, minute, say).unwrap().record.enrichment.unwrap()
+    }
+}
+
+fn sku(sku: &'static str) -> Say {
+    Say { sku: Some(sku), ..Say::default() }
+}
+
+fn session(session: &'static str) -> Say {
+    Say { session: Some(session), ..Say::default() }
+}
+
+fn names(skus: &[Sku]) -> Vec<&str> {
+    skus.iter().map(Sku::as_str).collect()
+}
+
+/// Session id, events, pages, visits of an event's enrichment.
+fn counts(enrichment: &Enrichment) -> (Option<&str>, u32, u32, u32) {
+    let id = enrichment.session.as_ref().map(SessionId::as_str);
+    (id, enrichment.session_events, enrichment.session_pages, enrichment.visits)
+}
+
+#[test]
+fn a_visit_without_the_sdks_session_follows_the_rule() {
+    let mut visit = Visit::new();
+    let none = Say::default();
+    let first = visit.enrichment("page_view", 0, &none);
+    let id = first.session.clone().unwrap();
+    assert_eq!(id.as_str(), format!("r-{:x}-5d1c0d8a", 1_000_000_000));
+    assert_eq!(counts(&first), (Some(id.as_str()), 1, 1, 1));
+    assert_eq!(counts(&visit.enrichment("click", 30, &none)), (Some(id.as_str()), 2, 1, 1));
+    let second = visit.enrichment("page_view", 61, &none);
+    assert_ne!(second.session, Some(id));
+    assert_eq!((second.session_events, second.visits), (1, 2));
+    assert_eq!(second.session_started, Millis(1_000_000_000 + 61 * MINUTE));
+}
+
+#[test]
+fn another_campaign_begins_a_visit() {
+    let mut visit = Visit::new();
+    let spring = Say { campaign: Some("spring"), ..Say::default() };
+    assert_eq!(visit.enrichment("page_view", 0, &spring).visits, 1);
+    assert_eq!(visit.enrichment("page_view", 1, &Say::default()).visits, 1);
+    assert_eq!(visit.enrichment("page_view", 2, &spring).visits, 1);
+    let autumn = Say { campaign: Some("autumn"), ..Say::default() };
+    assert_eq!(visit.enrichment("page_view", 3, &autumn).visits, 2);
+}
+
+#[test]
+fn the_sdks_session_is_honoured() {
+    let mut visit = Visit::new();
+    assert_eq!(counts(&visit.enrichment("page_view", 0, &session("s1"))), (Some("s1"), 1, 1, 1));
+    // Longer than the rule's rest, but the SDK knows better.
+    assert_eq!(counts(&visit.enrichment("page_view", 90, &session("s1"))), (Some("s1"), 2, 2, 1));
+    assert_eq!(counts(&visit.enrichment("page_view", 91, &session("s2"))), (Some("s2"), 1, 1, 2));
+    // One that does not say belongs to the running one.
+    let none = Say::default();
+    assert_eq!(counts(&visit.enrichment("click", 92, &none)), (Some("s2"), 2, 1, 2));
+}
+
+#[test]
+fn a_late_event_counts_in_its_own_visit() {
+    let mut visit = Visit::new();
+    visit.enrichment("page_view", 0, &session("s1"));
+    visit.enrichment("page_view", 60, &session("s2"));
+    assert_eq!(counts(&visit.enrichment("page_view", 5, &session("s1"))), (Some("s1"), 2, 2, 2));
+    assert_eq!(counts(&visit.enrichment("page_view", 61, &session("s2"))), (Some("s2"), 2, 2, 2));
+    // A visit that was never heard of, from before.
+    assert_eq!(counts(&visit.enrichment("page_view", 3, &session("s0"))), (Some("s0"), 1, 1, 3));
+    assert_eq!(counts(&visit.enrichment("page_view", 62, &session("s2"))), (Some("s2"), 3, 3, 3));
+}
+
+#[test]
+fn an_event_from_before_the_running_visit_ends_nothing() {
+    let mut visit = Visit::new();
+    let begun = visit.enrichment("page_view", 100, &Say::default());
+    let spring = Say { campaign: Some("spring"), ..Say::default() };
+    let late = visit.enrichment("page_view", 99, &spring);
+    assert_eq!((late.session, late.visits), (begun.session, 1));
+    assert_eq!(late.session_started, Millis(1_000_000_000 + 99 * MINUTE));
+}
+
+#[test]
+fn a_duplicate_says_nothing_and_changes_nothing() {
+    let mut visit = Visit::new();
+    let first = visit.record("product_view", 0, &sku("A"));
+    let second = visit.record("product_view", 1, &sku("B"));
+    assert!(visit.feed(&first).is_some() && visit.feed(&second).is_some());
+    let before = format!("{:?}", visit.driver.state(b"shop:5d1c0d8a"));
+    assert!(visit.feed(&first).is_none() && visit.feed(&second).is_none());
+    assert_eq!(format!("{:?}", visit.driver.state(b"shop:5d1c0d8a")), before);
+}
+
+#[test]
+fn late_numbers_are_taken_once() {
+    let mut visit = Visit::new();
+    let at = |seq| Say { seq: Some(seq), ..Say::default() };
+    let new = [4, 2, 2, 3, 4, 0].map(|seq| visit.say("click", 0, &at(seq)).is_some());
+    assert_eq!(new, [true, true, false, true, false, true]);
+}
+
+#[test]
+fn products_are_remembered_newest_first_and_once() {
+    let mut visit = Visit::new();
+    visit.say("product_view", 0, &sku("A"));
+    visit.say("product_click", 1, &sku("B"));
+    visit.say("product_view", 2, &sku("A"));
+    // Late: between the two sights of A.
+    visit.say("basket_add", 1, &sku("C"));
+    let known = visit.say("page_view", 3, &Say::default()).unwrap();
+    let signals = known.signals.unwrap();
+    assert_eq!(names(&signals.seen), ["A", "C", "B"]);
+    assert_eq!(names(&known.record.enrichment.unwrap().recent), ["A", "C", "B"]);
+    assert_eq!(names(&signals.basket), ["C"]);
+    assert!(signals.asks);
+}
+
+#[test]
+fn recent_products_are_bounded() {
+    let mut visit = Visit::new();
+    for (minute, name) in
+        ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"].into_iter().enumerate()
+    {
+        visit.say("product_view", minute as u64, &sku(name));
+    }
+    let signals = visit.say("page_view", 13, &Say::default()).unwrap().signals.unwrap();
+    assert_eq!(names(&signals.seen), ["L", "K", "J", "I", "H", "G", "F", "E", "D", "C"]);
+}
+
+#[test]
+fn a_lesson_is_taught_once_a_visit() {
+    let mut visit = Visit::new();
+    let mut lesson = |minute, name| {
+        let signals = visit.say("product_view", minute, &sku(name)).unwrap().signals.unwrap();
+        signals.lesson.map(|l| l.with.iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(lesson(0, "A"), Some(vec![]));
+    assert_eq!(lesson(1, "B"), Some(vec!["A".to_owned()]));
+    assert_eq!(lesson(2, "A"), None);
+    // Another visit: what was seen in the last one is no company.
+    assert_eq!(lesson(90, "A"), Some(vec![]));
+}
+
+#[test]
+fn the_basket_empties_by_taking_out_and_by_buying() {
+    let mut visit = Visit::new();
+    for name in ["A", "B", "C"] {
+        visit.say("basket_add", 0, &sku(name));
+    }
+    visit.say("basket_remove", 1, &sku("A"));
+    let mut order = visit.record("order", 2, &Say::default());
+    order.props = Json::trusted(
+        r#"{"order":"1","lines":[{"sku":"B","price_cents":1}],"total_cents":1,"currency":"EUR"}"#
+            .to_owned(),
+    );
+    let signals = visit.feed(&order).unwrap().signals.unwrap();
+    assert_eq!(names(&signals.basket), ["C"]);
+    assert!(!signals.asks);
+}
+
+#[test]
+fn consent_is_told_as_it_was_said() {
+    let mut visit = Visit::new();
+    let mut told = |consent| {
+        let say = Say { consent, ..Say::default() };
+        visit.say("page_view", 0, &say).unwrap().signals.unwrap().personalization
+    };
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some(Consent::full())), Some(true));
+    assert_eq!(told(Some(Consent::default())), Some(false));
+}
+
+#[test]
+fn an_event_without_a_visitor_passes_unenriched() {
+    let mut visit = Visit::new();
+    let mut record = visit.record("page_view", 0, &Say::default());
+    record.context.visitor = None;
+    for _ in 0..2 {
+        let passed = visit.feed(&record).unwrap();
+        assert_eq!((passed.signals, passed.record), (None, record.clone()));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_poison() {
+    let mut visit = Visit::new();
+    let record = visit.record("page_view", 0, &Say::default());
+    let json = record.to_json();
+    let mut reason = |key: Option<&str>, value: Option<&str>| {
+        let fed = visit.driver.feed(key.map(str::as_bytes), value.map(str::as_bytes));
+        fed.err().map(|poison| poison.reason)
+    };
+    let key = record.key();
+    assert_eq!(reason(key.as_deref(), None), Some("malformed"));
+    assert_eq!(reason(key.as_deref(), Some("{}")), Some("malformed"));
+    assert_eq!(reason(Some("shop:other"), Some(&json)), Some("wrong_key"));
+    assert_eq!(reason(None, Some(&json)), Some("wrong_key"));
+    assert_eq!(reason(key.as_deref(), Some(&json)), None);
+}
+
+#[test]
+fn folding_again_gives_the_same() {
+    let told = || {
+        let mut visit = Visit::new();
+        visit.driver = Driver::new(VisitorView::default(), ())
+            .bounded(Bounds { ttl_ms: 1000 * MINUTE, keys_max: 10 });
+        let kinds = ["page_view", "product_view", "basket_add", "order", "click"];
+        let skus = ["A", "B", "C", "D"];
+        (0..200_u64)
+            .map(|n| {
+                let say = Say {
+                    sku: Some(skus[(n * 7 % 4) as usize]),
+                    seq: Some(n * 13 % 97),
+                    ..Say::default()
+                };
+                visit.say(kinds[(n % 5) as usize], n * 11 % 300, &say)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(), told());
+}

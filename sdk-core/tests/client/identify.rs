@@ -1,0 +1,183 @@
+//! Visitor, session, page view, token.
+
+use clickmill_sdk_core::client::{ClientOptions, Facts, Input, Track};
+use clickmill_sdk_core::wire::{EventId, EventType, Json, Millis, Proof, Purpose};
+
+use crate::page::{Page, START, consent, events, text};
+
+/// The context of the only event in the batch that waits, and the batch accepted.
+fn context_of(page: &mut Page) -> serde_json::Value {
+    let batch = page.batch();
+    assert_eq!(events(&batch).len(), 1);
+    page.accept();
+    batch["context"].clone()
+}
+
+/// Consent that leads to a visitor and a session, but to no stream, so that no token is fetched.
+fn counted_only() -> ClientOptions {
+    ClientOptions { consent: Some(consent(&[Purpose::Analytics])), ..ClientOptions::default() }
+}
+
+#[test]
+fn the_visitor_is_the_hash_of_a_proof_and_stays_across_pages() {
+    let mut page = Page::new();
+    page.track("page_view");
+    let proof = Proof::parse(text(&page.batch(), "proof")).unwrap();
+    let first = context_of(&mut page);
+    assert_eq!(text(&first, "visitor"), proof.visitor().as_str());
+    page.reload();
+    page.track("page_view");
+    let second = context_of(&mut page);
+    assert_eq!(first["visitor"], second["visitor"]);
+    assert_eq!(first["session"], second["session"]);
+    assert_ne!(first["page_view"], second["page_view"]);
+}
+
+#[test]
+fn a_page_view_has_the_id_of_its_event() {
+    let mut page = Page::new();
+    page.track("page_view");
+    let id = text(&events(&page.batch())[0], "id");
+    assert_eq!(text(&context_of(&mut page), "page_view"), id);
+    page.track("order");
+    assert_eq!(text(&context_of(&mut page), "page_view"), id);
+}
+
+#[test]
+fn a_session_ends_by_rest_and_by_campaign() {
+    let mut page = Page::with(counted_only());
+    let mut session = |minutes: u64, campaign: &str| {
+        page.now += minutes * 60_000;
+        page.step(Input::Page(Facts::read(&format!("{{{campaign}}}"))));
+        page.track("order");
+        text(&context_of(&mut page), "session")
+    };
+    let first = session(0, "");
+    assert_eq!(session(30, ""), first);
+    let second = session(31, "");
+    assert_ne!(second, first);
+    let spring = r#""campaign":{"source":"newsletter","name":"spring"}"#;
+    let third = session(1, spring);
+    assert_ne!(third, second);
+    assert_eq!(session(1, spring), third);
+    assert_eq!(session(1, ""), third);
+}
+
+#[test]
+fn a_session_outlives_its_pages() {
+    let mut page = Page::with(counted_only());
+    let spring = Facts::read(r#"{"campaign":{"source":"newsletter"}}"#);
+    page.step(Input::Page(spring.clone()));
+    page.track("order");
+    let first = context_of(&mut page);
+    page.now += 10 * 60_000;
+    page.reload();
+    page.step(Input::Page(spring));
+    page.track("order");
+    assert_eq!(context_of(&mut page)["session"], first["session"]);
+    page.now += 31 * 60_000;
+    page.reload();
+    page.track("order");
+    assert_ne!(context_of(&mut page)["session"], first["session"]);
+}
+
+#[test]
+fn the_collectors_id_is_taken_for_new_events_only() {
+    let mut page = Page::new();
+    page.track("page_view");
+    page.track("search");
+    page.accept_with_token("restored", 600_000);
+    page.track("order");
+    let batch = page.batch();
+    assert!(batch["context"].get("visitor").is_none(), "the two events differ in it");
+    assert_ne!(events(&batch)[0]["context"]["visitor"], "restored");
+    assert_eq!(events(&batch)[1]["context"]["visitor"], "restored");
+    page.accept();
+    page.reload();
+    page.track("order");
+    assert_eq!(page.batch()["context"]["visitor"], "restored");
+}
+
+#[test]
+fn the_proof_travels_only_when_a_token_is_wanted() {
+    let mut page = Page::new();
+    page.track("page_view");
+    assert!(page.batch()["proof"].is_string());
+    page.accept_with_token("v", 600_000);
+    page.track("order");
+    assert!(page.batch().get("proof").is_none());
+    page.accept();
+    page.reload();
+    assert!(page.stream.is_some(), "a token that still holds opens the stream at once");
+    page.track("order");
+    assert!(page.batch().get("proof").is_none());
+}
+
+#[test]
+fn a_token_is_fetched_by_an_empty_batch_where_nothing_else_goes() {
+    let mut page = Page::new();
+    page.step(Input::Flush);
+    page.wait(199);
+    assert!(page.sent.is_none());
+    page.wait(1);
+    assert!(events(&page.batch()).is_empty());
+    assert!(page.batch()["proof"].is_string());
+    page.accept_with_token("v", 600_000);
+    assert!(page.stream.is_some());
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    let mut page = Page::new();
+    page.track("page_view");
+    page.accept_with_token("v", 600_000);
+    page.wait(539_999);
+    assert!(page.sent.is_none());
+    page.wait(1);
+    assert!(events(&page.batch()).is_empty() && page.batch()["proof"].is_string());
+    let opened = page.stream.clone();
+    page.accept_with_token("v", 600_000);
+    assert_eq!(page.stream, opened, "the open stream stays");
+}
+
+#[test]
+fn a_clock_ahead_of_all_tokens_asks_in_a_steady_rhythm() {
+    let mut page = Page::new();
+    page.track("page_view");
+    for _ in 0..3 {
+        let visitor = r#"{"visitor":"v","token":"t","expires_at":1000}"#;
+        page.reply(200, &format!(r#"{{"accepted":1,"identity":{visitor}}}"#));
+        assert!(page.sent.is_none());
+        page.wait(9_999);
+        assert!(page.sent.is_none());
+        page.wait(1);
+        assert!(page.sent.is_some());
+    }
+}
+
+#[test]
+fn no_answer_to_the_wish_for_a_token_is_no_reason_to_hurry() {
+    let mut page = Page::new();
+    page.track("page_view");
+    page.accept();
+    page.track("order");
+    assert!(page.batch().get("proof").is_none());
+    page.accept();
+    page.wait(10_000);
+    assert!(page.batch()["proof"].is_string());
+}
+
+#[test]
+fn an_event_captured_earlier_keeps_id_and_time() {
+    let mut page = Page::new();
+    let id = EventId::mint(Millis(START - 800), &[3; 10]);
+    page.step(Input::Track(Track {
+        kind: EventType::parse("order").unwrap(),
+        props: Json::empty(),
+        id: Some(id),
+        at: Some(Millis(START - 800)),
+    }));
+    let batch = page.batch();
+    assert_eq!(text(&events(&batch)[0], "id"), id.to_string());
+    assert_eq!(events(&batch)[0]["at"], START - 800);
+}

@@ -1,0 +1,340 @@
+// The page's eyes and hands: sees page views and clicks from the first tick, posts batches,
+// dispatches DOM events. The core, loaded when the page is idle, is its memory and judgement;
+// where the core is refused, this script goes on alone.
+//
+// Who sends an event: the stub mints its id the moment it happens, and holds it. When the core
+// comes, it takes over all that is still held. When the page goes away before that, when the core
+// cannot come or is not there after PATIENCE, the stub begins to send what it holds. Whoever has
+// begun to send an event keeps it, so no event is sent by both.
+(() => {
+  "use strict";
+  const PATIENCE = 4000;
+  const HELD_MAX = 500;
+  const BATCH_MAX = 50;
+  const doc = document;
+  const script = doc.currentScript || doc.querySelector("script[data-key][data-collector]");
+  if (!script || window.clickmill) return;
+  const { key, collector, hints, core: source, consent } = script.dataset;
+  const query = `?k=${encodeURIComponent(key)}`;
+  const url = `${collector}/v1/events${query}`;
+  const gpc = navigator.globalPrivacyControl === true;
+  const json = JSON.stringify;
+  const now = Date.now;
+
+  // Some browsers throw on the mere look at a storage that they deny.
+  let store;
+  try {
+    store = localStorage;
+  } catch {}
+
+  let core;
+  let alone;
+  let granted = consent;
+  // Circumstances of what happens now, as JSON, and those that the core was told last.
+  let facts;
+  let told;
+  // Events that nobody has begun to send, and those that this script sends; of the latter the
+  // first `flying` are on their way.
+  let held = [];
+  let own = [];
+  let flying = 0;
+
+  const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
+
+  // A version 7 UUID.
+  const mint = (at) => {
+    const bytes = random(16);
+    for (let i = 0; i < 6; i++) bytes[i] = at / 2 ** (40 - 8 * i);
+    bytes[6] = (bytes[6] & 15) | 112;
+    bytes[8] = (bytes[8] & 63) | 128;
+    const hex = [...bytes].map((byte) => (byte + 256).toString(16).slice(1)).join("");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  };
+
+  const emit = (name, detail) =>
+    doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail: JSON.parse(detail) }));
+
+  // A body that is text makes a request which browsers send without asking first.
+  const post = (body, keepalive) =>
+    fetch(url, {
+      method: "POST",
+      body,
+      keepalive,
+      credentials: "include",
+      signal: AbortSignal.timeout?.(30000),
+    })
+      .then(async (reply) => [reply.status, reply.headers.get("retry-after"), await reply.text()])
+      .catch(() => [0, null, ""]);
+
+  const copy = (body) => navigator.sendBeacon(url, body);
+
+  // ---- Taking ----
+
+  // A core that fails is given up; what it had stored is the next page's.
+  const tell = (run) => {
+    try {
+      run(core);
+    } catch (error) {
+      console.warn("clickmill: the core failed", error);
+      core = undefined;
+      alone = true;
+      return true;
+    }
+  };
+
+  const give = (event) => {
+    const failed = tell(() => {
+      if (told !== event.facts) core.page((told = event.facts));
+      core.track(event.id, event.type, event.at, event.props);
+    });
+    if (failed) hold(event);
+  };
+
+  const hold = (event) => {
+    if (held.push(event) > HELD_MAX) {
+      held.shift();
+      books.dropped_full++;
+      books.created++;
+    }
+    if (alone) send();
+  };
+
+  const take = (type, props, at = now(), id = mint(at)) => {
+    const event = { id, type, at, props: json(props || {}), facts };
+    if (core) give(event);
+    else hold(event);
+    return id;
+  };
+
+  const campaign = () => {
+    const marks = new URLSearchParams(location.search);
+    const found = {};
+    for (const mark of ["source", "medium", "campaign", "term", "content"]) {
+      const value = marks.get(`utm_${mark}`);
+      if (value) found[mark === "campaign" ? "name" : mark] = value;
+    }
+    return Object.keys(found)[0] && found;
+  };
+
+  const look = (page_view) => {
+    facts = json({
+      page_view,
+      page: { url: location.href.split("#")[0], title: doc.title },
+      referrer: doc.referrer || undefined,
+      campaign: campaign(),
+      screen: {
+        width: screen.width,
+        height: screen.height,
+        view_width: innerWidth,
+        view_height: innerHeight,
+      },
+      locale: navigator.language,
+      time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    });
+  };
+
+  const page = (props, navigation) => {
+    const at = now();
+    const id = mint(at);
+    look(id);
+    const kind =
+      doc.querySelector('meta[name="clickmill-page"]')?.content ||
+      doc.querySelector("[data-page-kind]")?.dataset.pageKind;
+    return take("page_view", { kind, navigation, ...props }, at, id);
+  };
+
+  // Texts are never read: they may be somebody's.
+  const clicked = ({ target }) => {
+    const marked = target.closest?.("[data-cm-click]");
+    if (marked) {
+      let props;
+      try {
+        props = JSON.parse(marked.dataset.cmProps);
+      } catch {}
+      take(marked.dataset.cmClick, props);
+      return;
+    }
+    const found = target.closest?.("a[href],button,[role=button],input[type=submit]");
+    if (found) {
+      const { localName, id, href } = found;
+      take("click", {
+        element: localName,
+        id: id.slice(0, 128) || undefined,
+        href: href?.slice?.(0, 2048),
+      });
+    }
+  };
+
+  // ---- Sending alone ----
+
+  const books = { created: 0, settled: 0, dropped_full: 0, since: now() };
+  const queue = mint(now());
+  let size = BATCH_MAX;
+  let seq = 0;
+  let timer;
+
+  // The core stores the visitor only where that is allowed.
+  const visitor = () => {
+    try {
+      if (/analytics/.test(granted ?? "analytics")) {
+        return JSON.parse(store[`cm.${key}.me`]).visitor;
+      }
+    } catch {}
+  };
+
+  const batch = (events) =>
+    json({
+      sent_at: now(),
+      context: {
+        visitor: visitor(),
+        consent:
+          granted === undefined
+            ? undefined
+            : { granted: granted.split(",").filter(Boolean), gpc: gpc || undefined },
+        sdk: { name: "web-stub", version: "0.1.0", books },
+      },
+      events: events.map(({ id, seq, type, at, props, facts }) => ({
+        id,
+        queue,
+        seq,
+        type,
+        at,
+        props: JSON.parse(props),
+        context: JSON.parse(facts),
+      })),
+    });
+
+  const begin = () => {
+    for (const event of held) own.push({ ...event, seq: seq++ });
+    books.created += held.length;
+    held = [];
+  };
+
+  const send = async () => {
+    begin();
+    if (flying || !own[0]) return;
+    clearTimeout(timer);
+    const sent = own.slice(0, size);
+    flying = sent.length;
+    const [status, , text] = await post(batch(sent), true);
+    flying = 0;
+    const wait = settle(sent, status, text);
+    if (own[0]) timer = setTimeout(send, wait);
+  };
+
+  // How long the next try has to wait.
+  const settle = (sent, status, text) => {
+    let answer = {};
+    try {
+      answer = JSON.parse(text);
+    } catch {}
+    if (status === 200 && "accepted" in answer) {
+      const verdicts = [];
+      for (const verdict of answer.verdicts || []) verdicts[verdict.index] = verdict;
+      let wait = 0;
+      own = own.filter((event, i) => {
+        if (i >= sent.length) return true;
+        const { outcome = "accepted", reason, after_ms } = verdicts[i] || {};
+        const { id, type, at } = event;
+        emit("verdict", json({ id, type, outcome, reason, latency_ms: now() - at }));
+        if (outcome === "retry") wait = Math.max(wait, after_ms, 1000);
+        else books.settled++;
+        return outcome === "retry";
+      });
+      return wait;
+    }
+    if (status === 400 || status === 413) {
+      // Halved until the one event is found that is to blame.
+      size = sent.length >> 1 || BATCH_MAX;
+      if (!sent[1]) {
+        own.shift();
+        books.settled++;
+      }
+      return 0;
+    }
+    return (answer.retry_after_ms || 5000) + Math.random() * 5000;
+  };
+
+  const leave = () => {
+    if (core) return;
+    send();
+    if (own[flying]) copy(batch(own.slice(flying)));
+  };
+
+  // ---- Loading the core ----
+
+  const load = async () => {
+    try {
+      const site = fetch(`${collector}/v1/config${query}`, { signal: AbortSignal.timeout?.(2000) })
+        .then((reply) => (reply.ok ? reply.text() : undefined))
+        .catch(() => {});
+      const module = await import(source);
+      await module.default();
+      const settings = await site;
+      const started = module.Core.start(
+        {
+          key,
+          hints,
+          consent: granted,
+          gpc,
+          store,
+          seed: () => random(32),
+          post: async (request, body, keepalive) => {
+            const reply = await post(body, keepalive);
+            if (core) tell(() => core.reply(request, ...reply));
+          },
+          copy,
+          emit,
+        },
+        settings,
+      );
+      core = started;
+      alone = false;
+      const taken = held;
+      held = [];
+      taken.forEach(give);
+    } catch (error) {
+      console.warn("clickmill: goes on without its core", error);
+      alone = true;
+      send();
+    }
+  };
+
+  doc.addEventListener("click", clicked, true);
+  doc.addEventListener("visibilitychange", () => {
+    if (doc.visibilityState !== "hidden") return;
+    if (core) tell(() => core.hidden());
+    leave();
+  });
+  addEventListener("pagehide", () => {
+    if (core) tell(() => core.gone());
+    leave();
+  });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    told = undefined;
+    if (core) tell(() => core.back());
+    page({}, "restore");
+  });
+
+  window.clickmill = {
+    track: (type, props) => take(type, props),
+    page: (props) => page(props, "route"),
+    on: (name, run) => doc.addEventListener(`clickmill:${name}`, ({ detail }) => run(detail)),
+    flush: () => (core ? tell(() => core.flush()) : send()),
+    consent: (purposes) => {
+      granted = String(purposes);
+      if (core) tell(() => core.consent(granted));
+    },
+  };
+
+  look();
+  if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", () => page({}, "load"));
+  else page({}, "load");
+  if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
+  setTimeout(() => {
+    if (core) return;
+    alone = true;
+    send();
+  }, source ? PATIENCE : 0);
+})();

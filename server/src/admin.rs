@@ -1,0 +1,98 @@
+//! The operators' listener: `/live`, `/ready` and `/metrics`, apart from the public one.
+//!
+//! `/live` says that the process answers; `/ready` that it should get traffic. A drain makes it
+//! not ready and leaves it live, so the listener runs until the service has ended everything else.
+
+mod readiness;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::metrics::{self, Metrics};
+use crate::reply::{self, Body};
+use crate::serve::{ConnectionLimits, ConnectionMetrics, Serve, serve};
+use crate::shutdown::Shutdown;
+
+pub use readiness::{Check, Readiness, Report};
+
+/// How often samples of histograms are folded into their buckets.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long the listener's own connections may take to end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// All that the admin listener needs.
+#[derive(Debug)]
+pub struct Admin {
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// The service's metrics.
+    pub metrics: Metrics,
+    /// Whether the service should get traffic.
+    pub readiness: Readiness,
+    /// Ends this listener: pressed by the service as the last step of its drain.
+    pub stop: Shutdown,
+}
+
+/// Serves until `stop` is pressed, and keeps the metrics in order meanwhile.
+pub async fn run(admin: Admin) {
+    let Admin { listener, metrics, readiness, stop } = admin;
+    let connection_metrics = ConnectionMetrics::new(&metrics, "admin");
+    let upkeep = upkeep(metrics.clone());
+    let service = move |request: Request<Incoming>, _: SocketAddr| {
+        std::future::ready(answer(&request, &metrics, &readiness))
+    };
+    let serving = serve(Serve {
+        listener,
+        service,
+        limits: limits(),
+        shutdown: stop,
+        grace: GRACE,
+        metrics: connection_metrics,
+    });
+    tokio::select! {
+        _ = serving => (),
+        () = upkeep => (),
+    }
+}
+
+fn limits() -> ConnectionLimits {
+    const CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+    ConnectionLimits { connections_max: CONNECTIONS_MAX, ..ConnectionLimits::default() }
+}
+
+async fn upkeep(metrics: Metrics) {
+    let mut ticks = interval(UPKEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        metrics.upkeep();
+    }
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+    }
+    match request.uri().path() {
+        "/live" => reply::text(StatusCode::OK, "live\n"),
+        "/ready" => {
+            let report = readiness.report();
+            let status =
+                if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            reply::text(status, report.to_string())
+        }
+        "/metrics" => {
+            let media_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+            reply::with_type(StatusCode::OK, media_type, reply::whole(metrics.render()))
+        }
+        _ => reply::text(StatusCode::NOT_FOUND, "here are /live, /ready and /metrics\n"),
+    }
+}

@@ -1,0 +1,18 @@
+//! The crate from outside, over real sockets: one binary, a module for each behaviour.
+
+// Clippy knows a test by its attribute; the helpers of this binary may panic like one.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+#[path = "server/harness.rs"]
+mod harness;
+
+#[path = "server/admin.rs"]
+mod admin;
+#[path = "server/bodies.rs"]
+mod bodies;
+#[path = "server/drain.rs"]
+mod drain;
+#[path = "server/limits.rs"]
+mod limits;
+#[path = "server/signals.rs"]
+mod signals;

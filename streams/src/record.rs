@@ -1,0 +1,74 @@
+//! A record as it comes in, one as it goes out, and why one cannot be read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use clickmill_kafka::{Headers, Outgoing};
+
+/// Where a record lies in its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The partition.
+    pub partition: u32,
+    /// The offset in it.
+    pub offset: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.partition, self.offset)
+    }
+}
+
+/// A record as Kafka gave it, not read yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// Where it lies.
+    pub place: Place,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// A record that cannot be read. It is passed over and reported, and never read again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Poison {
+    /// A stable code for metrics and dead letters, such as `malformed`.
+    pub reason: &'static str,
+    /// One sentence for whoever looks into it.
+    pub detail: String,
+}
+
+impl Poison {
+    /// A record whose bytes are not what they should be.
+    pub fn malformed(detail: impl fmt::Display) -> Self {
+        Self { reason: "malformed", detail: detail.to_string() }
+    }
+}
+
+/// A record to be produced.
+#[derive(Clone, Debug)]
+pub struct Produce {
+    /// The topic, in full.
+    pub topic: Arc<str>,
+    /// The key that places it.
+    pub key: Option<Vec<u8>>,
+    /// The value; none is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl Produce {
+    pub(crate) fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            topic: &self.topic,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: self.headers.clone(),
+            ..Outgoing::default()
+        }
+    }
+}

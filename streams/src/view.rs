@@ -1,0 +1,49 @@
+//! The one thing a user of this crate writes: a pure fold over the records of a key.
+
+use crate::{Place, Poison, Raw};
+
+/// A keyed fold: what a key's state becomes with each of its records, and what is said about it.
+///
+/// A fold is pure. It sees nothing but its arguments, so that folding the same records again gives
+/// the same states and outputs: recovery and the [`Driver`](crate::Driver) rest on that.
+pub trait View: Send + Sync + 'static {
+    /// A record, read.
+    type Input;
+    /// What is remembered for one key.
+    type State: Default + Send + 'static;
+    /// The global tables a fold may look into; `()` where there are none.
+    type Tables: Send + Sync + 'static;
+    /// What a fold says.
+    type Output;
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// What cannot be read is poison: it is passed over and reported to the sink.
+    fn decode(&self, raw: &Raw<'_>) -> Result<Self::Input, Poison>;
+
+    /// When it happened, in milliseconds since 1970: what drives stream time.
+    fn time_ms(&self, input: &Self::Input) -> u64;
+
+    /// Folds a record into its key's state. A record without a key gets a state of its own that is
+    /// forgotten afterwards.
+    fn fold(
+        &self,
+        state: &mut Self::State,
+        input: Self::Input,
+        around: &Around<'_, Self::Tables>,
+    ) -> Vec<Self::Output>;
+}
+
+/// What a fold may look at besides state and record.
+#[derive(Debug)]
+pub struct Around<'a, T> {
+    /// Where the record lies.
+    pub place: Place,
+    /// The greatest time seen in this partition, this record's included, ms.
+    pub stream_time_ms: u64,
+    /// The wall clock, ms. For stamps alone: a state that depends on it is not rebuilt alike.
+    pub now_ms: u64,
+    /// The tables.
+    pub tables: &'a T,
+}

@@ -1,0 +1,4 @@
+//! What is measured, one file a benchmark.
+
+pub mod collector;
+pub mod route;

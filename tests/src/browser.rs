@@ -1,0 +1,201 @@
+//! A real Chromium, driven from outside: it opens pages, clicks, and tells what the SDK said.
+
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::{ParseError, Url};
+
+use crate::child::{Folder, free_port};
+use crate::http::{Ask, Http};
+use crate::until::until;
+
+/// Runs in every page before its own scripts: writes down what the SDK tells the page, across
+/// navigations, in a place that no script of ours looks at.
+const WITNESS: &str = r"
+for (const name of ['hint', 'verdict']) {
+  document.addEventListener('clickmill:' + name, (event) => {
+    const key = 'witness.' + name;
+    const seen = JSON.parse(sessionStorage.getItem(key) || '[]');
+    seen.push({ ...event.detail, page: location.pathname, content: undefined });
+    sessionStorage.setItem(key, JSON.stringify(seen));
+  });
+}
+";
+
+/// A browser with one window.
+#[derive(Debug)]
+pub struct Browser {
+    /// The window, for whatever else is wanted.
+    pub client: Client,
+    driver: Child,
+    _profile: Folder,
+}
+
+/// A hint as the page got it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeenHint {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// From click to hint, where the SDK knows the click.
+    pub latency_ms: Option<f64>,
+    /// Whether it was part of a snapshot or a resumed stream.
+    #[serde(default)]
+    pub replayed: bool,
+}
+
+/// A verdict as the page got it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeenVerdict {
+    /// The event.
+    pub id: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What became of it.
+    pub outcome: String,
+}
+
+impl Browser {
+    /// Starts Chromium without a window on the screen.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> Self {
+        let (port, profile) = (free_port(), Folder::new("chromium"));
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts: `cargo xtask test` installs it");
+        let url = format!("http://127.0.0.1:{port}");
+        let http = Http::default();
+        until("chromedriver", || async { http.ask(Ask::get(format!("{url}/status"))).await.ok() })
+            .await;
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(capabilities(&profile));
+        let client = builder.connect(&url).await.expect("a window");
+        let browser = Self { client, driver, _profile: profile };
+        browser.cdp("Page.enable", json!({})).await;
+        let source = json!({ "source": WITNESS });
+        browser.cdp("Page.addScriptToEvaluateOnNewDocument", source).await;
+        browser
+    }
+
+    /// Opens an address.
+    ///
+    /// # Panics
+    /// When the page does not load.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.expect("the page loads");
+    }
+
+    /// Sets the window's size in CSS pixels.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.cdp("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Runs a script in the page and gives back what it returns.
+    ///
+    /// # Panics
+    /// When the script throws.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.expect("the script ends")
+    }
+
+    /// The hints that arrived in this window since it was opened.
+    pub async fn hints(&self) -> Vec<SeenHint> {
+        self.witnessed("hint").await
+    }
+
+    /// The verdicts that arrived in this window since it was opened.
+    pub async fn verdicts(&self) -> Vec<SeenVerdict> {
+        self.witnessed("verdict").await
+    }
+
+    /// Ends the browser.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn close(self) {
+        self.client.clone().close().await.expect("the window closes");
+    }
+
+    async fn witnessed<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {
+        let script = format!("return JSON.parse(sessionStorage.getItem('witness.{name}') || '[]')");
+        serde_json::from_value(self.run(&script).await).expect("what the witness wrote")
+    }
+
+    async fn cdp(&self, method: &'static str, params: Value) -> Value {
+        self.client.issue_cmd(Devtools { method, params }).await.expect("a browser's answer")
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // A driver that is killed leaves its browser behind, so the browser goes first, by its id.
+        // All of this fails only if it has ended already.
+        for child in children(self.driver.id()) {
+            let _ = Command::new("kill").arg("-KILL").arg(child.to_string()).status();
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// The processes that `parent` started and that still run.
+fn children(parent: u32) -> Vec<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let list = std::fs::read_to_string(path).unwrap_or_default();
+    list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+fn capabilities(profile: &Folder) -> Capabilities {
+    let folder = format!("--user-data-dir={}", profile.path().display());
+    // Without a screen and, as on most test machines, as root and without Google's services.
+    let args = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+        &folder,
+    ];
+    let options = json!({ "args": args });
+    [("goog:chromeOptions".to_owned(), options)].into_iter().collect()
+}
+
+/// A command of Chromium's own protocol, sent through its driver.
+#[derive(Debug)]
+struct Devtools {
+    method: &'static str,
+    params: Value,
+}
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (hyper::Method, Option<String>) {
+        let body = json!({ "cmd": self.method, "params": self.params });
+        (hyper::Method::POST, Some(body.to_string()))
+    }
+}

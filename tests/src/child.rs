@@ -1,0 +1,184 @@
+//! A program of ours as a child process: started, asked whether it is ready, stopped, killed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::http::{Ask, Http};
+use crate::until::until;
+
+/// A running program; killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+/// Where the built programs lie: beside the tests that run.
+///
+/// # Panics
+/// When the program was not built.
+pub fn built(name: &str) -> PathBuf {
+    let here = std::env::current_exe().expect("the path of this program");
+    let folder = here.ancestors().find(|folder| folder.join(name).is_file());
+    folder.map(|folder| folder.join(name)).unwrap_or_else(|| {
+        panic!("{name} is not built: run `cargo build`, or the tests by `cargo xtask test`")
+    })
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the machine has none.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the port's number").port()
+}
+
+impl Program {
+    /// Starts `name` with this configuration file and waits until its admin port says it is ready.
+    ///
+    /// # Panics
+    /// When it does not start or does not become ready; the end of its log is shown.
+    pub async fn start(name: &'static str, config: &Path, admin_port: u16) -> Self {
+        let arguments = HashMap::from([("--config", config.display().to_string())]);
+        let mut program = Self::spawn(name, &arguments, &config.with_extension("log"));
+        program.answers(&format!("http://127.0.0.1:{admin_port}/ready")).await;
+        program
+    }
+
+    /// Starts `name` with these arguments without waiting for anything; what it says goes into
+    /// the log.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn spawn(name: &'static str, arguments: &HashMap<&str, String>, log: &Path) -> Self {
+        let to = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let arguments = arguments.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
+        let child = Command::new(built(name))
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(to.try_clone().expect("a second handle of the log"))
+            .stderr(to)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Self { name, child, log: log.to_owned() }
+    }
+
+    /// Waits until this address answers with success.
+    ///
+    /// # Panics
+    /// When the program ends, or the address does not answer in time.
+    pub async fn answers(&mut self, url: &str) {
+        let http = Http::default();
+        until(self.name, || {
+            let ended = self.child.try_wait().expect("the state of the process");
+            assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log_end());
+            let ask = http.ask(Ask::get(url));
+            async { ask.await.ok().filter(|answer| answer.status.is_success()) }
+        })
+        .await;
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end (SIGTERM) and waits for its exit status.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let sent = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM reaches {}", self.name);
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let name = self.name;
+        until(name, || {
+            let status = self.child.try_wait().expect("the state of the process");
+            async move { status }
+        })
+        .await
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The last lines of its log.
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(30).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- last lines of {}:\n{}", self.name, self.log_end());
+        }
+    }
+}
+
+/// A folder of a story's own, removed at the end unless the story failed.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes a new one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn new(name: &str) -> Self {
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let path = std::env::temp_dir().join(format!("clickmill-{name}-{id}"));
+        std::fs::create_dir_all(&path).expect("a folder of its own");
+        Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file in it and tells where.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path.join(name);
+        std::fs::write(&path, text).expect("a file in a folder of our own");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- kept for reading: {}", self.path.display());
+        } else {
+            // A folder that stays behind harms nobody.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// A short wait in which something is expected not to happen.
+pub const A_MOMENT: Duration = Duration::from_millis(500);

@@ -1,0 +1,228 @@
+//! What a person does on the demo's page, done by a browser: ten product clicks across real page
+//! navigations, and a look at what came back.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use fantoccini::Locator;
+use tokio::time::Instant;
+
+use crate::browser::Browser;
+use crate::figure::Latencies;
+use crate::http::Http;
+use crate::service::{ENRICHED, metric_at};
+
+/// Events in the collector's books that went on to Kafka.
+const ACCEPTED: &str = r#"clickmill_collector_events_total{outcome="accepted""#;
+/// Product clicks that are made.
+const CLICKS: usize = 10;
+/// How long a page may take until its slot is filled.
+const FILLED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where the demo's parts are: addresses without a path.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// The shop.
+    pub shop: String,
+    /// The collector's admin port.
+    pub collector_admin: String,
+    /// The relay's admin port.
+    pub relay_admin: String,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Count {
+    /// Product clicks made on pages.
+    pub clicks: usize,
+    /// Pages whose slot showed suggestions after a click.
+    pub rendered: usize,
+    /// Events the SDK had a verdict for, each once.
+    pub sent: usize,
+    /// Of these, accepted.
+    pub accepted: usize,
+    /// Of these, by outcome, what was not.
+    pub others: BTreeMap<String, usize>,
+    /// `product_click` events among the accepted.
+    pub product_clicks: usize,
+    /// Records the relay enriched since the check began.
+    pub enriched: u64,
+    /// Events the collector accepted since the check began.
+    pub collected: u64,
+    /// Hints that reached the page, each once.
+    pub hints: usize,
+    /// Click to hint, where the hint answers an event of this browser.
+    pub latencies: Latencies,
+}
+
+impl Count {
+    /// What is missing; empty when all is as it should be.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        let mut need = |holds: bool, what: String| {
+            if !holds {
+                missing.push(what);
+            }
+        };
+        need(self.clicks == CLICKS, format!("{} of {CLICKS} clicks were made", self.clicks));
+        need(self.rendered == CLICKS, format!("{} of {CLICKS} pages showed hints", self.rendered));
+        need(
+            self.product_clicks >= CLICKS,
+            format!("{} of {CLICKS} product clicks were accepted", self.product_clicks),
+        );
+        need(self.accepted == self.sent, format!("not accepted: {:?}", self.others));
+        need(
+            self.collected >= self.sent as u64,
+            format!("the collector counts {} of {} events", self.collected, self.sent),
+        );
+        need(
+            self.enriched == self.collected,
+            format!("{} of {} events were enriched", self.enriched, self.collected),
+        );
+        need(
+            self.latencies.count() >= CLICKS as u64,
+            format!("{} hints name their click, of at least {CLICKS}", self.latencies.count()),
+        );
+        missing
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "clicks    {:>6}   on real pages, {} showed hints",
+            self.clicks, self.rendered
+        )?;
+        writeln!(f, "sent      {:>6}   events with a verdict in the page", self.sent)?;
+        writeln!(
+            f,
+            "accepted  {:>6}   {} of them product clicks",
+            self.accepted, self.product_clicks
+        )?;
+        writeln!(
+            f,
+            "enriched  {:>6}   of {} in the collector's books",
+            self.enriched, self.collected
+        )?;
+        writeln!(f, "hints     {:>6}   {} answer a click", self.hints, self.latencies.count())?;
+        let (p50, p99) = (self.latencies.quantile_ms(0.5), self.latencies.quantile_ms(0.99));
+        write!(f, "click to hint: p50 {p50:.1} ms, p99 {p99:.1} ms")
+    }
+}
+
+/// Clicks through the shop and counts.
+///
+/// # Panics
+/// When the browser or a page fails altogether.
+pub async fn click_through(browser: &Browser, at: &Addresses) -> Count {
+    let http = Http::default();
+    let collected = metric_at(&http, &at.collector_admin, ACCEPTED);
+    let enriched = metric_at(&http, &at.relay_admin, ENRICHED);
+    let before = (collected.await, enriched.await);
+
+    let mut count = Count::default();
+    browser.open(&at.shop).await;
+    for n in 0..CLICKS {
+        click_product(browser, n).await;
+        count.clicks += 1;
+        if slot_filled(browser).await {
+            count.rendered += 1;
+        }
+        if n % 3 == 2 {
+            browser.open(&at.shop).await;
+        }
+    }
+    settle(browser, &http, at, before, &mut count).await;
+    count
+}
+
+/// Clicks a product card that is in view of a person and waits until its page is there.
+async fn click_product(browser: &Browser, n: usize) {
+    let url = browser.client.current_url().await.expect("an address");
+    let cards = browser.client.wait().for_element(Locator::Css(CARD)).await;
+    cards.expect("a product on the page");
+    let cards = browser.client.find_all(Locator::Css(CARD)).await.expect("products on the page");
+    let card = &cards[(n * 5) % cards.len()];
+    // Away from the edges, where bars may lie over the page.
+    let arguments = vec![serde_json::to_value(card).expect("a reference to an element")];
+    let to_the_middle = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+    browser.client.execute(to_the_middle, arguments).await.expect("a page that scrolls");
+    card.click().await.expect("a click");
+    let elsewhere = browser.client.wait().at_most(FILLED_WITHIN);
+    let moved = async {
+        while browser.client.current_url().await.expect("an address") == url {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(FILLED_WITHIN, moved).await.expect("the product's page");
+    elsewhere.for_element(Locator::Css("main h1")).await.expect("the product's page");
+}
+
+/// A product card with a link of its own that is not the page's own product.
+const CARD: &str = "main [data-cm-click=product_click]";
+
+/// Whether the page's slot shows suggestions within the time a person would wait.
+async fn slot_filled(browser: &Browser) -> bool {
+    let deadline = Instant::now() + FILLED_WITHIN;
+    while Instant::now() < deadline {
+        let shown = browser
+            .run(
+                "const items = document.querySelectorAll('[data-cm-slot] a[href]');
+                 return [...items].filter((item) => item.checkVisibility()).length",
+            )
+            .await;
+        if shown.as_u64() > Some(0) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Waits until the books agree or no longer move, and fills in the counts.
+async fn settle(
+    browser: &Browser,
+    http: &Http,
+    at: &Addresses,
+    (collected, enriched): (f64, f64),
+    count: &mut Count,
+) {
+    // What waits in the SDK's queue goes now.
+    browser.run("window.clickmill.flush()").await;
+    let deadline = Instant::now() + FILLED_WITHIN;
+    loop {
+        let verdicts = browser.verdicts().await;
+        let hints = browser.hints().await;
+        let now_collected = metric_at(http, &at.collector_admin, ACCEPTED).await;
+        let now_enriched = metric_at(http, &at.relay_admin, ENRICHED).await;
+        count.collected = (now_collected - collected) as u64;
+        count.enriched = (now_enriched - enriched) as u64;
+
+        let mut seen = HashSet::new();
+        (count.accepted, count.product_clicks) = (0, 0);
+        count.others.clear();
+        for verdict in verdicts.iter().filter(|verdict| seen.insert(verdict.id.clone())) {
+            match verdict.outcome.as_str() {
+                "accepted" | "duplicate" => {
+                    count.accepted += 1;
+                    count.product_clicks += usize::from(verdict.kind == "product_click");
+                }
+                other => *count.others.entry(other.to_owned()).or_default() += 1,
+            }
+        }
+        count.sent = seen.len();
+
+        let mut ids = HashSet::new();
+        count.latencies = Latencies::default();
+        for hint in hints.iter().filter(|hint| ids.insert(hint.id.clone())) {
+            if let Some(latency) = hint.latency_ms {
+                count.latencies.add(Duration::from_secs_f64(latency.max(0.0) / 1000.0));
+            }
+        }
+        count.hints = ids.len();
+        if count.missing().is_empty() || Instant::now() > deadline {
+            return;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Kafka as the stories see it: topics of their own on a real broker, and an independent eye on
+//! what lies in them.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clickmill_sdk_core::wire::{Millis, Product, Sku, Stock, ToJson, Topic};
+use clickmill_xtask::kafka::{Broker, BrokerOptions};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use uuid::Uuid;
+
+use crate::child::{Folder, built};
+use crate::until::PATIENCE;
+
+/// The tenant of all stories.
+pub const TENANT: &str = "shop";
+
+/// One record as it lies in Kafka.
+#[derive(Clone, Debug)]
+pub struct Lying {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// When the broker or the producer dated it, ms.
+    pub timestamp: i64,
+    /// Its key.
+    pub key: Option<String>,
+    /// Its value.
+    pub value: String,
+    /// Its headers.
+    pub headers: HashMap<String, String>,
+}
+
+/// A real broker, shared or of one's own, with topics under a prefix of one's own.
+#[derive(Debug)]
+pub struct Kafka {
+    /// Its address.
+    pub bootstrap: String,
+    /// What this story's topic names begin with.
+    pub prefix: String,
+    _own: Option<(Broker, Folder)>,
+}
+
+impl Kafka {
+    /// Takes the broker that `cargo xtask test` started, or starts one, and creates the topics of
+    /// the contract files.
+    ///
+    /// # Panics
+    /// When no broker can be had.
+    pub fn start(partitions: u32) -> Self {
+        let own = match std::env::var("CLICKMILL_TEST_KAFKA") {
+            Ok(bootstrap) => Err(bootstrap),
+            Err(_) => {
+                let folder = Folder::new("kafka");
+                let options = BrokerOptions::new(folder.path().join("data"));
+                Ok((Broker::start(&options).expect("a broker of its own"), folder))
+            }
+        };
+        let prefix = format!("t{}.", Uuid::now_v7().simple());
+        let (bootstrap, own) = match own {
+            Err(bootstrap) => (bootstrap, None),
+            Ok((broker, folder)) => (broker.bootstrap(), Some((broker, folder))),
+        };
+        let kafka = Self { bootstrap, prefix, _own: own };
+        kafka.apply(partitions);
+        kafka
+    }
+
+    /// Creates this story's topics by the catalogue's own program.
+    fn apply(&self, partitions: u32) {
+        let contracts =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts").to_owned();
+        let output = Command::new(built("clickmill-catalog"))
+            .args(["apply", "--bootstrap", &self.bootstrap, "--topic-prefix", &self.prefix])
+            .args(["--contracts", &contracts, "--replication", "1"])
+            .args(["--partitions", &partitions.to_string()])
+            .output()
+            .expect("the catalogue's program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The full name of a topic of this story.
+    pub fn topic(&self, topic: Topic) -> String {
+        topic.name(&self.prefix)
+    }
+
+    /// Publishes products named by their numbers, each with this many pieces in stock.
+    ///
+    /// # Panics
+    /// When the broker does not take them.
+    pub fn stock(&self, products: &[(&str, i64)]) {
+        let producer = self.producer();
+        for (sku, available) in products {
+            let key = format!("{TENANT}:{sku}");
+            let sku = Sku::parse(*sku).expect("a product number");
+            let product = Product {
+                name: format!("Product {sku}"),
+                category: "things".into(),
+                price_cents: 1999,
+                currency: "GBP".into(),
+                url: format!("/p/{sku}"),
+                image: None,
+                sku: sku.clone(),
+            };
+            let stock = Stock { sku, available: *available, at: Millis(1) };
+            for (topic, value) in
+                [(Topic::Products, product.to_json()), (Topic::Stock, stock.to_json())]
+            {
+                let topic = self.topic(topic);
+                let record = BaseRecord::to(&topic).key(&key).payload(&value);
+                producer.send(record).map_err(|(error, _)| error).expect("a record is taken");
+            }
+        }
+        producer.flush(PATIENCE).expect("all records arrive");
+    }
+
+    /// A raw, well-set librdkafka producer.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .create()
+            .expect("a producer")
+    }
+
+    /// All records of a topic, read from its beginning to its present end.
+    ///
+    /// # Panics
+    /// When the topic cannot be read.
+    pub async fn records(&self, topic: Topic) -> Vec<Lying> {
+        let (bootstrap, topic) = (self.bootstrap.clone(), self.topic(topic));
+        tokio::task::spawn_blocking(move || read_all(&bootstrap, &topic))
+            .await
+            .expect("the reader ends by itself")
+    }
+}
+
+/// Reads a whole topic with a consumer that belongs to no group.
+fn read_all(bootstrap: &str, topic: &str) -> Vec<Lying> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "nobody")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "false")
+        .create()
+        .expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the topic's metadata");
+    let (mut ends, mut list) = (HashMap::new(), TopicPartitionList::new());
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) =
+            consumer.fetch_watermarks(topic, partition.id(), PATIENCE).expect("the topic's ends");
+        if high > low {
+            ends.insert(partition.id(), high);
+            list.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
+        }
+    }
+    consumer.assign(&list).expect("an assignment");
+    let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE * 4);
+    while !ends.is_empty() {
+        assert!(Instant::now() < deadline, "{topic} could not be read to its end");
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            // Transaction markers take offsets that never come as messages.
+            let position = consumer.position().expect("a position");
+            ends.retain(|partition, end| {
+                let at = position.find_partition(topic, *partition).map(|p| p.offset());
+                !matches!(at, Some(Offset::Offset(at)) if at >= *end)
+            });
+            continue;
+        };
+        let message = message.expect("a record");
+        if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+            ends.remove(&message.partition());
+        }
+        records.push(lying(&message));
+    }
+    records
+}
+
+fn lying(message: &BorrowedMessage<'_>) -> Lying {
+    let text = |bytes: Option<&[u8]>| bytes.map(|b| String::from_utf8_lossy(b).into_owned());
+    let headers = message.headers().map(|headers| {
+        let pair = |h: rdkafka::message::Header<'_, &[u8]>| {
+            (h.key.to_owned(), text(h.value).unwrap_or_default())
+        };
+        headers.iter().map(pair).collect()
+    });
+    Lying {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or_default(),
+        key: text(message.key()),
+        value: text(message.payload()).unwrap_or_default(),
+        headers: headers.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,27 @@
+//! The harness: one builder per actor, so that a story is a few lines; the stories themselves lie
+//! in `stories/`, named by behaviour.
+//!
+//! The actors are the real programs and a real Kafka. Only the visitor is played: [`Page`] makes
+//! events as the SDK does, [`Stream`] sees every byte that the relay sends.
+#![allow(clippy::expect_used)] // A harness panics: that is how a story fails.
+
+pub mod bench;
+pub mod browser;
+pub mod child;
+pub mod demo;
+pub mod figure;
+pub mod http;
+pub mod kafka;
+pub mod page;
+pub mod recording;
+pub mod replay;
+pub mod service;
+pub mod stream;
+pub mod until;
+
+pub use child::Folder;
+pub use http::{Answer, Ask, Http};
+pub use kafka::{Kafka, Lying, TENANT};
+pub use page::Page;
+pub use service::{Collector, Relay, World};
+pub use stream::{Frame, Stream};

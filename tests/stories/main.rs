@@ -1,0 +1,20 @@
+//! The stories, named by behaviour; one binary, so that it links once.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
+
+mod click_to_hint;
+mod demo_page_in_chromium;
+mod drain_loses_nothing;
+mod forged_token_opens_nothing;
+mod verdicts;
+
+use clickmill_sdk_core::wire::Hint;
+use serde_json::Value;
+
+pub(crate) use clickmill_tests::until::PATIENCE;
+
+/// The product numbers a suggestion shows.
+pub(crate) fn skus(hint: &Hint) -> Vec<String> {
+    let content: Value = serde_json::from_str(hint.content.as_str()).expect("a hint's content");
+    let items = content["items"].as_array().expect("a list of items");
+    items.iter().map(|item| item["sku"].as_str().expect("a number").to_owned()).collect()
+}

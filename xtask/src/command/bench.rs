@@ -1,0 +1,44 @@
+//! `cargo xtask bench`: figures, one a line.
+
+use clickmill_xtask::kafka::Jvm;
+use clickmill_xtask::process;
+use clickmill_xtask::web::{self, Effort};
+
+use super::{Build, Failure, Shell, TEST_KAFKA};
+use crate::words::Words;
+
+const TESTS: &str = "clickmill-tests";
+const BENCH: &str = "clickmill-bench";
+
+pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
+    match words.next().as_deref() {
+        Some(which @ ("route" | "collector")) => through_kafka(shell, which, words),
+        Some("sdk") => sizes(shell, words),
+        _ => Err(Failure::Usage("bench needs one of route, collector, sdk".to_owned())),
+    }
+}
+
+/// Everything optimised, a fresh broker as Java runs it at its best.
+fn through_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure> {
+    shell.needs(&[])?;
+    shell.jars()?;
+    shell.step("programs", || shell.build_route(Build::Release, &[(TESTS, BENCH)]))?;
+    let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Full))?;
+    let mut command = shell.cargo(Build::Release, "run");
+    command
+        .args(["--package", TESTS, "--bin", BENCH, "--", which])
+        .args(words.rest())
+        .env(TEST_KAFKA, broker.bootstrap());
+    Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
+}
+
+/// What a page loads, in bytes over the wire.
+fn sizes(shell: &Shell, words: Words) -> Result<(), Failure> {
+    let out = web::build(&shell.place, Effort::Release, &shell.interrupt)?;
+    let mut command = shell.cargo(Build::Dev, "run");
+    command
+        .args(["--package", "clickmill-web-build", "--", "sizes", "--dir"])
+        .arg(out)
+        .args(words.rest());
+    Ok(process::run("the bundler", &mut command, &shell.interrupt)?)
+}

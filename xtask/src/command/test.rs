@@ -1,0 +1,50 @@
+//! `cargo xtask test`: all tests, against one real Kafka and the programs as they are built.
+
+use clickmill_xtask::kafka::Jvm;
+use clickmill_xtask::need::Need;
+use clickmill_xtask::process;
+use clickmill_xtask::web::{self, Effort};
+
+use super::{Build, Failure, Shell, TEST_KAFKA};
+use crate::words::Words;
+
+/// Asks the tests that take long to run too.
+const LONG_TESTS: &str = "CLICKMILL_LONG_TESTS";
+
+pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
+    let all = words.flag("--all");
+    let names = words.rest();
+    bring(shell)?;
+    shell.step("programs", || shell.build_route(Build::Dev, &[]))?;
+    shell.step("SDK", || Ok(web::build(&shell.place, Effort::Everyday, &shell.interrupt)?))?;
+    let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
+
+    let mut command = shell.cargo(Build::Dev, "test");
+    // The browser shell is no program for this machine.
+    command.args(["--workspace", "--exclude", "clickmill-sdk-web", "--no-fail-fast"]);
+    command.args(&names).env(TEST_KAFKA, broker.bootstrap());
+    if all {
+        command.env(LONG_TESTS, "1");
+    }
+    // Both are run, so that one failure does not hide another.
+    let native =
+        shell.step("tests", || Ok(process::run("cargo test", &mut command, &shell.interrupt)?));
+    drop(broker);
+    let in_wasm = if names.is_empty() {
+        shell.step("tests in wasm", || Ok(web::test(&shell.place, &shell.interrupt)?))
+    } else {
+        Ok(())
+    };
+    native.and(in_wasm)
+}
+
+/// `cargo xtask needs`: what the tests need, without the tests.
+pub(crate) fn needs(shell: &Shell, words: Words) -> Result<(), Failure> {
+    words.end()?;
+    bring(shell)
+}
+
+fn bring(shell: &Shell) -> Result<(), Failure> {
+    shell.step("needs", || shell.needs(&[Need::Browser]))?;
+    shell.step("Kafka's jars", || shell.jars())
+}

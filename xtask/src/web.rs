@@ -1,0 +1,277 @@
+//! The SDK in wasm: the browser core compiled and put together by the bundler of `sdk-web/build`,
+//! and the tests of its logic run in a wasm engine.
+
+mod compiler;
+mod squeeze;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+pub(crate) use compiler::wasi_library;
+pub use compiler::{Compiler, debian_compiler};
+
+use crate::interrupt::Interrupt;
+use crate::need::{self, Need};
+use crate::place::Place;
+use crate::process;
+
+/// What wasm is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// What browsers run.
+    Browser,
+    /// What runs by itself in Node.js, with words and an exit code: for tests.
+    Wasi,
+}
+
+impl Target {
+    /// As rustc calls it.
+    pub fn triple(self) -> &'static str {
+        match self {
+            Self::Browser => "wasm32-unknown-unknown",
+            Self::Wasi => "wasm32-wasip1",
+        }
+    }
+
+    /// The variable that tells cargo something about this target.
+    fn variable(self, what: &str) -> String {
+        format!("CARGO_TARGET_{}_{what}", self.triple().to_uppercase().replace('-', "_"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.triple())
+    }
+}
+
+/// The cargo profile of the browser core.
+const PROFILE: &str = "web";
+/// The name of the bundle's wasm file.
+const CORE: &str = "clickmill_core_bg.wasm";
+
+/// How much is done for the bundle's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// What the compiler does.
+    Everyday,
+    /// `wasm-opt` on top, for what is published.
+    Release,
+}
+
+/// Why there is no bundle.
+#[derive(Debug)]
+pub enum Error {
+    /// Neither rustup nor Debian brings a compiler for browsers.
+    NoCompiler {
+        /// What was to be compiled for.
+        target: Target,
+        /// Why the last way failed.
+        last: String,
+    },
+    /// Debian's compiler is older than the workspace asks for.
+    OldCompiler {
+        /// What was to be compiled for.
+        target: Target,
+        /// What it says it is.
+        found: String,
+    },
+    /// The linker of the rustup toolchain is not where it should be.
+    NoLinker {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Node.js or npm is missing.
+    Need(need::Error),
+    /// `wasm-opt` could not be brought.
+    NoSqueezer {
+        /// How npm ended.
+        source: process::Error,
+    },
+    /// The bundler ran well and left no bundle.
+    NoBundle {
+        /// The file that should be there.
+        path: PathBuf,
+    },
+    /// A program failed.
+    Process(process::Error),
+    /// A file or folder of ours could not be used.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |source| Self::File { path, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCompiler { target, last } => write!(
+                f,
+                "no Rust compiler for {target}: run `rustup target add {target}` where a network \
+                 reaches Rust's own server, or install Debian's rustc-web, rust-web-src and \
+                 cargo-web ({last})"
+            ),
+            Self::OldCompiler { target, found } => write!(
+                f,
+                "Debian's compiler is {found}, older than the workspace's rust-version; \
+                 run `rustup target add {target}` instead"
+            ),
+            Self::NoLinker { path } => {
+                write!(f, "the Rust toolchain lacks its linker {}", path.display())
+            }
+            Self::Need(need) => need.fmt(f),
+            Self::NoSqueezer { source } => {
+                write!(f, "wasm-opt could not be fetched from npm: {source}")
+            }
+            Self::NoBundle { path } => write!(f, "the bundler made no {}", path.display()),
+            Self::Process(error) => error.fmt(f),
+            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<need::Error> for Error {
+    fn from(error: need::Error) -> Self {
+        Self::Need(error)
+    }
+}
+
+impl From<process::Error> for Error {
+    fn from(error: process::Error) -> Self {
+        Self::Process(error)
+    }
+}
+
+/// Builds the bundle into the target folder's `sdk` and gives that folder back. What has not
+/// changed is not done again.
+///
+/// # Errors
+/// When no compiler can be had, or a step fails.
+pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<PathBuf, Error> {
+    let wasm = compile(place, interrupt)?;
+    let (out, stamp) = (place.sdk(), place.target().join("sdk.stamp"));
+    let inputs = inputs(place, &wasm, effort)?;
+    if out.join(CORE).is_file() && fs::read_to_string(&stamp).is_ok_and(|was| was == inputs) {
+        return Ok(out);
+    }
+    // A half-made bundle must not look finished.
+    let _ = fs::remove_file(&stamp);
+    bundle(place, &wasm, &out, interrupt)?;
+    if !out.join(CORE).is_file() {
+        return Err(Error::NoBundle { path: out.join(CORE) });
+    }
+    if effort == Effort::Release {
+        squeeze::squeeze(place, &out.join(CORE), interrupt)?;
+    }
+    fs::write(&stamp, inputs).map_err(Error::file(&stamp))?;
+    Ok(out)
+}
+
+/// Runs the tests of the SDK's logic as wasm, in Node.js: the same tests that run natively.
+///
+/// # Errors
+/// When no compiler can be had, or a test fails.
+pub fn test(place: &Place, interrupt: &Interrupt) -> Result<(), Error> {
+    need::ensure(&[Need::Node], interrupt)?;
+    let compiler = Compiler::find(Target::Wasi, interrupt)?;
+    let runner = place.root().join("xtask/wasi.mjs");
+    let mut command = compiler.cargo("test");
+    command
+        .current_dir(place.root())
+        .args(["--package", "clickmill-sdk-core", "--features", "serde", "--test", "*"])
+        .arg("--target-dir")
+        .arg(place.target().join("web"))
+        .env(Target::Wasi.variable("RUNNER"), format!("node --no-warnings {}", runner.display()));
+    Ok(process::run("the tests in wasm", &mut command, interrupt)?)
+}
+
+/// Compiles the browser core.
+fn compile(place: &Place, interrupt: &Interrupt) -> Result<PathBuf, Error> {
+    let compiler = Compiler::find(Target::Browser, interrupt)?;
+    let target = place.target().join("web");
+    let mut command = compiler.cargo("build");
+    command
+        .current_dir(place.root())
+        .args(["--package", "clickmill-sdk-web", "--profile", PROFILE, "--target-dir"])
+        .arg(&target);
+    process::run("the build of the browser core", &mut command, interrupt)?;
+    Ok(target.join(Target::Browser.triple()).join(PROFILE).join("clickmill_sdk_web.wasm"))
+}
+
+/// Lets the bundler make the files that pages load.
+fn bundle(place: &Place, wasm: &Path, out: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let mut command = cargo(place);
+    command
+        .args(["run", "--package", "clickmill-web-build", "--", "bundle", "--wasm"])
+        .arg(wasm)
+        .arg("--out")
+        .arg(out);
+    Ok(process::run("the bundler", &mut command, interrupt)?)
+}
+
+/// Everything the bundle is made of, as one sum.
+fn inputs(place: &Place, wasm: &Path, effort: Effort) -> Result<String, Error> {
+    let mut files = vec![wasm.to_owned()];
+    for folder in ["sdk-web/stub", "sdk-web/build"] {
+        collect(&place.root().join(folder), &mut files)?;
+    }
+    let mut hash = Sha256::new();
+    hash.update(format!("{effort:?}"));
+    for file in files {
+        let bytes = fs::read(&file).map_err(Error::file(&file))?;
+        hash.update(Sha256::digest(&bytes));
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// All files below a folder, in a steady order; none where there is no such folder.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(Error::file(folder))?.path());
+    }
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The cargo that runs us, without what it told us about our own package: a build script that reads
+/// such a variable would run again.
+pub fn cargo(place: &Place) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_our_package(&mut command);
+    command.current_dir(place.root());
+    command
+}
+
+fn forget_our_package(command: &mut Command) {
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&key);
+        }
+    }
+}
