@@ -79,8 +79,7 @@ pub fn decode(body: &[u8], limits: &DecodeLimits) -> Result<RawBatch, DecodeErro
     }
     let text = std::str::from_utf8(&plain)
         .map_err(|error| DecodeError::NotUtf8(error.valid_up_to() + 1))?;
-    let batch: RawBatch = serde_json::from_str(text)
-        .map_err(|error| DecodeError::NotBatch(brief(&error.to_string())))?;
+    let batch: RawBatch = serde_json::from_str(text).map_err(|error| not_batch(text, &error))?;
     if batch.events.len() > limits.batch_events_max {
         let (found, max) = (batch.events.len(), limits.batch_events_max);
         return Err(DecodeError::TooManyEvents { found, max });
@@ -137,6 +136,16 @@ fn check_shared(context: &Context, limits: &DecodeLimits) -> Result<(), DecodeEr
     })
 }
 
+/// Names the field that is wrong. Only here is the body read with an eye on where one is: it costs.
+fn not_batch(text: &str, error: &serde_json::Error) -> DecodeError {
+    let mut again = serde_json::Deserializer::from_str(text);
+    let place = match serde_path_to_error::deserialize::<_, RawBatch>(&mut again) {
+        Err(found) if found.path().iter().len() > 0 => format!(" (at {})", found.path()),
+        _ => String::new(),
+    };
+    DecodeError::NotBatch(format!("{}{}", brief(&error.to_string()), brief(&place)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -190,7 +199,8 @@ mod tests {
         check("[]", Err("not a batch"));
         check(r#"{"events":[]}"#, Err("missing field `sent_at`"));
         check(r#"{"sent_at":1}"#, Err("missing field `events`"));
-        check(r#"{"sent_at":-1,"events":[]}"#, Err("not a batch"));
+        check(r#"{"sent_at":-1,"events":[]}"#, Err("(at sent_at)"));
+        check(r#"{"sent_at":1,"events":{}}"#, Err("(at events)"));
         check(r#"{"sent_at":1,"sent_at":2,"events":[]}"#, Err("duplicate field `sent_at`"));
         check(r#"{"sent_at":1,"events":[]}x"#, Err("trailing characters"));
         check(r#"{"sent_at":1,"events":[{}"#, Err("EOF while parsing"));

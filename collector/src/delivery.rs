@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose};
+use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, QueueId, Record};
 use hyper::header::{HeaderMap, HeaderName};
 
 use crate::site::Site;
@@ -52,6 +52,16 @@ impl Delivery {
             context.customer = None;
         }
         context.consent = Some(consent);
+    }
+
+    /// The same for a whole record: its queue outlives the page too, so without consent it stands
+    /// in one of its own.
+    pub(crate) fn enforce_on(&self, record: &mut Record) {
+        if !self.may_recognise(&record.context) {
+            record.queue = QueueId::of(record.id);
+            record.seq = 0;
+        }
+        self.enforce(&mut record.context);
     }
 }
 

@@ -60,7 +60,7 @@ fn judge_one(original: Json, delivery: &Delivery, rules: &Rules<'_>) -> Judged {
     let Opened { event, props } = opened;
     let (tenant, arrival) = (delivery.site.tenant.clone(), delivery.arrival.clone());
     let mut record = Box::new(Record::new(event, &delivery.shared, tenant, arrival));
-    delivery.enforce(&mut record.context);
+    delivery.enforce_on(&mut record);
     let (id, visitor) = (Some(record.id), record.context.visitor.clone());
     let verdict = by_time(&record, rules.event_age_max)
         .and_then(|()| by_schema(&mut record, &props, rules))
@@ -230,6 +230,7 @@ mod tests {
         let kept = record.context.visitor.is_some();
         assert_eq!(record.context.session.is_some(), kept);
         assert_eq!(record.context.customer.is_some(), kept);
+        assert_eq!(record.queue.as_str() == record.id.to_string(), !kept);
         assert!(record.context.page_view.is_some() && record.context.consent.is_some());
         record.key()
     }

@@ -424,51 +424,16 @@ mod tests {
             ..config
         };
         assert_eq!(format!("{:?}", blind(example)), format!("{:?}", blind(own)));
-        for key in [
-            "public",
-            "admin",
-            "path_prefix",
-            "topic_prefix",
-            "filter",
-            "format",
-            "bootstrap",
-            "client_id",
-            "group",
-            "instance",
-            "session_timeout",
-            "commit_every",
-            "restore_records_max",
-            "state_ttl",
-            "visitors_max",
-            "open_records_max",
-            "queue_bytes_max",
-            "idle",
-            "length_max",
-            "slots",
-            "products_max",
-            "lifetime",
-            "half_life",
-            "consent_default",
-            "title_together",
-            "title_category",
-            "origins",
-            "heartbeat",
-            "lifetime_max",
-            "retry_min",
-            "streams_max",
-            "visitor_streams_max",
-            "waiting_max",
-            "ring_max",
-            "keys",
-            "connections_max",
-            "head_bytes_max",
-            "header_read_timeout",
-            "write_stall_timeout",
-            "notice",
-            "grace",
-        ] {
-            let line = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
-            assert!(EXAMPLE.lines().any(line), "the example does not show {key}");
+        let shown = format!("{:#?}", Config::default());
+        let keys = shown.lines().filter_map(|line| line.trim_start().split_once(": "));
+        for (key, _) in keys.filter(|(key, _)| !["any", "exact"].contains(key)) {
+            let shows = |line: &str| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("{key} = "))
+                    || line == format!("[{key}]")
+                    || line == format!("[kafka.{key}]")
+            };
+            assert!(EXAMPLE.lines().any(shows), "the example does not show {key}");
         }
     }
 

@@ -1,4 +1,14 @@
 //! Hints on their way to pages: admit a stream, remember what was said, fan out, write.
+//!
+//! What a page gets, as the `content` of each kind:
+//!
+//! - `suggest`: `{"title": text, "items": [product, …]}`, each product whole, as in the products
+//!   table; it replaces what the slot showed;
+//! - `withdraw`: `{"hint": id, "sold_out": [sku]}`: the slot's hint is no longer true;
+//! - `reset`: `{}`: nothing that was shown before holds; what does hold follows.
+//!
+//! A stream that asks to go on from a hint gets what came after it, and a reset with a snapshot
+//! where the relay cannot tell what that is.
 
 pub mod admit;
 pub mod frame;

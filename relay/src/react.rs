@@ -5,26 +5,32 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clickmill_kafka::{CloudEvent, Headers};
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Cause, Hint, HintId, HintKind, Json, Millis, Record, Sku, Slot, Tenant, ToJson, Why,
+    Cause, Hint, HintId, HintKind, Json, Millis, Purpose, Record, Sku, Slot, Tenant, ToJson, Topic,
+    Why,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
 use tracing::warn;
 
+use crate::config::Config;
 use crate::decide::co_view::{self, CoViews};
 use crate::decide::suggest::{self, CO_VIEW, Suggestion, suggest};
-use crate::hints::hub::{Hub, Said, Subject};
+use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::tables::{Levels, Products, Tables, row_key};
 use crate::views::visitor::{Seen, Signals};
 
 /// What the ids of hints that answer clicks begin with: the raw topic's dataset.
 const SOURCE: &str = "clicks";
+
+/// Visitors of one partition whose last click is kept while it is rebuilt; the others' pages get
+/// no hint until they click again.
+const LAST_MAX: usize = 50_000;
 
 /// How clicks are answered.
 #[derive(Clone, Debug)]
@@ -49,6 +55,28 @@ pub struct Policy {
     pub title_category: String,
 }
 
+impl Policy {
+    /// The policy that a configuration sets.
+    pub fn of(config: &Config) -> Self {
+        let suggest = &config.suggest;
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
+            slots: suggest.slots.clone(),
+            products_max: suggest.products_max,
+            lifetime_ms: millis(suggest.lifetime),
+            personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
+            learning: co_view::Limits {
+                half_life_ms: millis(suggest.half_life),
+                ..co_view::Limits::default()
+            },
+            suggesting: suggest::Limits::default(),
+            title_together: suggest.title_together.clone(),
+            title_category: suggest.title_category.clone(),
+        }
+    }
+}
+
 /// What clicks are answered with.
 #[derive(Clone, Debug)]
 pub struct Means {
@@ -70,13 +98,21 @@ pub struct React {
     state: Mutex<State>,
 }
 
-/// Taken by the thread that reads clicks alone, so it never waits.
+/// Taken by the thread that reads clicks, and briefly when a stream opens.
 #[derive(Debug, Default)]
 struct State {
     learned: HashMap<Tenant, CoViews>,
-    /// Of each partition that is being rebuilt: each visitor's last click that asks for a hint.
-    last: BTreeMap<u32, HashMap<Subject, (Place, Signals)>>,
-    epochs: BTreeMap<u32, u64>,
+    partitions: BTreeMap<u32, Partition>,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    /// None while it is being rebuilt.
+    epoch: Option<u64>,
+    /// Of visitors who have not clicked since it was rebuilt: the last click that asks for a hint.
+    last: HashMap<Subject, (Place, Signals)>,
+    /// When the last of those hints would have expired, ms.
+    last_until_ms: u64,
 }
 
 impl React {
@@ -86,7 +122,12 @@ impl React {
     }
 
     /// Decides and says the hints of one click, if it asks for any.
-    fn answer(&self, state: &State, signals: &Signals, at: At) -> Result<(), Silence> {
+    fn answer(
+        &self,
+        state: &State,
+        (signals, telling): (&Signals, Telling),
+        at: At,
+    ) -> Result<(), Silence> {
         let now = Millis(at.now_ms);
         let subject = Subject::new(&signals.tenant, &signals.visitor);
         if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
@@ -125,7 +166,7 @@ impl React {
                     n: u32::try_from(n).unwrap_or(u32::MAX),
                 },
                 kind: HintKind::Suggest,
-                epoch: state.epochs.get(&partition).copied().unwrap_or_default(),
+                epoch: state.epoch(partition),
                 slot: Some(slot.clone()),
                 content: self.content(&suggestion, products),
                 why: why.clone(),
@@ -135,11 +176,30 @@ impl React {
                 decided_at: now,
             };
             let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
-            self.means.hub.say(&subject, Said { hint, skus }, (partition, now));
+            self.means.hub.say(&subject, Said { hint, skus, telling }, (partition, now));
         }
         drop(shelf);
-        self.means.meters.decided(now.since(signals.received_at), started.elapsed());
+        if telling == Telling::First {
+            self.means.meters.decided(now.since(signals.received_at), started.elapsed());
+        }
         Ok(())
+    }
+
+    /// Says again what a relay that ran before said to a visitor, if it would still hold: for a
+    /// page that connects to one that has just started.
+    pub fn recall(&self, subject: &Subject) {
+        self.say_again(&mut self.lock(), subject);
+    }
+
+    fn say_again(&self, state: &mut State, subject: &Subject) {
+        let live = state.partitions.values_mut().filter(|held| held.epoch.is_some());
+        let Some((place, signals)) = live.filter_map(|held| held.last.remove(subject)).next()
+        else {
+            return;
+        };
+        let at = At { place, now_ms: self.means.clock.now_ms() };
+        // Whether there is a hint or not: it is no click of now, so it counts nowhere.
+        let _ = self.answer(state, (&signals, Telling::Again), at);
     }
 
     fn content(
@@ -194,30 +254,47 @@ impl React {
     }
 }
 
-impl Sink<Seen> for React {
-    fn assigned(&self, partition: u32) {
-        self.lock().last.insert(partition, HashMap::new());
+impl State {
+    fn epoch(&self, partition: u32) -> u64 {
+        self.partitions.get(&partition).and_then(|held| held.epoch).unwrap_or_default()
     }
 
-    /// Says again what would still hold, so that a page that connects to a relay that has just
-    /// started finds its hints.
+    /// A visitor clicks: what was kept of an earlier click is out of date.
+    fn outdate(&mut self, signals: &Signals, at: At) {
+        let Some(held) = self.partitions.get_mut(&at.place.partition) else { return };
+        if held.last.is_empty() {
+            return;
+        }
+        if at.now_ms >= held.last_until_ms {
+            held.last = HashMap::new();
+        } else if signals.asks {
+            held.last.remove(&Subject::new(&signals.tenant, &signals.visitor));
+        }
+    }
+}
+
+impl Sink<Seen> for React {
+    fn assigned(&self, partition: u32) {
+        self.lock().partitions.insert(partition, Partition::default());
+    }
+
     fn opened(&self, partition: u32) {
         let now_ms = self.means.clock.now_ms();
         let epoch = self.means.hub.open_partition(partition, Millis(now_ms));
         let mut state = self.lock();
-        state.epochs.insert(partition, epoch);
-        let last = state.last.remove(&partition).unwrap_or_default();
-        for (place, signals) in last.into_values() {
-            // Those that get none are no clicks of now: they count nowhere.
-            let _ = self.answer(&state, &signals, At { place, now_ms });
+        let held = state.partitions.entry(partition).or_default();
+        held.epoch = Some(epoch);
+        held.last_until_ms = now_ms + self.policy.lifetime_ms;
+        // Pages that came while it was rebuilt; those that come later ask by `recall`.
+        let waiting: Vec<Subject> =
+            held.last.keys().filter(|subject| self.means.hub.listens(subject)).cloned().collect();
+        for subject in waiting {
+            self.say_again(&mut state, &subject);
         }
     }
 
     fn closed(&self, partition: u32) {
-        let mut state = self.lock();
-        state.last.remove(&partition);
-        state.epochs.remove(&partition);
-        drop(state);
+        self.lock().partitions.remove(&partition);
         self.means.hub.close_partition(partition);
     }
 
@@ -228,10 +305,10 @@ impl Sink<Seen> for React {
             let Some(signals) = enriched.signals else { continue };
             self.learn(&mut state, &signals);
             let is_late = Millis(at.now_ms).since(signals.time) >= self.policy.lifetime_ms;
-            let last = state.last.get_mut(&at.place.partition);
-            if let Some(last) = last.filter(|_| signals.asks && !is_late) {
+            let Some(held) = state.partitions.get_mut(&at.place.partition) else { continue };
+            if signals.asks && !is_late && held.epoch.is_none() && held.last.len() < LAST_MAX {
                 let subject = Subject::new(&signals.tenant, &signals.visitor);
-                last.insert(subject, (at.place, signals));
+                held.last.insert(subject, (at.place, signals));
             }
         }
     }
@@ -244,7 +321,8 @@ impl Sink<Seen> for React {
                 Seen::Duplicate => self.means.meters.duplicates.increment(1),
                 Seen::Event(enriched) => {
                     if let Some(signals) = &enriched.signals {
-                        if let Err(silence) = self.answer(&state, signals, at) {
+                        state.outdate(signals, at);
+                        if let Err(silence) = self.answer(&state, (signals, Telling::First), at) {
                             self.means.meters.silent(silence);
                         }
                         self.learn(&mut state, signals);

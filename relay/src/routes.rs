@@ -21,6 +21,7 @@ use crate::hints::admit::{Refused, admit};
 use crate::hints::hub::Hub;
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
+use crate::react::React;
 
 const CORS: Cors = Cors {
     methods: "GET",
@@ -45,6 +46,8 @@ pub struct Routes {
     pub signer: Signer,
     /// Fans hints out.
     pub hub: Arc<Hub>,
+    /// Says again what a relay that ran before said.
+    pub react: Arc<React>,
     /// The wall clock.
     pub clock: SharedClock,
     /// Counts what is refused.
@@ -111,11 +114,12 @@ impl Routes {
         response
     }
 
-    /// Opens a stream: admit → subscribe → write.
+    /// Opens a stream: admit → recall → subscribe → write.
     fn open(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let now_ms = self.clock.now_ms();
         let admitted = admit((uri, headers), &self.signer, now_ms)?;
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
+        self.react.recall(&admitted.subject);
         let subscribed =
             self.hub.subscribe(admitted.subject, admitted.cursor.as_ref(), Millis(now_ms))?;
         let body = Stream::new(subscribed, pace).boxed_unsync();

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clickmill_kafka::{Producer, ReaderConfig};
-use clickmill_sdk_core::wire::{Millis, Purpose, Topic};
+use clickmill_sdk_core::wire::{Millis, Topic};
 use clickmill_server::admin::{self, Admin, Check, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::Listeners;
@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::config::{Config, FETCH_WAIT_MAX_MS};
-use crate::decide::{co_view, suggest};
 use crate::hints::hub::Hub;
 use crate::metrics::{self, HubMeters, ReactMeters, RefusedMeters};
 use crate::react::{Means, Policy, ProductWatch, React, StockWatch};
@@ -66,6 +65,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         meters: ReactMeters::new(&metrics),
         clock: Arc::clone(&clock),
     };
+    let react = Arc::new(React::new(Policy::of(&config), means));
 
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
@@ -84,7 +84,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             hints: config.hints.clone(),
             signer,
             hub: Arc::clone(&hub),
-            clock,
+            react: Arc::clone(&react),
+            clock: Arc::clone(&clock),
             refused: RefusedMeters::new(&metrics),
             jitter: RandomState::new(),
         },
@@ -94,8 +95,16 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         metrics: ConnectionMetrics::new(&metrics, "public"),
     }));
 
-    let ran = follow(&config, (means, producer.clone(), &metrics), (&checks, &readers, &shutdown));
-    let (view, outcome) = ran.await;
+    let parts = Parts {
+        view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
+        tables: (),
+        sink: react,
+        producer: producer.clone(),
+        now_ms: Box::new(move || clock.now_ms()),
+        meters: metrics::view_meters(&metrics),
+        on_statistics: Some(Box::new(metrics::lag(&metrics))),
+    };
+    let (view, outcome) = follow(&config, parts, (&checks, &readers, &shutdown)).await;
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
     // pages connect elsewhere; connections finish; the view's outputs are acknowledged and its
@@ -126,7 +135,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// notice is over) or the view ends by itself. Returns the view if it still runs.
 async fn follow(
     config: &Config,
-    (means, producer, metrics): (Means, Producer, &Metrics),
+    parts: Parts<VisitorView, React>,
     (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
 ) -> (Option<Runtime>, Result<(), RunError>) {
     let stopped = async {
@@ -139,19 +148,7 @@ async fn follow(
         () = &mut stopped => return (None, Ok(())),
         () = checks.tables_read(&readers.tables) => (),
     }
-    let react = Arc::new(React::new(policy(config), means.clone()));
-    let started = Runtime::start(
-        runtime(config),
-        Parts {
-            view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
-            tables: (),
-            sink: react,
-            producer,
-            now_ms: now_ms(means.clock),
-            meters: metrics::view_meters(metrics),
-            on_statistics: Some(Box::new(metrics::lag(metrics))),
-        },
-    );
+    let started = Runtime::start(runtime(config), parts);
     let mut view = match started {
         Ok(view) => view,
         Err(error) => return (None, Err(error.into())),
@@ -181,10 +178,6 @@ async fn finish(mut view: Runtime, deadline: Instant) -> Result<(), RunError> {
     }
 }
 
-fn now_ms(clock: SharedClock) -> Box<dyn Fn() -> u64 + Send + Sync> {
-    Box::new(move || clock.now_ms())
-}
-
 fn runtime(config: &Config) -> RuntimeConfig {
     RuntimeConfig {
         name: "visitor",
@@ -196,25 +189,6 @@ fn runtime(config: &Config) -> RuntimeConfig {
         bounds: config.bounds(),
         open_records_max: config.view.open_records_max,
         finish_max: config.drain.grace.min(Duration::from_secs(5)),
-    }
-}
-
-fn policy(config: &Config) -> Policy {
-    let suggest = &config.suggest;
-    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    Policy {
-        enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
-        slots: suggest.slots.clone(),
-        products_max: suggest.products_max,
-        lifetime_ms: millis(suggest.lifetime),
-        personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
-        learning: co_view::Limits {
-            half_life_ms: millis(suggest.half_life),
-            ..co_view::Limits::default()
-        },
-        suggesting: suggest::Limits::default(),
-        title_together: suggest.title_together.clone(),
-        title_category: suggest.title_category.clone(),
     }
 }
 

@@ -140,7 +140,10 @@ impl Client {
             Input::ConsentSet(consent) => self.consent = Some(consent),
             Input::Flush => self.flush_to = self.queue.next(),
             // A hidden page may never be shown again, and gets no chance to say so.
-            Input::Hidden => self.flush_to = self.queue.next(),
+            Input::Hidden => {
+                self.flush_to = self.queue.next();
+                self.store_all(out);
+            }
             Input::Page(facts) => self.page = facts,
             Input::PageGone => self.leave(now, out),
             Input::PageBack => self.presence = Presence::Here,

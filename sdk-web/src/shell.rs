@@ -69,7 +69,7 @@ impl Shell {
         self.step(Input::PageGone);
         let mut parts = self.parts.borrow_mut();
         parts.timer = None;
-        if let Some(store) = &mut parts.store {
+        if let Some(store) = &parts.store {
             store.release();
         }
     }
@@ -110,7 +110,7 @@ impl Shell {
             }
             Effect::Copy { body } => self.host.copy(&body),
             Effect::Store { item, text } => {
-                if let Some(store) = &self.parts.borrow().store {
+                if let Some(store) = &mut self.parts.borrow_mut().store {
                     store.put(item, text.as_deref());
                 }
             }

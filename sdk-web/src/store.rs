@@ -13,6 +13,8 @@ use web_sys::Storage;
 const LANES: u64 = 16;
 /// A lease ends this long after it was last renewed, ms.
 const LEASE_MS: u64 = 120_000;
+/// The lease is looked at so often, ms; a tab's sleep is longer.
+const LOOK_MS: u64 = 1_000;
 /// A lease is renewed when it has less than this left, ms.
 const RENEW_MS: u64 = 90_000;
 
@@ -26,6 +28,7 @@ pub(crate) struct Store {
     /// Tells this tab's lease from another's.
     owner: u64,
     until: u64,
+    looked_at: u64,
 }
 
 impl Store {
@@ -33,7 +36,7 @@ impl Store {
     /// written.
     pub(crate) fn take(storage: Storage, key: &str, owner: u64, now: u64) -> Option<Self> {
         let prefix = ["cm.", key, "."].concat();
-        let mut store = Self { storage, prefix, lane: 0, owner, until: 0 };
+        let mut store = Self { storage, prefix, lane: 0, owner, until: 0, looked_at: now };
         let mut free = None;
         for lane in 0..LANES {
             store.lane = lane;
@@ -48,11 +51,22 @@ impl Store {
             free = free.or(Some(lane));
         }
         store.lane = free?;
-        store.renew(now).then_some(store)
+        store.is_writable().then_some(store)
+    }
+
+    /// Whether the browser lets anything be kept. Nothing is, until consent has the first text
+    /// come.
+    fn is_writable(&self) -> bool {
+        let name = self.lease_name();
+        self.storage.set_item(&name, "").and_then(|()| self.storage.remove_item(&name)).is_ok()
     }
 
     /// Whether the lane is still this tab's; renews the lease in time.
     pub(crate) fn holds(&mut self, now: u64) -> bool {
+        if self.until == 0 || now.abs_diff(self.looked_at) < LOOK_MS {
+            return true;
+        }
+        self.looked_at = now;
         if self.lease().is_none_or(|(_, owner)| owner != self.owner) {
             return false;
         }
@@ -63,7 +77,8 @@ impl Store {
     }
 
     /// Leaves the lane to the next page.
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn release(&self) {
+        // There may be none, where nothing was kept.
         let _ = self.storage.remove_item(&self.lease_name());
     }
 
@@ -81,7 +96,10 @@ impl Store {
     }
 
     /// Keeps or forgets a text. A full storage refuses; the event then lives in memory alone.
-    pub(crate) fn put(&self, item: Item, text: Option<&str>) {
+    pub(crate) fn put(&mut self, item: Item, text: Option<&str>) {
+        if self.until == 0 && text.is_some() {
+            self.renew(self.looked_at);
+        }
         let name = self.name(item);
         let _ = match text {
             Some(text) => self.storage.set_item(&name, text),

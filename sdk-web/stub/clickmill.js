@@ -28,6 +28,8 @@
   } catch {}
 
   let core;
+  // The core of a page that went away and may come back.
+  let asleep;
   let alone;
   let granted = consent;
   // Circumstances of what happens now, as JSON, and those that the core was told last.
@@ -256,7 +258,6 @@
   };
 
   const leave = () => {
-    if (core) return;
     send();
     if (own[flying]) copy(batch(own.slice(flying)));
   };
@@ -304,15 +305,22 @@
   doc.addEventListener("visibilitychange", () => {
     if (doc.visibilityState !== "hidden") return;
     if (core) tell(() => core.hidden());
-    leave();
+    else leave();
   });
+  // What happens while the page goes away is sent by this script: the core's queue is the next
+  // page's already.
   addEventListener("pagehide", () => {
     if (core) tell(() => core.gone());
+    asleep = core;
+    core = undefined;
+    alone = true;
     leave();
   });
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
     told = undefined;
+    core = asleep;
+    alone = !core;
     if (core) tell(() => core.back());
     page({}, "restore");
   });

@@ -4,20 +4,21 @@
 //! ring, and visitors that are remembered without a stream. Visitors lie in shards, so that a
 //! connect storm and the decisions do not wait for each other.
 
+mod shard;
 mod visitor;
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Sku, Tenant, VisitorId, Why};
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Millis, Sku, Tenant, VisitorId};
 use clickmill_streams::Place;
 
+use self::shard::Shard;
 use self::visitor::{Active, Handed, Visitor};
-use super::frame::Frame;
+use super::frame::{Frame, withdrawal};
 use super::outbox::Outbox;
 use crate::metrics::HubMeters;
 
@@ -43,7 +44,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            streams_max: 20_000,
+            // Below the default bound on connections, so that one too many is told so.
+            streams_max: 8_000,
             visitor_streams_max: 20,
             waiting_max: 16,
             ring_max: 8,
@@ -74,6 +76,18 @@ pub struct Said {
     pub hint: Hint,
     /// The products it shows: it is taken back when one of them is sold out.
     pub skus: Vec<Sku>,
+    /// Whether it is said for the first time.
+    pub telling: Telling,
+}
+
+/// Whether a hint is said for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// It is.
+    First,
+    /// A relay that ran before said it under the same id, resting on older tables. No stream is
+    /// resumed from it: a page that has it may have missed what came in between.
+    Again,
 }
 
 /// Why no stream can be opened.
@@ -105,16 +119,6 @@ pub struct Hub {
     floor: u64,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    visitors: HashMap<Subject, Visitor>,
-    /// Which visitors' hints show a product.
-    showing: HashMap<Sku, HashSet<Subject>>,
-    /// Visitors that were told something, once each, in the order in which they are looked at to
-    /// see whether they can be forgotten.
-    order: VecDeque<Subject>,
-}
-
 impl Hub {
     /// An empty hub of a relay that starts now.
     pub fn new(limits: Limits, meters: HubMeters, now: Millis) -> Arc<Self> {
@@ -142,21 +146,12 @@ impl Hub {
     /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its
     /// visitors' streams end, so that they find the new decider.
     pub fn close_partition(&self, partition: u32) {
+        if self.is_draining.load(Ordering::SeqCst) {
+            // All streams have ended, and what is remembered ends with the process.
+            return;
+        }
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            let is_of = |visitor: &Visitor| visitor.source().is_some_and(|(p, _)| p == partition);
-            let gone: Vec<Subject> = shard
-                .visitors
-                .iter()
-                .filter(|(_, visitor)| is_of(visitor))
-                .map(|(subject, _)| subject.clone())
-                .collect();
-            for subject in gone {
-                if let Some(visitor) = shard.visitors.get(&subject) {
-                    visitor.close_all();
-                }
-                shard.remove(&subject);
-            }
+            lock(shard).close_partition(partition);
         }
     }
 
@@ -171,7 +166,7 @@ impl Hub {
         let frame = Arc::new(Frame::of(&said.hint));
         self.meters.hint(frame.kind);
         let source = (partition, said.hint.epoch);
-        let active = Active { frame, skus: said.skus };
+        let active = Active { frame, skus: said.skus, telling: said.telling };
         let mut shard = self.shard(subject);
         let handed = shard.say(subject, &active, (source, self.limits.ring_max, now));
         shard.make_room(self.limits.visitors_max / SHARDS, now);
@@ -204,7 +199,8 @@ impl Hub {
                     let n = u32::try_from(n).unwrap_or(u32::MAX);
                     let hint = withdrawal(&held.frame, sku, (source.1, place, n, now));
                     self.meters.hint(HintKind::Withdraw);
-                    let said = Active { frame: Arc::new(Frame::of(&hint)), skus: Vec::new() };
+                    let frame = Arc::new(Frame::of(&hint));
+                    let said = Active { frame, skus: Vec::new(), telling: Telling::First };
                     let handed = shard.say(&subject, &said, (source, self.limits.ring_max, now));
                     self.count(handed);
                     withdrawn += 1;
@@ -255,6 +251,11 @@ impl Hub {
         }
     }
 
+    /// Whether a visitor has a stream open.
+    pub fn listens(&self, subject: &Subject) -> bool {
+        self.shard(subject).visitors.get(subject).is_some_and(|visitor| visitor.streams() > 0)
+    }
+
     /// How many streams are open.
     pub fn streams(&self) -> usize {
         self.streams.load(Ordering::SeqCst)
@@ -274,92 +275,6 @@ impl Hub {
     fn shard(&self, subject: &Subject) -> MutexGuard<'_, Shard> {
         let at = self.hasher.hash_one(subject) as usize % SHARDS;
         lock(&self.shards[at])
-    }
-}
-
-impl Shard {
-    fn say(
-        &mut self,
-        subject: &Subject,
-        said: &Active,
-        (source, ring_max, now): ((u32, u64), usize, Millis),
-    ) -> Handed {
-        self.hide_all(subject);
-        let visitor = self.visitors.entry(subject.clone()).or_default();
-        if !std::mem::replace(&mut visitor.is_known, true) {
-            self.order.push_back(subject.clone());
-        }
-        visitor.is_fresh = true;
-        let handed = visitor.say(said, source, (ring_max, now));
-        for sku in visitor.shown() {
-            self.showing.entry(sku.clone()).or_default().insert(subject.clone());
-        }
-        handed
-    }
-
-    /// Takes a visitor out of the index of shown products.
-    fn hide_all(&mut self, subject: &Subject) {
-        let Some(visitor) = self.visitors.get(subject) else { return };
-        for sku in visitor.shown() {
-            let Some(subjects) = self.showing.get_mut(sku) else { continue };
-            subjects.remove(subject);
-            if subjects.is_empty() {
-                self.showing.remove(sku);
-            }
-        }
-    }
-
-    fn remove(&mut self, subject: &Subject) {
-        self.hide_all(subject);
-        self.visitors.remove(subject);
-    }
-
-    /// Forgets visitors without a stream: those whose hints have all expired, and beyond the bound
-    /// those that were told nothing since they were looked at last.
-    fn make_room(&mut self, visitors_max: usize, now: Millis) {
-        // More are looked at than one hint can bring, so it catches up; and never a long wait.
-        for _ in 0..4 {
-            let Some(subject) = self.order.pop_front() else { return };
-            let is_over = self.visitors.len() > visitors_max.max(1);
-            let Some(visitor) = self.visitors.get_mut(&subject) else { continue };
-            let was_fresh = std::mem::take(&mut visitor.is_fresh);
-            let is_told = visitor.is_told(now);
-            if visitor.streams() > 0 || (is_told && (was_fresh || !is_over)) {
-                self.order.push_back(subject);
-            } else {
-                self.remove(&subject);
-            }
-        }
-    }
-}
-
-/// Takes back a hint since a product in it is sold out.
-fn withdrawal(held: &Frame, sku: &Sku, (epoch, place, n, now): (u64, Place, u32, Millis)) -> Hint {
-    let mut content = Writer::with_capacity(64);
-    content.object(|w| {
-        w.text_field("hint", &held.id.to_string());
-        w.list_field("sold_out", std::slice::from_ref(sku));
-    });
-    Hint {
-        id: HintId {
-            source: "stock".to_owned(),
-            partition: place.partition,
-            offset: place.offset,
-            n,
-        },
-        kind: HintKind::Withdraw,
-        epoch,
-        slot: held.slot.clone(),
-        content: Json::trusted(content.finish()),
-        why: Why {
-            model: "sold_out".to_owned(),
-            inputs: vec![sku.as_str().to_owned()],
-            ..Why::default()
-        },
-        expires_at: held.expires_at,
-        stock_version: Some(place.offset),
-        cause: None,
-        decided_at: now,
     }
 }
 

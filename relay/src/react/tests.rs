@@ -109,6 +109,11 @@ impl Inner {
         self.react.means.hub.subscribe(subject, None, now).unwrap()
     }
 
+    fn recall(&self, visitor: &str) {
+        let tenant = Tenant::parse("shop").unwrap();
+        self.react.recall(&Subject::new(&tenant, &VisitorId::parse(visitor).unwrap()));
+    }
+
     fn counts(&self, line: &str) -> bool {
         self.metrics.render().lines().any(|shown| shown == line)
     }
@@ -238,13 +243,35 @@ fn a_rebuilt_partition_says_again_what_holds_under_the_same_ids() {
     }
     inner.clock.advance_ms(5_000);
     let before = inner.open("v");
+    inner.recall("v");
     assert!(hints(&before).is_empty(), "nothing leaves while it is rebuilt");
     inner.react.opened(0);
-    let said = hints(&inner.open("v"));
+    let said = hints(&before);
     assert_eq!(shown(&said), ["suggested C D"]);
     assert_eq!(said[0].id.to_string(), "clicks.0.2.0");
+    assert_eq!(hints(&inner.open("v")), said);
+    inner.recall("old");
     assert!(hints(&inner.open("old")).is_empty(), "its hint would have expired");
-    assert_eq!(hints(&before), said);
+}
+
+#[test]
+fn a_page_that_comes_after_a_restart_finds_its_hint_unless_the_visitor_went_on() {
+    let mut inner = Inner::new();
+    inner.react.assigned(0);
+    for visitor in ["v", "w"] {
+        let (at, seen) = inner.event((visitor, "product_view", "A"));
+        inner.react.replayed(at, seen);
+    }
+    inner.react.opened(0);
+    assert!(hints(&inner.open("v")).is_empty(), "nobody asked yet");
+    inner.recall("v");
+    inner.recall("v");
+    let ids = |visitor| hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>();
+    assert_eq!(ids("v"), [0, 0], "one hint for each slot");
+    inner.live(("w", "product_view", "B"));
+    inner.recall("w");
+    let ids = |visitor| hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>();
+    assert_eq!(ids("w"), [2], "the newer click's");
 }
 
 #[test]

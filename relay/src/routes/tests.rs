@@ -15,9 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::Config;
 use crate::hints::admit::PURPOSE;
-use crate::hints::hub::{Said, Subject};
-use crate::metrics::{HubMeters, TABLE};
+use crate::hints::hub::{Said, Subject, Telling};
+use crate::metrics::{HubMeters, ReactMeters, TABLE};
+use crate::react::Means;
+use crate::tables::Tables;
 
 const ORIGIN: &str = "https://shop.example";
 
@@ -59,6 +62,7 @@ impl Relay {
                 hints,
                 signer: signer(),
                 hub: Arc::clone(&hub),
+                react: Arc::new(react(&hub, &metrics)),
                 clock: SystemClock::shared(),
                 refused: RefusedMeters::new(&metrics),
                 jitter: RandomState::new(),
@@ -101,7 +105,11 @@ impl Relay {
             cause: None,
             decided_at: now(),
         };
-        self.hub.say(&subject(visitor), Said { hint, skus: Vec::new() }, (0, now()));
+        self.hub.say(
+            &subject(visitor),
+            Said { hint, skus: Vec::new(), telling: Telling::First },
+            (0, now()),
+        );
     }
 
     async fn streams(&self, count: usize) {
@@ -112,6 +120,17 @@ impl Relay {
         };
         timeout(PATIENCE, there).await.expect("the streams open or end in time");
     }
+}
+
+fn react(hub: &Arc<Hub>, metrics: &Metrics) -> React {
+    let policy = crate::react::Policy::of(&Config::default());
+    let means = Means {
+        tables: Tables::detached(),
+        hub: Arc::clone(hub),
+        meters: ReactMeters::new(metrics),
+        clock: SystemClock::shared(),
+    };
+    React::new(policy, means)
 }
 
 fn subject(visitor: &str) -> Subject {
@@ -246,7 +265,7 @@ async fn other_origins_paths_and_methods_get_nothing() {
 
 #[tokio::test]
 async fn an_idle_stream_gets_comments_and_ends_in_its_time() {
-    let relay = Relay::start(r#"{"heartbeat":"20ms","lifetime_max":"400ms"}"#).await;
+    let relay = Relay::start(r#"{"heartbeat":"5ms","lifetime_max":"500ms"}"#).await;
     let token = relay.token("v", 60_000);
     let head = format!("GET /v1/hints?token={token} HTTP/1.1\r\nconnection: close");
     let mut page = relay.ask(&head).await;
@@ -260,7 +279,7 @@ async fn an_idle_stream_gets_comments_and_ends_in_its_time() {
 #[tokio::test]
 async fn a_stream_ends_with_its_token() {
     let relay = Relay::start("{}").await;
-    let token = relay.token("v", 150);
+    let token = relay.token("v", 1_500);
     let head = format!("GET /v1/hints?token={token} HTTP/1.1\r\nconnection: close");
     let read = relay.ask(&head).await.end().await;
     assert!(read.contains(": open"), "{read}");

@@ -18,6 +18,9 @@ const ASK_AGAIN_MS: u64 = 10_000;
 /// A wanted token waits this long for events to travel with, ms.
 const ASK_GRACE_MS: u64 = 200;
 
+/// A session's last event is told to storage when it is newer by this, ms.
+const LAST_STEP_MS: u64 = 5_000;
+
 /// The visitor as this browser knows them. Exists only with consent.
 #[derive(Debug)]
 pub(super) struct Person {
@@ -130,6 +133,8 @@ impl Person {
 #[derive(Debug, Default)]
 pub(super) struct Visit {
     session: Option<Session>,
+    /// The session's last event as storage knows it.
+    stored_last: Millis,
     recent: Vec<(EventId, Millis)>,
     hints: Vec<String>,
 }
@@ -173,12 +178,20 @@ impl Visit {
         });
         let hints = value.get("hints").map(Value::list).unwrap_or_default();
         let hints = hints.iter().filter_map(Value::text).map(str::to_owned);
-        Some(Self { session, recent: recent.collect(), hints: hints.collect() })
+        let stored_last = moment("last").unwrap_or_default();
+        Some(Self { session, stored_last, recent: recent.collect(), hints: hints.collect() })
+    }
+
+    /// Whether storage should hear of it now: a new session, or one that goes on.
+    pub(super) fn is_news(&self) -> bool {
+        let last = self.session.as_ref().map(|session| session.last);
+        last.is_some_and(|last| last.since(self.stored_last) >= LAST_STEP_MS)
     }
 
     /// What storage keeps.
-    pub(super) fn stored(&self) -> String {
+    pub(super) fn store(&mut self) -> String {
         let mut w = Writer::default();
+        self.stored_last = self.session.as_ref().map(|session| session.last).unwrap_or_default();
         w.object(|w| {
             if let Some(session) = &self.session {
                 w.key("session").raw(&session.id);

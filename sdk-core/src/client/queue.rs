@@ -95,8 +95,13 @@ pub(super) struct Queue {
     pub(super) books: Books,
     events: Vec<Queued>,
     next: u64,
+    /// Places below this one are taken in storage, used or not.
+    reserved: u64,
     bytes: usize,
 }
+
+/// So many places are reserved at a time, so that storage need not be told of each.
+const RESERVE: u64 = 16;
 
 /// Why an event leaves the queue without a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +115,7 @@ pub(super) enum Drop {
 impl Queue {
     /// A queue nothing was ever put into.
     pub(super) fn new(id: QueueId) -> Self {
-        Self { id, books: Books::default(), events: Vec::new(), next: 0, bytes: 0 }
+        Self { id, books: Books::default(), events: Vec::new(), next: 0, reserved: 0, bytes: 0 }
     }
 
     /// The events, oldest first.
@@ -126,6 +131,20 @@ impl Queue {
     /// The place the next event will get.
     pub(super) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Reserves more places if none is left; whether storage must be told.
+    pub(super) fn reserve(&mut self) -> bool {
+        let short = self.next > self.reserved;
+        if short {
+            self.reserved = self.next + RESERVE;
+        }
+        short
+    }
+
+    /// Gives back the places that were reserved and not used: the numbering goes on without a gap.
+    pub(super) fn unreserve(&mut self) {
+        self.reserved = self.next;
     }
 
     /// Puts an event at the end, or gives it back if it is larger than `bytes_max`.
@@ -205,9 +224,11 @@ impl Queue {
         in_flight: usize,
         urgent: &[EventType],
     ) -> Vec<Queued> {
-        let mut gone = self.drop_where(Drop::Old, |index, event| {
-            index >= in_flight && now.wall.since(event.at) > bounds.age_ms_max
-        });
+        let mut gone = Vec::new();
+        let is_old = |event: &Queued| now.wall.since(event.at) > bounds.age_ms_max;
+        while self.events.get(in_flight).is_some_and(is_old) {
+            gone.append(&mut self.drop_where(Drop::Old, |index, _| index == in_flight));
+        }
         while self.events.len() > bounds.events_max || self.bytes > bounds.bytes_max {
             let waiting = self.events.iter().enumerate().skip(in_flight);
             let plain = waiting.clone().find(|(_, event)| !urgent.contains(&event.kind));
@@ -259,6 +280,7 @@ impl Queue {
             },
             events: Vec::new(),
             next: value.get("next")?.number()?,
+            reserved: 0,
             bytes: 0,
         };
         for (place, stored) in events {
@@ -280,8 +302,9 @@ impl Queue {
         w.object(|w| {
             w.field("id", Some(&self.id));
             let first = self.events.iter().map(|event| event.place).min();
+            let next = self.next.max(self.reserved);
             w.number_field("first", first.unwrap_or(self.next));
-            w.number_field("next", self.next);
+            w.number_field("next", next);
             w.field("books", Some(&self.books));
         });
         w.finish()

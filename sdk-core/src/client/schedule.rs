@@ -102,6 +102,7 @@ impl Client {
     /// the queue, since nobody will hear whether the beacon arrived.
     pub(super) fn leave(&mut self, now: Now, out: &mut Vec<Effect>) {
         self.presence = Presence::Gone;
+        self.store_all(out);
         let (under_way, under_way_bytes) = match &self.delivery {
             Delivery::InFlight(flight) if flight.transport == Transport::Keepalive => {
                 (flight.count, flight.body_bytes)

@@ -77,6 +77,13 @@ impl Client {
         self.unstore(&gone, out);
     }
 
+    /// Tells storage what it is told only now and then.
+    pub(super) fn store_all(&mut self, out: &mut Vec<Effect>) {
+        self.queue.unreserve();
+        self.store_head(out);
+        self.store_visit(out);
+    }
+
     /// Has events forgotten that left the queue.
     pub(super) fn unstore(&self, gone: &[Queued], out: &mut Vec<Effect>) {
         if self.footing == Footing::Allowed && !gone.is_empty() {
@@ -99,9 +106,9 @@ impl Client {
         }
     }
 
-    pub(super) fn store_visit(&self, out: &mut Vec<Effect>) {
+    pub(super) fn store_visit(&mut self, out: &mut Vec<Effect>) {
         if self.footing == Footing::Allowed {
-            out.push(Effect::Store { item: Item::Visit, text: Some(self.visit.stored()) });
+            out.push(Effect::Store { item: Item::Visit, text: Some(self.visit.store()) });
         }
     }
 }

@@ -40,12 +40,16 @@ impl Client {
             self.flush_to = self.queue.next();
         }
         if self.footing == Footing::Allowed {
-            self.store_head(out);
+            if self.queue.reserve() {
+                self.store_head(out);
+            }
             if let Some(event) = self.queue.events().last() {
                 let text = Some(event.stored());
                 out.push(Effect::Store { item: Item::Event(event.place), text });
             }
-            self.store_visit(out);
+            if self.visit.is_news() {
+                self.store_visit(out);
+            }
         }
     }
 

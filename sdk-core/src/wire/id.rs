@@ -178,6 +178,13 @@ checked_text!(
     "1 to 64 lower-case letters, digits or hyphens, a letter first"
 );
 
+impl QueueId {
+    /// A queue that holds this one event: where nothing may connect it with another.
+    pub fn of(event: EventId) -> Self {
+        Self(event.to_string())
+    }
+}
+
 /// An event's own id: a UUID, version 7 where our SDK made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);

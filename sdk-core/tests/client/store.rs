@@ -11,6 +11,7 @@ fn the_next_page_sends_what_the_last_one_could_not() {
     page.track("search");
     page.track("order");
     let first = page.batch();
+    page.step(Input::PageGone);
     page.reload();
     let again = page.batch();
     let key = |e: &Value| (text(e, "id"), text(e, "queue"), e["seq"].as_u64());

@@ -34,8 +34,7 @@ impl Size {
 pub(crate) fn weigh(dir: &Path) -> anyhow::Result<Vec<Size>> {
     let mut sizes = Vec::new();
     let (mut gzip_total, mut brotli_total) = (0, 0);
-    let files =
-        [("stub_gzip_bytes", STUB), ("glue_gzip_bytes", GLUE), ("wasm_gzip_bytes", CORE)];
+    let files = [("stub_gzip_bytes", STUB), ("glue_gzip_bytes", GLUE), ("wasm_gzip_bytes", CORE)];
     for (name, file) in files {
         let path = dir.join(file);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -57,8 +56,7 @@ fn gzip(bytes: &[u8]) -> io::Result<usize> {
 
 fn brotli(bytes: &[u8]) -> io::Result<usize> {
     let mut out = Vec::new();
-    let mut encoder =
-        brotli::CompressorWriter::new(&mut out, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+    let mut encoder = brotli::CompressorWriter::new(&mut out, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
     encoder.write_all(bytes)?;
     drop(encoder);
     Ok(out.len())

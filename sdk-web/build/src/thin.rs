@@ -24,7 +24,8 @@ mod tests {
 
     #[test]
     fn only_comments_and_indentation_go() {
-        let script = "// what\n\n/**\n * doc\n */\nif (a) {\n  /* one */\n  b(\"// no\"); // yes\n}\n";
+        let script =
+            "// what\n\n/**\n * doc\n */\nif (a) {\n  /* one */\n  b(\"// no\"); // yes\n}\n";
         assert_eq!(thin(script), "if (a) {\nb(\"// no\"); // yes\n}\n");
     }
 }

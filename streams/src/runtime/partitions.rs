@@ -264,3 +264,6 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Partitions<V, S> {
         info!(view = self.config.name, partitions = ?numbers, ?how, "partitions are given up");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,13 +57,16 @@ pub(super) fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
     }
 }
 
+/// What its visitors have granted. A real site asks them; this one has nobody to ask.
+const CONSENT: &str = "analytics,personalization,experiments";
+
 /// The SDK comes after the shop's own script, so that no hint finds nobody listening.
 fn sdk(view: &View<'_>) -> Markup {
     html! {
         @if let Some(tracking) = &view.shop.tracking {
             script src="/sdk/clickmill.js" defer data-key=(tracking.write_key)
                 data-collector=(tracking.collector) data-hints=(tracking.hints)
-                data-core="/sdk/clickmill_core.js" {}
+                data-core="/sdk/clickmill_core.js" data-consent=(CONSENT) {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use clickmill_sdk_core::wire::Slot;
+use clickmill_sdk_core::wire::{Json, Slot, Why};
 use clickmill_server::metrics::Metrics;
 
 use super::*;
@@ -42,6 +42,7 @@ fn said(hub: &Hub, offset: u64, (slot, skus): (&str, &[&str])) -> Said {
             decided_at: NOW,
         },
         skus: skus.iter().map(|sku| Sku::parse(*sku).unwrap()).collect(),
+        telling: Telling::First,
     }
 }
 
@@ -110,6 +111,15 @@ fn a_stream_goes_on_where_it_broke_off() {
         (Opening::Resumed, vec!["suggest 3".to_owned(), "suggest 4".to_owned()])
     );
     assert!(taken(&open(&hub, "v", Some(4))).is_empty());
+}
+
+#[test]
+fn no_stream_is_resumed_from_what_another_relay_said() {
+    let hub = hub(Limits::default());
+    let again = Said { telling: Telling::Again, ..said(&hub, 2, ("a", &[])) };
+    hub.say(&subject("v"), again, (3, NOW));
+    assert_eq!(taken(&open(&hub, "v", Some(2))), ["reset", "suggest 2"]);
+    assert_eq!(taken(&open(&hub, "v", None)), ["suggest 2"]);
 }
 
 #[test]

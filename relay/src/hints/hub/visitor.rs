@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{HintId, HintKind, Millis, Sku};
 
+use super::Telling;
 use crate::hints::frame::Frame;
 use crate::hints::outbox::{Outbox, Put};
 
@@ -30,6 +31,7 @@ pub(super) struct Active {
     pub(super) frame: Arc<Frame>,
     /// The products it shows.
     pub(super) skus: Vec<Sku>,
+    pub(super) telling: Telling,
 }
 
 /// How often things happened while a hint was handed to streams.
@@ -59,7 +61,7 @@ impl Visitor {
             let snapshot = self.snapshot(now);
             self.outboxes.iter().for_each(|outbox| outbox.replace(snapshot.iter().cloned()));
         }
-        self.remember(said.clone(), ring_max);
+        self.remember(said, ring_max);
         for at in 0..self.outboxes.len() {
             handed.streams += 1;
             match self.outboxes[at].put(Arc::clone(&said.frame)) {
@@ -74,17 +76,19 @@ impl Visitor {
         handed
     }
 
-    fn remember(&mut self, said: Active, ring_max: usize) {
+    fn remember(&mut self, said: &Active, ring_max: usize) {
         let frame = &said.frame;
-        if self.ring.len() >= ring_max.max(1) {
-            self.ring.pop_front();
+        if said.telling == Telling::First {
+            if self.ring.len() >= ring_max.max(1) {
+                self.ring.pop_front();
+            }
+            self.ring.push_back(Arc::clone(frame));
         }
-        self.ring.push_back(Arc::clone(frame));
         if frame.slot.is_some() {
             self.active.retain(|active| active.frame.slot != frame.slot);
         }
         if !matches!(frame.kind, HintKind::Withdraw | HintKind::Reset) {
-            self.active.push(said);
+            self.active.push(said.clone());
         }
     }
 

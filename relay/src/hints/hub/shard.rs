@@ -1,0 +1,93 @@
+//! A part of all visitors, behind one lock: what they were told, and which products hints show.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use clickmill_sdk_core::wire::{Millis, Sku};
+
+use super::Subject;
+use super::visitor::{Active, Handed, Visitor};
+
+/// A part of all visitors.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    pub(super) visitors: HashMap<Subject, Visitor>,
+    /// Which visitors' hints show a product.
+    pub(super) showing: HashMap<Sku, HashSet<Subject>>,
+    /// Visitors that were told something, once each, in the order in which they are looked at to
+    /// see whether they can be forgotten.
+    order: VecDeque<Subject>,
+}
+
+impl Shard {
+    /// Says a hint to a visitor, and keeps the index of shown products right.
+    pub(super) fn say(
+        &mut self,
+        subject: &Subject,
+        said: &Active,
+        (source, ring_max, now): ((u32, u64), usize, Millis),
+    ) -> Handed {
+        self.hide_all(subject);
+        let visitor = self.visitors.entry(subject.clone()).or_default();
+        if !std::mem::replace(&mut visitor.is_known, true) {
+            self.order.push_back(subject.clone());
+        }
+        visitor.is_fresh = true;
+        let handed = visitor.say(said, source, (ring_max, now));
+        for sku in visitor.shown() {
+            self.showing.entry(sku.clone()).or_default().insert(subject.clone());
+        }
+        handed
+    }
+
+    /// Takes a visitor out of the index of shown products.
+    pub(super) fn hide_all(&mut self, subject: &Subject) {
+        let Some(visitor) = self.visitors.get(subject) else { return };
+        hide(&mut self.showing, subject, visitor);
+    }
+
+    /// Forgets a visitor.
+    pub(super) fn remove(&mut self, subject: &Subject) {
+        if let Some(visitor) = self.visitors.remove(subject) {
+            hide(&mut self.showing, subject, &visitor);
+        }
+    }
+
+    /// Ends the streams of a partition's visitors, and forgets what they were told.
+    pub(super) fn close_partition(&mut self, partition: u32) {
+        let is_of = |visitor: &Visitor| visitor.source().is_some_and(|(p, _)| p == partition);
+        for (subject, visitor) in self.visitors.extract_if(|_, visitor| is_of(visitor)) {
+            visitor.close_all();
+            hide(&mut self.showing, &subject, &visitor);
+        }
+        self.order.retain(|subject| self.visitors.contains_key(subject));
+    }
+
+    /// Forgets visitors without a stream: those whose hints have all expired, and beyond the bound
+    /// those that were told nothing since they were looked at last.
+    pub(super) fn make_room(&mut self, visitors_max: usize, now: Millis) {
+        // More are looked at than one hint can bring, so it catches up; and never a long wait.
+        for _ in 0..4 {
+            let Some(subject) = self.order.pop_front() else { return };
+            let is_over = self.visitors.len() > visitors_max.max(1);
+            let Some(visitor) = self.visitors.get_mut(&subject) else { continue };
+            let was_fresh = std::mem::take(&mut visitor.is_fresh);
+            let is_told = visitor.is_told(now);
+            if visitor.streams() > 0 || (is_told && (was_fresh || !is_over)) {
+                self.order.push_back(subject);
+            } else {
+                self.remove(&subject);
+            }
+        }
+    }
+}
+
+/// Takes a visitor out of the index of shown products.
+fn hide(showing: &mut HashMap<Sku, HashSet<Subject>>, subject: &Subject, visitor: &Visitor) {
+    for sku in visitor.shown() {
+        let Some(subjects) = showing.get_mut(sku) else { continue };
+        subjects.remove(subject);
+        if subjects.is_empty() {
+            showing.remove(sku);
+        }
+    }
+}
