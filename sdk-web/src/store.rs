@@ -105,6 +105,11 @@ impl Store {
             Some(text) => self.storage.set_item(&name, text),
             None => self.storage.remove_item(&name),
         };
+        if item == Item::Me && text.is_none() {
+            // The visitor is to be forgotten: not even the lane tells that there was one.
+            self.release();
+            self.until = 0;
+        }
     }
 
     fn get(&self, item: Item) -> Option<String> {

@@ -43,14 +43,11 @@
 
   const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
-  // A version 7 UUID.
+  // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
   const mint = (at) => {
-    const bytes = random(16);
-    for (let i = 0; i < 6; i++) bytes[i] = at / 2 ** (40 - 8 * i);
-    bytes[6] = (bytes[6] & 15) | 112;
-    bytes[8] = (bytes[8] & 63) | 128;
-    const hex = [...bytes].map((byte) => (byte + 256).toString(16).slice(1)).join("");
-    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    const bytes = [...random(10)].map((byte) => (byte + 256).toString(16).slice(1));
+    const hex = at.toString(16).padStart(12, "0") + bytes.join("");
+    return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})/, "$1-$2-7$3-a$4-");
   };
 
   const emit = (name, detail) =>
@@ -77,11 +74,16 @@
     try {
       run(core);
     } catch (error) {
-      console.warn("clickmill: the core failed", error);
       core = undefined;
-      alone = true;
+      goOn(error);
       return true;
     }
+  };
+
+  const goOn = (error) => {
+    if (error) console.warn("clickmill: no core", error);
+    alone = true;
+    send();
   };
 
   const give = (event) => {
@@ -173,7 +175,6 @@
   const queue = mint(now());
   let size = BATCH_MAX;
   let seq = 0;
-  let timer;
 
   // The core stores the visitor only where that is allowed.
   const visitor = () => {
@@ -206,22 +207,17 @@
       })),
     });
 
-  const begin = () => {
+  const send = async () => {
     for (const event of held) own.push({ ...event, seq: seq++ });
     books.created += held.length;
     held = [];
-  };
-
-  const send = async () => {
-    begin();
     if (flying || !own[0]) return;
-    clearTimeout(timer);
     const sent = own.slice(0, size);
     flying = sent.length;
     const [status, , text] = await post(batch(sent), true);
     flying = 0;
     const wait = settle(sent, status, text);
-    if (own[0]) timer = setTimeout(send, wait);
+    if (own[0]) setTimeout(send, wait);
   };
 
   // How long the next try has to wait.
@@ -295,9 +291,7 @@
       held = [];
       taken.forEach(give);
     } catch (error) {
-      console.warn("clickmill: goes on without its core", error);
-      alone = true;
-      send();
+      goOn(error);
     }
   };
 
@@ -340,9 +334,5 @@
   if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", () => page({}, "load"));
   else page({}, "load");
   if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
-  setTimeout(() => {
-    if (core) return;
-    alone = true;
-    send();
-  }, source ? PATIENCE : 0);
+  setTimeout(() => core || asleep || goOn(), source ? PATIENCE : 0);
 })();

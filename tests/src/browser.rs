@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -113,6 +114,45 @@ impl Browser {
     /// When the script throws.
     pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.expect("the script ends")
+    }
+
+    /// Runs a script that calls its last argument when it is done, and gives back what it says.
+    ///
+    /// # Panics
+    /// When the script throws.
+    pub async fn later(&self, script: &str) -> Value {
+        self.client.execute_async(script, Vec::new()).await.expect("the script ends")
+    }
+
+    /// Presses a key where the focus is.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn press(&self, key: char) {
+        self.write(&key.to_string()).await;
+    }
+
+    /// Writes a text where the focus is.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn write(&self, text: &str) {
+        let keys =
+            text.chars().flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+        let keys = keys.fold(KeyActions::new("keyboard".into()), KeyActions::then);
+        self.client.perform_actions(keys).await.expect("keys are pressed");
+    }
+
+    /// Waits until the page's path begins like this.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn arrives(&self, path: &str) {
+        until(path, || async {
+            let url = self.client.current_url().await.ok()?;
+            url.path().starts_with(path).then_some(())
+        })
+        .await;
     }
 
     /// The hints that arrived in this window since it was opened.

@@ -169,11 +169,9 @@ impl Shop {
     /// # Panics
     /// When the SDK was not built.
     pub async fn start(world: &World) -> Self {
-        let port = free_port();
         let sdk = built("sdk/clickmill.js");
         let sdk = sdk.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-        let arguments = HashMap::from([
-            ("--listen", format!("127.0.0.1:{port}")),
+        let with = HashMap::from([
             ("--bootstrap", world.kafka.bootstrap.clone()),
             ("--topic-prefix", world.kafka.prefix.clone()),
             ("--tenant", TENANT.to_owned()),
@@ -182,8 +180,19 @@ impl Shop {
             ("--write-key", WRITE_KEY.to_owned()),
             ("--sdk-dir", sdk),
         ]);
+        Self::open(with, &world.folder).await
+    }
+
+    /// Starts the shop without anything behind it and without the SDK.
+    pub async fn alone(folder: &Folder) -> Self {
+        Self::open(HashMap::new(), folder).await
+    }
+
+    async fn open(mut arguments: HashMap<&str, String>, folder: &Folder) -> Self {
+        let port = free_port();
+        arguments.insert("--listen", format!("127.0.0.1:{port}"));
         let url = format!("http://127.0.0.1:{port}");
-        let log = world.folder.path().join("shop.log");
+        let log = folder.path().join("shop.log");
         let mut program = Program::spawn("clickmill-shop", &arguments, &log);
         program.answers(&format!("{url}/healthz")).await;
         Self { url, _program: program }

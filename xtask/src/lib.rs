@@ -9,6 +9,7 @@ pub mod http;
 pub mod interrupt;
 pub mod kafka;
 pub mod need;
+pub mod npm;
 pub mod place;
 pub mod process;
 pub mod tidy;

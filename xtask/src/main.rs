@@ -17,6 +17,7 @@ cargo xtask COMMAND
        [--check]         on free ports, clicked through by a headless Chromium
   test [--all] [NAME...] all tests against a real Kafka; --all adds the long ones,
                          a NAME is a filter as `cargo test` takes it
+       [--wasm]          only those of the SDK's logic that run as wasm
   web [--release]        build the SDK's bundle into target/sdk
   bench route|collector|sdk [--json] [...]
                          measure; what follows goes to the measuring program

@@ -17,6 +17,7 @@ pub use compiler::{Compiler, debian_compiler};
 
 use crate::interrupt::Interrupt;
 use crate::need::{self, Need};
+use crate::npm;
 use crate::place::Place;
 use crate::process;
 
@@ -90,8 +91,8 @@ pub enum Error {
     Need(need::Error),
     /// `wasm-opt` could not be brought.
     NoSqueezer {
-        /// How npm ended.
-        source: process::Error,
+        /// Why.
+        source: npm::Error,
     },
     /// The bundler ran well and left no bundle.
     NoBundle {
@@ -135,7 +136,7 @@ impl fmt::Display for Error {
             }
             Self::Need(need) => need.fmt(f),
             Self::NoSqueezer { source } => {
-                write!(f, "wasm-opt could not be fetched from npm: {source}")
+                write!(f, "there is no wasm-opt: {source}")
             }
             Self::NoBundle { path } => write!(f, "the bundler made no {}", path.display()),
             Self::Process(error) => error.fmt(f),

@@ -286,3 +286,19 @@ fn a_clock_that_jumps_back_does_not_stretch_a_wait() {
     page.step(Input::Tick);
     assert_eq!(page.kinds(), ["order"]);
 }
+
+/// What the client writes is what servers read.
+#[cfg(feature = "serde")]
+#[test]
+fn a_batch_is_the_wires_batch() {
+    use clickmill_sdk_core::wire::{Batch, ToJson};
+    let mut page = Page::new();
+    page.track_props("search", r#"{"term":"kettle"}"#);
+    page.step(Input::Page(facts("https://shop.example/p/KET-1")));
+    page.track("product_click");
+    let body = page.sent.as_ref().unwrap().body.clone();
+    let read: Batch = serde_json::from_str(&body).unwrap();
+    assert_eq!(read.events.len(), 2);
+    let written: serde_json::Value = serde_json::from_str(&read.to_json()).unwrap();
+    assert_eq!(written, page.batch(), "nothing was passed over");
+}

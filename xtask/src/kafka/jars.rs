@@ -207,6 +207,10 @@ impl Progress {
 
 /// Whether Maven's words mean that nothing answers where the jars are.
 fn no_network(said: &str) -> bool {
+    // Somebody answered, but not as Java's list of authorities or the repository would have it.
+    if ["PKIX", "certificate", "status code"].iter().any(|sign| said.contains(sign)) {
+        return false;
+    }
     [
         "Temporary failure in name resolution",
         "Name or service not known",
@@ -347,6 +351,8 @@ mod tests {
     fn a_missing_network_is_told_from_a_missing_jar() {
         for (said, missing) in [
             ("x from/to central (y): transfer failed for y: Unknown host", true),
+            ("transfer failed for y: PKIX path building failed", false),
+            ("x from/to central (y): transfer failed for y, status code: 503", false),
             ("Could not find artifact org.apache.kafka:kafka_2.13:jar:9.9.9 in central", false),
         ] {
             assert_eq!(no_network(said), missing, "{said}");

@@ -1,0 +1,94 @@
+//! The shop as a person meets it: with and without the SDK, by keyboard alone, at three widths,
+//! under the eyes of an accessibility checker.
+
+use clickmill_tests::Folder;
+use clickmill_tests::browser::Browser;
+use clickmill_tests::service::Shop;
+use fantoccini::key::Key;
+use serde_json::Value;
+
+/// Widths at which the shop has to look right, CSS pixels.
+const WIDTHS: [u32; 3] = [360, 768, 1280];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_has_a_serious_finding_of_the_accessibility_checker() {
+    let Ok(axe) = std::env::var("CLICKMILL_AXE") else {
+        // Said by name, so that nobody takes it for a pass of the check itself.
+        eprintln!("skipped: no axe-core here; `cargo xtask test` brings it");
+        return;
+    };
+    let axe = std::fs::read_to_string(axe).expect("the checker's script");
+    let (folder, browser) = (Folder::new("shop"), Browser::start().await);
+    let shop = Shop::alone(&folder).await;
+    let mut looked_at = 0;
+    for width in WIDTHS {
+        browser.resize(width, 900).await;
+        for path in ["/", "/c/kettles", "/p/KET-1", "/search?q=a", "/basket", "/login", "/nowhere"]
+        {
+            browser.open(&format!("{}{path}", shop.url)).await;
+            browser.run(&axe).await;
+            let found = browser
+                .later(
+                    "const done = arguments[arguments.length - 1];
+                     axe.run().then((r) => done({
+                       passes: r.passes.length,
+                       serious: r.violations
+                         .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+                         .map((v) => v.id + ': ' + v.nodes.map((n) => n.target).join(', ')),
+                     }))",
+                )
+                .await;
+            assert!(found["passes"].as_u64() > Some(5), "the checker looked at {path}: {found}");
+            assert_eq!(found["serious"], Value::Array(Vec::new()), "{path} at {width} px");
+            let wide = browser.run("return document.documentElement.scrollWidth").await;
+            assert!(wide.as_u64() <= Some(width.into()), "{path} is {wide} px wide at {width} px");
+            looked_at += 1;
+        }
+    }
+    assert_eq!(looked_at, 21);
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_placed_by_keyboard_alone_and_without_the_sdk() {
+    let (folder, browser) = (Folder::new("shop"), Browser::start().await);
+    let shop = Shop::alone(&folder).await;
+    browser.open(&format!("{}/p/KET-1", shop.url)).await;
+    assert_eq!(browser.run("return typeof window.clickmill").await, "undefined");
+
+    tab_to(&browser, "form[action='/basket/add'] button").await;
+    browser.press(Key::Enter.into()).await;
+    browser.arrives("/").await;
+    browser.open(&format!("{}/checkout", shop.url)).await;
+    for (field, text) in [("name", "Ada Example"), ("email", "ada@example.org")] {
+        tab_to(&browser, &format!("[name={field}]")).await;
+        browser.write(text).await;
+    }
+    fill_what_is_left(&browser).await;
+    browser.press(Key::Enter.into()).await;
+    browser.arrives("/thanks/").await;
+    browser.close().await;
+}
+
+/// Presses Tab until the focus is there; every step on the way must be visible.
+async fn tab_to(browser: &Browser, selector: &str) {
+    let there = format!("return document.activeElement?.matches(\"{selector}\") ?? false");
+    for _ in 0..150 {
+        if browser.run(&there).await == true {
+            return;
+        }
+        browser.press(Key::Tab.into()).await;
+    }
+    panic!("Tab never reaches {selector}");
+}
+
+/// Writes into the required fields that are still empty, by keyboard.
+async fn fill_what_is_left(browser: &Browser) {
+    let empty = "const field = [...document.querySelectorAll('main [required]')]
+                   .find((field) => !field.value);
+                 return field ? field.name : null";
+    while let Some(name) = browser.run(empty).await.as_str().map(str::to_owned) {
+        tab_to(browser, &format!("[name={name}]")).await;
+        browser.write("SW1A 1AA").await;
+    }
+}
