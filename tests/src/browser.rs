@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use clickmill_sdk_core::wire::Books;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
@@ -26,6 +27,9 @@ for (const name of ['hint', 'verdict']) {
     sessionStorage.setItem(key, JSON.stringify(seen));
   });
 }
+document.addEventListener('clickmill:state', (event) => {
+  sessionStorage.setItem('witness.state', JSON.stringify(event.detail));
+});
 ";
 
 /// A browser with one window.
@@ -46,9 +50,24 @@ pub struct SeenHint {
     pub kind: String,
     /// From click to hint, where the SDK knows the click.
     pub latency_ms: Option<f64>,
-    /// Whether it was part of a snapshot or a resumed stream.
-    #[serde(default)]
-    pub replayed: bool,
+    /// The event that it answers.
+    pub cause: Option<SeenCause>,
+}
+
+/// The event that a hint answers.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeenCause {
+    /// Its id.
+    pub event: String,
+}
+
+/// How the SDK fared when it last said so.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct SeenState {
+    /// Events that wait.
+    pub queued: u64,
+    /// Its books.
+    pub books: Books,
 }
 
 /// A verdict as the page got it.
@@ -171,6 +190,17 @@ impl Browser {
     /// When it does not answer.
     pub async fn close(self) {
         self.client.clone().close().await.expect("the window closes");
+    }
+
+    /// The SDK's last word on its queue and books.
+    ///
+    /// # Panics
+    /// When it is no state.
+    pub async fn state(&self) -> SeenState {
+        let script = "return JSON.parse(sessionStorage.getItem('witness.state') || 'null')";
+        let said: Option<SeenState> =
+            serde_json::from_value(self.run(script).await).expect("a state");
+        said.unwrap_or_default()
     }
 
     async fn witnessed<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {

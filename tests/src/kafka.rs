@@ -120,7 +120,7 @@ impl Kafka {
         producer.flush(PATIENCE).expect("all records arrive");
     }
 
-    /// A raw, well-set librdkafka producer.
+    /// A raw librdkafka producer, set as the collector's own.
     ///
     /// # Panics
     /// When it cannot be made.
@@ -129,6 +129,8 @@ impl Kafka {
             .set("bootstrap.servers", &self.bootstrap)
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "1")
             .create()
             .expect("a producer")
     }

@@ -20,6 +20,7 @@ pub mod stream;
 pub mod until;
 
 pub use child::Folder;
+
 pub use http::{Answer, Ask, Http};
 pub use kafka::{Kafka, Lying, TENANT};
 pub use page::Page;

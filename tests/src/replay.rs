@@ -1,13 +1,14 @@
 //! Plays a recording through a collector at a steady rate and keeps what each session is: one
 //! visitor, one visit, its clicks in order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{
-    Batch, Context, Event, EventId, Millis, Outcome, QueueId, Receipt, ToJson,
+    Batch, Context, Event, EventId, Millis, Outcome, QueueId, Receipt, ToJson, Topic,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::http::{Ask, Http, HttpError};
 use crate::page::now;
 use crate::recording::{Recording, visitor};
+use crate::service::World;
 
 /// Events travel in parcels of at most this many.
 const BATCH_EVENTS_MAX: usize = 50;
@@ -210,5 +212,47 @@ impl Lane {
         let left: Vec<Event> = left.map(|(_, event)| event).collect();
         let pause = (!left.is_empty()).then(|| Duration::from_millis(wait.0));
         (left, pause)
+    }
+}
+
+/// What an independent reader found of a run in a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Ids that are not there.
+    pub lost: usize,
+    /// Ids that are there more than once.
+    pub doubled: usize,
+    /// Ids that nobody sent.
+    pub unknown: usize,
+    /// Whether each visit's clicks lie in the order in which they were recorded.
+    pub in_order: bool,
+}
+
+impl Found {
+    /// Reads the whole topic and compares it with the ids that were sent.
+    pub async fn of(sent: &HashSet<EventId>, world: &World, topic: Topic) -> Self {
+        let (mut seen, mut found) = (HashMap::new(), Self { in_order: true, ..Self::default() });
+        let mut last: HashMap<QueueId, u64> = HashMap::new();
+        for record in world.read(topic).await {
+            *seen.entry(record.id).or_insert(0_usize) += 1;
+            let before = last.insert(record.queue, record.seq);
+            found.in_order &= before.is_none_or(|before| before < record.seq);
+        }
+        found.lost = sent.iter().filter(|id| !seen.contains_key(id)).count();
+        found.doubled = seen.values().filter(|count| **count > 1).count();
+        found.unknown = seen.keys().filter(|id| !sent.contains(id)).count();
+        found
+    }
+
+    /// Whether every event is there once, and in order.
+    pub fn is_whole(&self) -> bool {
+        *self == Self { in_order: true, ..Self::default() }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, doubled, unknown, .. } = self;
+        write!(f, "{lost} lost, {doubled} doubled, {unknown} unknown ids")
     }
 }

@@ -15,6 +15,8 @@ use crate::until::until;
 
 /// The write key of the one site there is.
 const WRITE_KEY: &str = "wk-shop";
+/// Pages of any site may use it.
+pub const ANY_ORIGIN: &str = r#"["*"]"#;
 /// What collector and relay sign with here.
 const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -45,7 +47,7 @@ pub struct Collector {
 
 impl Collector {
     /// Starts one that writes to this Kafka.
-    pub async fn start(kafka: &Kafka, folder: &Folder) -> Self {
+    pub async fn start(kafka: &Kafka, folder: &Folder, origins: &str) -> Self {
         let (port, admin_port) = (free_port(), free_port());
         let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts/schemas");
         let config = format!(
@@ -61,7 +63,7 @@ impl Collector {
             [[sites]]
             write_key = "{WRITE_KEY}"
             tenant = "{TENANT}"
-            origins = ["*"]
+            origins = {origins}
             events_per_s = 10000000
             events_burst = 10000000
             "#,
@@ -106,7 +108,7 @@ pub struct Relay {
 
 impl Relay {
     /// Starts one that reads from this Kafka.
-    pub async fn start(kafka: &Kafka, folder: &Folder) -> Self {
+    pub async fn start(kafka: &Kafka, folder: &Folder, origins: &str) -> Self {
         let (port, admin_port) = (free_port(), free_port());
         let config = format!(
             r#"
@@ -115,7 +117,7 @@ impl Relay {
             kafka.bootstrap = "{bootstrap}"
             tokens.keys = [{{ id = "a", secret = "{SIGNING_KEY}" }}]
             view.group = "{prefix}relay"
-            hints.origins = ["*"]
+            hints.origins = {origins}
             "#,
             prefix = kafka.prefix,
             bootstrap = kafka.bootstrap,
@@ -224,6 +226,7 @@ pub struct World {
 #[derive(Clone, Copy, Debug)]
 pub struct WorldBuilder {
     partitions: u32,
+    origins: &'static str,
 }
 
 impl WorldBuilder {
@@ -234,12 +237,19 @@ impl WorldBuilder {
         self
     }
 
+    /// Collector and relay serve the pages of these origins alone: a list as in their configuration.
+    #[must_use]
+    pub fn origins(mut self, origins: &'static str) -> Self {
+        self.origins = origins;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> World {
         let folder = Folder::new("story");
         let kafka = Kafka::start(self.partitions);
-        let collector = Collector::start(&kafka, &folder).await;
-        let relay = Relay::start(&kafka, &folder).await;
+        let collector = Collector::start(&kafka, &folder, self.origins).await;
+        let relay = Relay::start(&kafka, &folder, self.origins).await;
         World { relay, collector, kafka, folder }
     }
 }
@@ -247,7 +257,7 @@ impl WorldBuilder {
 impl World {
     /// A world to be set up.
     pub fn builder() -> WorldBuilder {
-        WorldBuilder { partitions: 2 }
+        WorldBuilder { partitions: 2, origins: ANY_ORIGIN }
     }
 
     /// A usual world.
@@ -267,7 +277,7 @@ impl World {
 
     /// Another collector before the same Kafka.
     pub async fn second_collector(&self) -> Collector {
-        Collector::start(&self.kafka, &self.folder).await
+        Collector::start(&self.kafka, &self.folder, ANY_ORIGIN).await
     }
 
     /// Starts the relay again, as it was.

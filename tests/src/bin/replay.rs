@@ -2,7 +2,6 @@
 //! once: `clickmill-replay FILE --rate N`.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -12,16 +11,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Parser;
-use clickmill_sdk_core::wire::{EventId, Topic};
+use clickmill_sdk_core::wire::Topic;
+use clickmill_tests::World;
 use clickmill_tests::recording::Recording;
-use clickmill_tests::replay::{Replay, Tally};
+use clickmill_tests::replay::{Found, Replay, Tally};
 use clickmill_tests::service::ENRICHED;
 use clickmill_tests::until::until;
-use clickmill_tests::{Kafka, World};
 use indicatif::{ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-/// Plays a recorded clickstream through the whole route.
+/// Plays a recorded clickstream through the whole route. Each session becomes one visitor with one
+/// visit, its clicks in order; the pauses between clicks are not kept, only the rate is.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Lines of `session <tab> item <tab> unix time`, or of our own JSON
@@ -88,43 +88,11 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn std::error::Error + S
     println!("enriched  {enriched:>9}");
     println!("hints     {hints:>9}");
 
-    let raw = Check::of(&ids, &world.kafka, Topic::ClicksRaw).await;
-    let out = Check::of(&ids, &world.kafka, Topic::ClicksEnriched).await;
-    Ok(raw.print("raw") & out.print("enriched") & sessions_whole(&world, recording.sessions).await)
-}
-
-/// What an independent reader found in a topic.
-struct Check {
-    lost: usize,
-    doubled: usize,
-    foreign: usize,
-}
-
-impl Check {
-    async fn of(ids: &HashSet<EventId>, kafka: &Kafka, topic: Topic) -> Self {
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        for record in kafka.records(topic).await {
-            *seen.entry(record.headers.get("ce_id").cloned().unwrap_or_default()).or_default() += 1;
-        }
-        let lost = ids.iter().filter(|id| !seen.contains_key(&id.to_string())).count();
-        let doubled = seen.values().filter(|count| **count > 1).count();
-        Self { lost, doubled, foreign: seen.len() + lost - ids.len() }
-    }
-
-    fn print(&self, topic: &str) -> bool {
-        let Self { lost, doubled, foreign } = self;
-        println!("{topic}: {lost} lost, {doubled} doubled, {foreign} unknown ids in Kafka");
-        *lost == 0 && *doubled == 0 && *foreign == 0
-    }
-}
-
-/// Whether Kafka holds as many visits as the recording has sessions.
-async fn sessions_whole(world: &World, sessions: usize) -> bool {
-    let records = world.read(Topic::ClicksEnriched).await;
-    let visits: HashSet<_> =
-        records.iter().filter_map(|record| record.enrichment.as_ref()?.session.clone()).collect();
-    println!("visits    {:>9} of {sessions} recorded sessions", visits.len());
-    visits.len() == sessions
+    let raw = Found::of(&ids, &world, Topic::ClicksRaw).await;
+    let out = Found::of(&ids, &world, Topic::ClicksEnriched).await;
+    println!("raw topic: {raw}\nenriched topic: {out}");
+    println!("every visit's clicks lie in the recording's order: {}", out.in_order);
+    Ok(raw.is_whole() && out.is_whole())
 }
 
 /// Moves the bar with the verdicts.
