@@ -19,20 +19,12 @@ pub(crate) fn run(shell: &Shell, words: Words) -> Result<(), Failure> {
             .map_err(|error| Failure::Told(format!("{file}: {error}")))?;
         *file = absolute.display().to_string();
     }
-    // Where a collector is named, somebody else started what it needs.
-    let started = words.iter().any(|word| word.starts_with("--collector"));
     shell.needs(&[])?;
     shell.step("programs", || shell.build_route(Build::Release, &[(TESTS, REPLAY)]))?;
     let mut command = shell.cargo(Build::Release, "run");
     command.args(["--package", TESTS, "--bin", REPLAY, "--"]).args(words);
-    let broker = if started {
-        None
-    } else {
-        shell.jars()?;
-        Some(shell.step("Kafka", || shell.fresh_broker(Jvm::Full))?)
-    };
-    if let Some((broker, _)) = &broker {
-        command.env(TEST_KAFKA, broker.bootstrap());
-    }
+    shell.jars()?;
+    let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Full))?;
+    command.env(TEST_KAFKA, broker.bootstrap());
     Ok(process::run(REPLAY, &mut command, &shell.interrupt)?)
 }
