@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::decode::DecodeLimits;
 use crate::dedup::{Dedup, WindowLimits};
 use crate::identity::Identities;
+use crate::memory::Memory;
 use crate::metrics::CollectorMetrics;
 use crate::produce::Producing;
 use crate::sink::Sink;
@@ -39,6 +40,8 @@ pub(crate) struct Collector {
     pub(crate) config: Config,
     pub(crate) sites: Sites,
     pub(crate) addresses: AddressQuota,
+    /// What the deliveries that are inside may hold together.
+    pub(crate) memory: Memory,
     pub(crate) body_limits: BodyLimits,
     pub(crate) decode_limits: DecodeLimits,
     /// What senders are told to keep to.
@@ -63,6 +66,7 @@ impl Collector {
         Ok(Self {
             sites: Sites::new(&config, Millis(clock.now_ms())),
             addresses: AddressQuota::new(limits),
+            memory: Memory::new(limits.memory_bytes_max, metrics.no_room.clone()),
             body_limits: BodyLimits {
                 bytes_max: limits.body_bytes_max,
                 timeout: limits.body_timeout,

@@ -9,13 +9,14 @@ use std::time::Duration;
 use clickmill_kafka::{KafkaConfig, ProducerConfig};
 use clickmill_sdk_core::wire::{EventType, Flush, Purpose, Tenant, WriteKey};
 use clickmill_server::config::{self, ConfigError, duration};
+use clickmill_server::cors::Origins;
 use clickmill_server::listen::ListenConfig;
 use clickmill_server::serve::ConnectionLimits;
 use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{Signer, SigningKey};
 use serde::Deserialize;
 
-use crate::site::Origins;
+use crate::memory;
 
 /// The prefix of the environment variables that lie over the file.
 pub const ENV_PREFIX: &str = "CLICKMILL_COLLECTOR";
@@ -120,6 +121,9 @@ pub struct LimitsConfig {
     pub body_bytes_max: usize,
     /// Longest body after inflating, in bytes.
     pub inflated_bytes_max: usize,
+    /// What all deliveries that are inside may need together, in bytes; beyond it, new ones are
+    /// told to come again.
+    pub memory_bytes_max: usize,
     /// How long a body may take to arrive.
     #[serde(with = "duration")]
     pub body_timeout: Duration,
@@ -154,6 +158,7 @@ impl Default for LimitsConfig {
         Self {
             body_bytes_max: 512 * 1024,
             inflated_bytes_max: 2 * 1024 * 1024,
+            memory_bytes_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             batch_events_max: BATCH_EVENTS_MAX,
             context_bytes_max: 16 * 1024,
@@ -373,6 +378,11 @@ impl Config {
         demand(limits.body_bytes_max <= limits.inflated_bytes_max, || {
             value("limits.inflated_bytes_max", "must not be below limits.body_bytes_max")
         })?;
+        let largest = memory::largest(limits);
+        demand(largest <= limits.memory_bytes_max, || {
+            let problem = format!("must not be below {largest}, the largest delivery's need");
+            value("limits.memory_bytes_max", problem)
+        })?;
         // serde_json follows 128 levels; an event's own levels come on top of its properties'.
         demand((1..=100).contains(&limits.depth_max), || {
             value("limits.depth_max", "must be from 1 to 100")
@@ -393,6 +403,12 @@ impl Config {
             let known = self.sites.iter().take(at).any(|other| other.write_key == site.write_key);
             demand(!known, || {
                 value(format!("sites.{at}.write_key"), format!("{} is given twice", site.write_key))
+            })?;
+            let kept_apart = self.cookie.same_site != SameSite::None || !site.origins.any();
+            demand(kept_apart, || {
+                let problem = "must not hold \"*\" where cookie.same_site is \"none\": any website \
+                               could get a visitor's token and read the hints";
+                value(format!("sites.{at}.origins"), problem)
             })?;
             demand(site.events_burst >= batch_events_max, || {
                 let problem =
@@ -505,8 +521,18 @@ mod tests {
             complaint("events_burst = 20000", "events_burst = 499")
                 .contains("`sites.0.events_burst` must not be below limits.batch_events_max, 500")
         );
+        assert!(
+            complaint("memory_bytes_max = 268435456", "memory_bytes_max = 1000000")
+                .contains("`limits.memory_bytes_max` must not be below")
+        );
         let none = EXAMPLE.replacen("same_site = \"lax\"", "same_site = \"none\"", 1);
         read(&none).unwrap().check().unwrap();
+        let open = read(&none.replacen("\"https://shop.example\"", "\"*\"", 1)).unwrap();
+        assert_eq!(
+            open.check().unwrap_err().to_string(),
+            "`sites.0.origins` must not hold \"*\" where cookie.same_site is \"none\": any website \
+             could get a visitor's token and read the hints"
+        );
         let insecure = read(&none.replacen("secure = true", "secure = false", 1)).unwrap();
         assert!(insecure.check().unwrap_err().to_string().contains("`cookie.secure`"));
         assert!(complaint("secret = \"", "secret = \"x\" #").contains("shorter than 16 bytes"));

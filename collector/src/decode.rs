@@ -88,9 +88,23 @@ pub fn decode(body: &[u8], limits: &DecodeLimits) -> Result<RawBatch, DecodeErro
     Ok(batch)
 }
 
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Gzip,
+    Plain,
+}
+
+impl Packing {
+    /// Told from the first bytes, not from a header that a proxy may have left.
+    pub(crate) fn of(body: &[u8]) -> Self {
+        if body.starts_with(&GZIP_MAGIC) { Self::Gzip } else { Self::Plain }
+    }
+}
+
 /// The body itself, or what is packed in it. Never holds more than the bound and one byte.
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
-    if !body.starts_with(&GZIP_MAGIC) {
+    if Packing::of(body) == Packing::Plain {
         if body.len() > bytes_max {
             return Err(DecodeError::InflatedTooLarge(bytes_max));
         }

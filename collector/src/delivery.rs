@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, QueueId, Record};
 use hyper::header::{HeaderMap, HeaderName};
 
+use crate::memory::Share;
 use crate::site::Site;
 
 /// How a browser says that its visitor does not want to be sold or shared.
@@ -14,7 +15,7 @@ const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What all events of one batch have in common.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Delivery {
     /// Where it came from.
     pub(crate) site: Arc<Site>,
@@ -26,6 +27,10 @@ pub(crate) struct Delivery {
     pub(crate) gpc: bool,
     /// The trace that the request belongs to.
     pub(crate) traceparent: Option<String>,
+    /// The memory that its events take. Its flight holds on to it until it has landed, even when
+    /// the request is long gone.
+    #[expect(dead_code, reason = "it is held and not read")]
+    pub(crate) memory: Share,
 }
 
 impl Delivery {

@@ -9,9 +9,13 @@ use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::decode::DecodeError;
+use crate::memory::NoRoom;
 
 /// How long a client waits before it tries a delivery again that its own connection spoiled.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How long a client waits until others' deliveries have left.
+const CROWDED: Duration = Duration::from_secs(2);
 
 /// Why a delivery is refused as a whole. Its events stay with the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +51,11 @@ pub(crate) enum IngestError {
         /// The methods that do.
         allow: &'static str,
     },
+    /// Other deliveries hold all the memory there is for them.
+    #[error(
+        "too much is being taken in at the moment; all events of the batch stay with the sender"
+    )]
+    NoRoom,
     /// The request names no write key.
     #[error("the write key is missing; append ?k=<write key>")]
     NoWriteKey,
@@ -65,6 +74,12 @@ pub(crate) enum IngestError {
     /// No site has the write key.
     #[error("the write key is not known here")]
     UnknownWriteKey,
+}
+
+impl From<NoRoom> for IngestError {
+    fn from(NoRoom: NoRoom) -> Self {
+        Self::NoRoom
+    }
 }
 
 impl IngestError {
@@ -93,6 +108,7 @@ impl IngestError {
             ) => (Code::Malformed, StatusCode::BAD_REQUEST, None),
             Self::Encoding => (Code::Malformed, StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::Method { .. } => (Code::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, None),
+            Self::NoRoom => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(CROWDED)),
             Self::NoWriteKey | Self::UnknownWriteKey => {
                 (Code::UnknownWriteKey, StatusCode::UNAUTHORIZED, None)
             }
@@ -156,6 +172,7 @@ mod tests {
         let wait = Duration::from_millis(1_200);
         check(IngestError::AddressOverQuota { per_s: 1, wait }, 429, Code::RateLimited, Some("2"));
         check(IngestError::Unavailable { wait }, 503, Code::Unavailable, Some("2"));
+        check(NoRoom, 503, Code::Unavailable, Some("2"));
         check(BodyError::Broken, 400, Code::BodyBroken, Some("1"));
         check(BodyError::TimedOut(wait), 408, Code::BodyTooSlow, Some("1"));
         check(BodyError::TooLarge(1), 413, Code::BodyTooLarge, None);

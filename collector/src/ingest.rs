@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Arrival, Proof, ToJson};
+use bytes::Bytes;
+use clickmill_sdk_core::wire::{Arrival, Proof, RawBatch, ToJson};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::query;
 use clickmill_server::reply::{self, Body};
-use hyper::body::Incoming;
 use hyper::header::{SET_COOKIE, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -16,10 +16,11 @@ use hyper::{Request, Response, StatusCode};
 use crate::address;
 use crate::admit::admit;
 use crate::collector::Collector;
-use crate::decode::decode;
+use crate::decode::{Packing, decode};
 use crate::delivery::{self, Delivery};
 use crate::error::IngestError;
 use crate::identity::{self, Evidence, Issued, Standing};
+use crate::memory::{self, Share};
 use crate::produce::produce;
 use crate::receipt::{self, Account, Extras, Subject};
 use crate::validate::{self, Judged, Rules};
@@ -31,9 +32,9 @@ const USER_AGENT_BYTES_MAX: usize = 512;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Answers one delivery: admit, decode, validate, produce, receipt.
-pub(crate) async fn ingest(
+pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     collector: &Collector,
-    request: Request<Incoming>,
+    request: Request<B>,
     peer: SocketAddr,
 ) -> Result<Response<Body>, IngestError> {
     let (head, body) = request.into_parts();
@@ -41,10 +42,7 @@ pub(crate) async fn ingest(
         Ok(site) => site,
         Err(refused) => return Err(discard(body, refused).await),
     };
-    let body = body::read(body, collector.body_limits).await?;
-    collector.metrics.body_bytes.record(body.len() as f64);
-
-    let batch = decode(&body, &collector.decode_limits)?;
+    let (batch, memory) = take_in(collector, body).await?;
     site.quota.charge(batch.events.len())?;
     let account = Account::open(&collector.metrics, batch.events.len());
 
@@ -62,6 +60,7 @@ pub(crate) async fn ingest(
         shared: batch.context,
         gpc: delivery::gpc(&head.headers),
         traceparent: delivery::traceparent(&head.headers),
+        memory,
     });
     let judged = validate::judge(
         batch.events,
@@ -93,9 +92,34 @@ pub(crate) async fn ingest(
     Ok(response)
 }
 
+/// Reads and decodes a body; each step first gets its share of the memory.
+async fn take_in<B: hyper::body::Body<Data = Bytes> + Unpin>(
+    collector: &Collector,
+    body: B,
+) -> Result<(RawBatch, Share), IngestError> {
+    let (memory, limits) = (&collector.memory, &collector.decode_limits);
+    let announced = body.size_hint().exact();
+    let reading = memory::for_reading(announced, collector.body_limits.bytes_max);
+    let mut share = match memory.take(reading) {
+        Ok(share) => share,
+        Err(no_room) => return Err(discard(body, no_room.into()).await),
+    };
+    let body = body::read(body, collector.body_limits).await?;
+    collector.metrics.body_bytes.record(body.len() as f64);
+    let decoding = memory::for_decoding(body.len(), Packing::of(&body), limits.inflated_bytes_max);
+    memory.resize(&mut share, decoding)?;
+    let batch = decode(&body, limits)?;
+    drop(body);
+    memory.resize(&mut share, memory::for_events(&batch))?;
+    Ok((batch, share))
+}
+
 /// Listens for a little to a body that nobody wants: a client that is still sending when the
 /// connection closes may never read the refusal.
-async fn discard(body: Incoming, refused: IngestError) -> IngestError {
+async fn discard<B: hyper::body::Body<Data = Bytes> + Unpin>(
+    body: B,
+    refused: IngestError,
+) -> IngestError {
     // Any length is too long, and what is too long is read on for a bounded while.
     let _ = body::read(body, BodyLimits { bytes_max: 0, timeout: DISCARD_TIME_MAX }).await;
     refused

@@ -16,6 +16,7 @@ mod delivery;
 mod error;
 mod identity;
 mod ingest;
+mod memory;
 mod metrics;
 mod produce;
 mod receipt;

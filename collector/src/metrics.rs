@@ -43,6 +43,16 @@ const BODY_BYTES: Histograms<0> = Histograms::new(
     [],
     BYTES,
 );
+const MEMORY_BYTES: Gauges<0> = Gauges::new(
+    "clickmill_collector_memory_bytes",
+    "Memory that the deliveries inside may need at the most, of limits.memory_bytes_max.",
+    [],
+);
+const NO_ROOM: Counters<0> = Counters::new(
+    "clickmill_collector_memory_refusals_total",
+    "Deliveries that were refused because others held all of limits.memory_bytes_max.",
+    [],
+);
 const IDENTITIES: Counters<1> = Counters::new(
     "clickmill_collector_identities_total",
     "Tokens for the hint stream, by what they rest on: cookie, proof.",
@@ -94,6 +104,8 @@ pub(crate) const TABLE: &[Entry] = &[
     REFUSALS.entry(),
     REQUEST_SECONDS.entry(),
     BODY_BYTES.entry(),
+    MEMORY_BYTES.entry(),
+    NO_ROOM.entry(),
     IDENTITIES.entry(),
     REMEMBERED.entry(),
     PENDING.entry(),
@@ -118,6 +130,8 @@ pub(crate) struct CollectorMetrics {
     pub(crate) events_seconds: Histogram,
     pub(crate) config_seconds: Histogram,
     pub(crate) body_bytes: Histogram,
+    pub(crate) memory_bytes: Gauge,
+    pub(crate) no_room: Counter,
     pub(crate) by_cookie: Counter,
     pub(crate) by_proof: Counter,
     pub(crate) remembered: Gauge,
@@ -153,6 +167,8 @@ impl CollectorMetrics {
             events_seconds: metrics.histogram(&REQUEST_SECONDS, ["events"]),
             config_seconds: metrics.histogram(&REQUEST_SECONDS, ["config"]),
             body_bytes: metrics.histogram(&BODY_BYTES, []),
+            memory_bytes: metrics.gauge(&MEMORY_BYTES, []),
+            no_room: metrics.counter(&NO_ROOM, []),
             by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
             by_proof: metrics.counter(&IDENTITIES, ["proof"]),
             remembered: metrics.gauge(&REMEMBERED, []),

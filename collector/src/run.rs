@@ -178,6 +178,7 @@ async fn watch(collector: Arc<Collector>, checks: Checks) {
         let (remembered, pending) = collector.producing.dedup.size();
         collector.metrics.remembered.set(remembered as f64);
         collector.metrics.pending.set(pending as f64);
+        collector.metrics.memory_bytes.set(collector.memory.taken() as f64);
         match collector.producing.sink.probe().await {
             Ok(()) => checks.kafka.pass(),
             Err(why) => checks.kafka.fail(why),

@@ -5,52 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{Consent, Limits, Millis, SiteConfig, Tenant, ToJson, WriteKey};
+use clickmill_server::cors::Origins;
 use hyper::header::HeaderValue;
-use serde::Deserialize;
-use serde::de::Error as _;
 
 use crate::admit::EventQuota;
 use crate::config::{Config, SiteEntry};
-
-/// The origins of a site's pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
-    any: bool,
-    exact: Vec<String>,
-}
-
-impl Origins {
-    /// Whether a page of that origin may use the key.
-    pub(crate) fn allow(&self, origin: &HeaderValue) -> bool {
-        self.any || self.exact.iter().any(|exact| exact.as_bytes() == origin.as_bytes())
-    }
-}
-
-impl<'de> Deserialize<'de> for Origins {
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let mut origins = Self::default();
-        for origin in Vec::<String>::deserialize(source)? {
-            if origin == "*" {
-                origins.any = true;
-            } else if is_origin(&origin) {
-                origins.exact.push(origin);
-            } else {
-                return Err(D::Error::custom(
-                    "an origin is `*`, or scheme and host as a browser sends them, such as \
-                     https://shop.example or http://127.0.0.1:8080",
-                ));
-            }
-        }
-        Ok(origins)
-    }
-}
-
-/// Browsers send lower case, no path and no slash at the end; anything else would never match.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
-    host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
-}
 
 /// One site.
 #[derive(Debug)]
@@ -141,26 +100,6 @@ fn tell(entry: &SiteEntry, config: &Config, as_of: Millis) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn origins(list: &str) -> Origins {
-        serde_json::from_str(list).unwrap()
-    }
-
-    fn check(list: &str, origin: &'static str, allowed: bool) {
-        let header = HeaderValue::from_static(origin);
-        assert_eq!(origins(list).allow(&header), allowed, "{list} {origin}");
-    }
-
-    #[test]
-    fn an_origin_is_allowed_exactly_or_not_at_all() {
-        check(r#"["https://shop.example"]"#, "https://shop.example", true);
-        check(r#"["https://shop.example"]"#, "http://shop.example", false);
-        check(r#"["https://shop.example"]"#, "https://shop.example.evil.example", false);
-        check(r#"["https://shop.example"]"#, "https://sub.shop.example", false);
-        check(r#"["https://shop.example"]"#, "null", false);
-        check(r#"["http://127.0.0.1:8080","*"]"#, "null", true);
-        check("[]", "https://shop.example", false);
-    }
 
     #[test]
     fn tenants_that_share_a_name_share_a_number() {

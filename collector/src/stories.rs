@@ -4,5 +4,6 @@ mod answers;
 mod edge;
 mod fates;
 mod identity;
+mod memory;
 mod winding_down;
 mod without_kafka;

@@ -9,14 +9,13 @@ use std::time::Duration;
 use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig};
 use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot};
 use clickmill_server::config::{self, ConfigError, duration};
+use clickmill_server::cors::Origins;
 use clickmill_server::listen::ListenConfig;
 use clickmill_server::serve::ConnectionLimits;
 use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{KeyError, Signer, SigningKey};
 use clickmill_streams::Bounds;
-use hyper::header::HeaderValue;
 use serde::Deserialize;
-use serde::de::Error as _;
 
 use crate::decide::co_view;
 use crate::hints::hub;
@@ -269,44 +268,6 @@ impl Default for DrainConfig {
     }
 }
 
-/// Origins of pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
-    any: bool,
-    exact: Vec<String>,
-}
-
-impl Origins {
-    /// Whether pages of that origin are among them.
-    pub fn allow(&self, origin: &HeaderValue) -> bool {
-        self.any || self.exact.iter().any(|exact| exact.as_bytes() == origin.as_bytes())
-    }
-}
-
-impl<'de> Deserialize<'de> for Origins {
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let mut origins = Self::default();
-        for origin in Vec::<String>::deserialize(source)? {
-            // Browsers send scheme and host in lower case, and nothing after them.
-            let host = origin.split_once("://").map_or("", |(_, host)| host);
-            let is_origin = !host.is_empty()
-                && (origin.starts_with("http://") || origin.starts_with("https://"))
-                && !host.bytes().any(|b| b.is_ascii_uppercase() || b == b'/' || b <= b' ');
-            match origin.as_str() {
-                "*" => origins.any = true,
-                _ if is_origin => origins.exact.push(origin),
-                _ => {
-                    return Err(D::Error::custom(
-                        "an origin is `*`, or scheme and host as a browser sends them, such as \
-                         https://shop.example",
-                    ));
-                }
-            }
-        }
-        Ok(origins)
-    }
-}
-
 /// A configuration that can be read and makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
@@ -396,6 +357,7 @@ fn millis(span: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use clickmill_server::config::Environment;
+    use hyper::header::HeaderValue;
 
     use super::*;
 
@@ -414,10 +376,8 @@ mod tests {
         let (example, own) = (read(&[]).unwrap(), Config::default());
         example.check().unwrap();
         assert_eq!(example.tokens.keys.len(), 1);
-        assert_eq!(
-            example.hints.origins,
-            Origins { any: false, exact: vec!["http://127.0.0.1:8080".to_owned()] }
-        );
+        let shop = serde_json::from_str(r#"["http://127.0.0.1:8080"]"#).unwrap();
+        assert_eq!(example.hints.origins, shop);
         let blind = |config: Config| Config {
             tokens: TokensConfig::default(),
             hints: HintsConfig { origins: Origins::default(), ..config.hints },

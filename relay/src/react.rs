@@ -20,13 +20,11 @@ use tracing::warn;
 use crate::config::Config;
 use crate::decide::co_view::{self, CoViews};
 use crate::decide::suggest::{self, CO_VIEW, Suggestion, suggest};
+use crate::hints::frame::CLICKS;
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::tables::{Levels, Products, Tables, row_key};
 use crate::views::visitor::{Seen, Signals};
-
-/// What the ids of hints that answer clicks begin with: the raw topic's dataset.
-const SOURCE: &str = "clicks";
 
 /// Visitors of one partition whose last click is kept while it is rebuilt; the others' pages get
 /// no hint until they click again.
@@ -102,6 +100,9 @@ pub struct React {
 #[derive(Debug, Default)]
 struct State {
     learned: HashMap<Tenant, CoViews>,
+    /// The offset before which each partition was learned from. What was learned stays when a
+    /// partition goes, so this does too: when it comes back, it is read from its beginning.
+    learned_to: HashMap<u32, u64>,
     partitions: BTreeMap<u32, Partition>,
 }
 
@@ -160,7 +161,7 @@ impl React {
         for (n, (slot, products)) in self.policy.slots.iter().zip(parts).enumerate() {
             let hint = Hint {
                 id: HintId {
-                    source: SOURCE.to_owned(),
+                    source: CLICKS.to_owned(),
                     partition,
                     offset: at.place.offset,
                     n: u32::try_from(n).unwrap_or(u32::MAX),
@@ -255,6 +256,14 @@ impl React {
 }
 
 impl State {
+    /// Whether nothing was learned from a record yet. It counts as learned from now on.
+    fn is_lesson(&mut self, place: Place) -> bool {
+        let learned_to = self.learned_to.entry(place.partition).or_default();
+        let is_lesson = place.offset >= *learned_to;
+        *learned_to = (*learned_to).max(place.offset + 1);
+        is_lesson
+    }
+
     fn epoch(&self, partition: u32) -> u64 {
         self.partitions.get(&partition).and_then(|held| held.epoch).unwrap_or_default()
     }
@@ -300,10 +309,13 @@ impl Sink<Seen> for React {
 
     fn replayed(&self, at: At, outputs: Vec<Seen>) {
         let mut state = self.lock();
+        let is_lesson = state.is_lesson(at.place);
         for seen in outputs {
             let Seen::Event(enriched) = seen else { continue };
             let Some(signals) = enriched.signals else { continue };
-            self.learn(&mut state, &signals);
+            if is_lesson {
+                self.learn(&mut state, &signals);
+            }
             let is_late = Millis(at.now_ms).since(signals.time) >= self.policy.lifetime_ms;
             let Some(held) = state.partitions.get_mut(&at.place.partition) else { continue };
             if signals.asks && !is_late && held.epoch.is_none() && held.last.len() < LAST_MAX {
@@ -315,6 +327,8 @@ impl Sink<Seen> for React {
 
     fn live(&self, at: At, outputs: Vec<Seen>) -> Vec<Produce> {
         let mut state = self.lock();
+        // An output that was never acknowledged comes live again, though it was learned from.
+        let is_lesson = state.is_lesson(at.place);
         let mut produce = Vec::with_capacity(outputs.len());
         for seen in outputs {
             match seen {
@@ -325,7 +339,9 @@ impl Sink<Seen> for React {
                         if let Err(silence) = self.answer(&state, (signals, Telling::First), at) {
                             self.means.meters.silent(silence);
                         }
-                        self.learn(&mut state, signals);
+                        if is_lesson {
+                            self.learn(&mut state, signals);
+                        }
                     }
                     produce.push(self.enriched(&enriched.record));
                 }
@@ -335,7 +351,7 @@ impl Sink<Seen> for React {
     }
 
     fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) {
-        self.means.meters.poisoned(SOURCE, poison.reason);
+        self.means.meters.poisoned(CLICKS, poison.reason);
         warn!(place = %at.place, %poison, "a click is passed over");
     }
 }

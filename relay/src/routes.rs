@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clickmill_sdk_core::wire::{Millis, Refusal, RefusalCode, ToJson};
 use clickmill_server::clock::SharedClock;
-use clickmill_server::cors::{self, Cors};
+use clickmill_server::cors::{self, Cors, Origins};
 use clickmill_server::reply::{self, Body};
 use clickmill_server::serve::Service;
 use clickmill_server::token::Signer;
@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
-use crate::config::{HintsConfig, Origins};
+use crate::config::HintsConfig;
 use crate::hints::admit::{Refused, admit};
 use crate::hints::hub::Hub;
 use crate::hints::stream::{Pace, Stream};
@@ -114,14 +114,15 @@ impl Routes {
         response
     }
 
-    /// Opens a stream: admit → recall → subscribe → write.
+    /// Opens a stream: admit → subscribe → recall → write.
     fn open(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let now_ms = self.clock.now_ms();
         let admitted = admit((uri, headers), &self.signer, now_ms)?;
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
+        let subject = admitted.subject.clone();
+        let subscribed = self.hub.subscribe(subject, admitted.cursor.as_ref(), Millis(now_ms))?;
+        // Only now: a partition that opens meanwhile finds this stream, or is found here.
         self.react.recall(&admitted.subject);
-        let subscribed =
-            self.hub.subscribe(admitted.subject, admitted.cursor.as_ref(), Millis(now_ms))?;
         let body = Stream::new(subscribed, pace).boxed_unsync();
         let mut response = reply::with_type(StatusCode::OK, EVENT_STREAM, body);
         response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));

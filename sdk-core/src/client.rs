@@ -119,6 +119,14 @@ impl Client {
         }
     }
 
+    /// Replaces what storage kept, as long as none of it was taken up: another page has changed it
+    /// since.
+    pub fn remind(&mut self, remembered: Remembered) {
+        if self.footing != Footing::Allowed {
+            self.remembered = Some(remembered);
+        }
+    }
+
     /// Takes one input at the time `now` (the platform's wall clock) and returns what is to be
     /// done.
     pub fn step(&mut self, now: Millis, input: Input) -> Vec<Effect> {

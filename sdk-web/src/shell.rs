@@ -10,7 +10,7 @@ use clickmill_sdk_core::wire::{Consent, Millis, Purpose, SiteConfig};
 
 use crate::host::Host;
 use crate::report;
-use crate::store::Store;
+use crate::store::{Hold, Store};
 use crate::stream::Stream;
 use crate::timer::Timer;
 
@@ -53,15 +53,11 @@ impl Shell {
         if let Input::ConsentSet(consent) = &input {
             self.consent.replace(Some(consent.clone()));
         }
-        let kept = match &mut self.parts.borrow_mut().store {
-            Some(store) => store.holds(now.0),
-            None => true,
-        };
-        if !kept {
+        if self.look(now) == Hold::Lost {
             self.begin_anew();
         }
         let effects = self.parts.borrow_mut().client.step(now, input);
-        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        effects.into_iter().for_each(|effect| self.carry_out(now, effect));
     }
 
     /// The page goes away: the lane goes to the next page.
@@ -89,6 +85,19 @@ impl Shell {
         consent(granted, &self.host)
     }
 
+    /// Looks after the lane, and tells the client if another tab has changed what it may take up.
+    fn look(&self, now: Millis) -> Hold {
+        let Parts { client, store, .. } = &mut *self.parts.borrow_mut();
+        let Some(store) = store else {
+            return Hold::Kept;
+        };
+        let hold = store.look(now.0);
+        if hold == Hold::Moved {
+            client.remind(store.remembered());
+        }
+        hold
+    }
+
     fn begin_anew(&self) {
         let consent = self.consent.borrow().clone();
         // The old parts go only after the new ones are in place.
@@ -102,7 +111,7 @@ impl Shell {
         }
     }
 
-    fn carry_out(&self, effect: Effect) {
+    fn carry_out(&self, now: Millis, effect: Effect) {
         match effect {
             Effect::Send(send) => {
                 let keepalive = send.transport == Transport::Keepalive;
@@ -111,7 +120,7 @@ impl Shell {
             Effect::Copy { body } => self.host.copy(&body),
             Effect::Store { item, text } => {
                 if let Some(store) = &mut self.parts.borrow_mut().store {
-                    store.put(item, text.as_deref());
+                    store.put(item, text.as_deref(), now.0);
                 }
             }
             Effect::Wake { after_ms } => {

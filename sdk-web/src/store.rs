@@ -2,8 +2,14 @@
 //!
 //! Every tab has a lane of its own for its queue, held by a lease: a lane whose tab is gone, or was
 //! silent for too long, goes to the next page, queue and all. What belongs to the visitor is shared
-//! by all lanes. If a lane was taken from a tab that only slept, the tab notices at its next step
-//! and begins anew; what both may then have sent is counted once, by the events' ids.
+//! by all lanes. The lease is written with the first text, since nothing may be kept before there
+//! is consent. Until then the lane is only looked at, at every step: if another tab has taken it or
+//! changed what it holds, the lanes are looked through again.
+//!
+//! If a lane was taken from a tab that only slept, or two tabs took it within the moment that
+//! storage needs to get from one to the other, the one without the lease notices at its next look
+//! and begins anew. What both have sent of the same events the collector counts once, by the
+//! events' ids, and the relay by their place in the queue.
 
 use clickmill_sdk_core::client::{Item, Remembered};
 use clickmill_sdk_core::wire::json::Writer;
@@ -27,8 +33,22 @@ pub(crate) struct Store {
     lane: u64,
     /// Tells this tab's lease from another's.
     owner: u64,
+    /// When this tab's lease ends; 0 as long as there is none.
     until: u64,
     looked_at: u64,
+    /// What there was when the lane was chosen.
+    seen: [Option<String>; 3],
+}
+
+/// What became of a tab's lane since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It is as it was.
+    Kept,
+    /// Another tab was there before anything was kept in it: what is remembered is new.
+    Moved,
+    /// Another tab has it, or has all of them.
+    Lost,
 }
 
 impl Store {
@@ -36,22 +56,29 @@ impl Store {
     /// written.
     pub(crate) fn take(storage: Storage, key: &str, owner: u64, now: u64) -> Option<Self> {
         let prefix = ["cm.", key, "."].concat();
-        let mut store = Self { storage, prefix, lane: 0, owner, until: 0, looked_at: now };
+        let seen = Default::default();
+        let mut store = Self { storage, prefix, lane: 0, owner, until: 0, looked_at: now, seen };
+        (store.choose(now) && store.is_writable()).then_some(store)
+    }
+
+    /// Goes to a lane that nobody holds, if there is one.
+    fn choose(&mut self, now: u64) -> bool {
         let mut free = None;
         for lane in 0..LANES {
-            store.lane = lane;
-            if store.lease().is_some_and(|(until, _)| until > now) {
+            self.lane = lane;
+            if !self.is_free(now) {
                 continue;
             }
-            let head = store.get(Item::Queue).unwrap_or_default();
+            let head = self.get(Item::Queue).unwrap_or_default();
             if !Remembered::places(&head).is_empty() {
                 free = Some(lane);
                 break;
             }
             free = free.or(Some(lane));
         }
-        store.lane = free?;
-        store.is_writable().then_some(store)
+        self.lane = free.unwrap_or_default();
+        self.seen = self.heads();
+        free.is_some()
     }
 
     /// Whether the browser lets anything be kept. Nothing is, until consent has the first text
@@ -62,24 +89,35 @@ impl Store {
     }
 
     /// Whether the lane is still this tab's; renews the lease in time.
-    pub(crate) fn holds(&mut self, now: u64) -> bool {
-        if self.until == 0 || now.abs_diff(self.looked_at) < LOOK_MS {
-            return true;
+    pub(crate) fn look(&mut self, now: u64) -> Hold {
+        if self.until == 0 {
+            return if self.is_free(now) && self.seen == self.heads() {
+                Hold::Kept
+            } else if self.choose(now) {
+                Hold::Moved
+            } else {
+                Hold::Lost
+            };
+        }
+        if now.abs_diff(self.looked_at) < LOOK_MS {
+            return Hold::Kept;
         }
         self.looked_at = now;
-        if self.lease().is_none_or(|(_, owner)| owner != self.owner) {
-            return false;
+        if !self.is_mine() {
+            return Hold::Lost;
         }
         if self.until < now + RENEW_MS {
             self.renew(now);
         }
-        true
+        Hold::Kept
     }
 
     /// Leaves the lane to the next page.
     pub(crate) fn release(&self) {
-        // There may be none, where nothing was kept.
-        let _ = self.storage.remove_item(&self.lease_name());
+        // There may be none, where nothing was kept, or another tab's.
+        if self.is_mine() {
+            let _ = self.storage.remove_item(&self.lease_name());
+        }
     }
 
     /// Everything kept in the lane, and of the visitor.
@@ -95,10 +133,12 @@ impl Store {
         }
     }
 
-    /// Keeps or forgets a text. A full storage refuses; the event then lives in memory alone.
-    pub(crate) fn put(&mut self, item: Item, text: Option<&str>) {
+    /// Keeps or forgets a text, in a step that began with a look. A full storage refuses; the event
+    /// then lives in memory alone.
+    pub(crate) fn put(&mut self, item: Item, text: Option<&str>, now: u64) {
         if self.until == 0 && text.is_some() {
-            self.renew(self.looked_at);
+            self.renew(now);
+            self.looked_at = now;
         }
         let name = self.name(item);
         let _ = match text {
@@ -109,6 +149,7 @@ impl Store {
             // The visitor is to be forgotten: not even the lane tells that there was one.
             self.release();
             self.until = 0;
+            self.seen = self.heads();
         }
     }
 
@@ -116,10 +157,24 @@ impl Store {
         self.storage.get_item(&self.name(item)).ok().flatten()
     }
 
-    fn renew(&mut self, now: u64) -> bool {
+    /// What tells whether another tab has changed what is remembered.
+    fn heads(&self) -> [Option<String>; 3] {
+        [Item::Me, Item::Visit, Item::Queue].map(|item| self.get(item))
+    }
+
+    fn renew(&mut self, now: u64) {
         self.until = now + LEASE_MS;
         let text = [&decimal(self.until), ".", &decimal(self.owner)].concat();
-        self.storage.set_item(&self.lease_name(), &text).is_ok()
+        // A full storage refuses; the lane then goes to who can write.
+        let _ = self.storage.set_item(&self.lease_name(), &text);
+    }
+
+    fn is_free(&self, now: u64) -> bool {
+        self.lease().is_none_or(|(until, _)| until <= now)
+    }
+
+    fn is_mine(&self) -> bool {
+        self.lease().is_some_and(|(_, owner)| owner == self.owner)
     }
 
     /// End and owner of the lane's lease.

@@ -224,7 +224,7 @@
   const settle = (sent, status, text) => {
     let answer = {};
     try {
-      answer = JSON.parse(text);
+      answer = { ...JSON.parse(text) };
     } catch {}
     if (status === 200 && "accepted" in answer) {
       const verdicts = [];
@@ -241,7 +241,8 @@
       });
       return wait;
     }
-    if (status === 400 || status === 413) {
+    // Any other 400 may be the word of something in between.
+    if (status === 413 || (status === 400 && /malformed|too_large/.test(answer.error))) {
       // Halved until the one event is found that is to blame.
       size = sent.length >> 1 || BATCH_MAX;
       if (!sent[1]) {

@@ -1,4 +1,4 @@
-//! Cross-origin headers. Who is allowed is the caller's decision; how it is said is here.
+//! Cross-origin headers: whose pages are allowed, as configuration lists them, and how it is said.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use hyper::header::{
     HeaderValue, ORIGIN, VARY,
 };
 use hyper::{Response, StatusCode};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::reply::{self, Body};
 
@@ -59,9 +61,84 @@ pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     request.get(ORIGIN)
 }
 
+/// The origins whose pages are allowed: a list as in `["https://shop.example"]`; `*` is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    exact: Vec<String>,
+}
+
+impl Origins {
+    /// Whether pages of that origin are allowed.
+    pub fn allow(&self, origin: &HeaderValue) -> bool {
+        self.any || self.exact.iter().any(|exact| exact.as_bytes() == origin.as_bytes())
+    }
+
+    /// Whether pages of any origin are.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let mut origins = Self::default();
+        for origin in Vec::<String>::deserialize(source)? {
+            if origin == "*" {
+                origins.any = true;
+            } else if is_origin(&origin) {
+                origins.exact.push(origin);
+            } else {
+                return Err(D::Error::custom(
+                    "an origin is `*`, or scheme and host as a browser sends them, such as \
+                     https://shop.example or http://127.0.0.1:8080",
+                ));
+            }
+        }
+        Ok(origins)
+    }
+}
+
+/// Browsers send lower case, no path and no slash at the end; anything else would never match.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn origins(list: &str) -> Origins {
+        serde_json::from_str(list).unwrap()
+    }
+
+    fn check(list: &str, origin: &'static str, allowed: bool) {
+        let header = HeaderValue::from_static(origin);
+        assert_eq!(origins(list).allow(&header), allowed, "{list} {origin}");
+    }
+
+    #[test]
+    fn an_origin_is_allowed_exactly_or_not_at_all() {
+        check(r#"["https://shop.example"]"#, "https://shop.example", true);
+        check(r#"["https://shop.example"]"#, "http://shop.example", false);
+        check(r#"["https://shop.example"]"#, "https://shop.example.evil.example", false);
+        check(r#"["https://shop.example"]"#, "https://sub.shop.example", false);
+        check(r#"["https://shop.example"]"#, "null", false);
+        check(r#"["http://127.0.0.1:8080","*"]"#, "null", true);
+        check("[]", "https://shop.example", false);
+        assert!(origins(r#"["*"]"#).any() && !origins(r#"["https://shop.example"]"#).any());
+    }
+
+    #[test]
+    fn what_no_browser_sends_is_refused() {
+        for bad in ["shop.example", "https://shop.example/", "https://Shop.example", "ftp://x", ""]
+        {
+            let error = serde_json::from_str::<Origins>(&format!("[\"{bad}\"]")).unwrap_err();
+            assert!(error.to_string().contains("an origin is"), "{bad}: {error}");
+        }
+    }
 
     const CORS: Cors = Cors {
         methods: "POST",

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use clickmill_sdk_core::wire::{HintId, Refusal, RefusalCode, Tenant, VisitorId};
+use clickmill_server::query;
 use clickmill_server::token::{Signer, TokenError};
-use clickmill_server::{cookie, query};
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::{StatusCode, Uri};
 
@@ -12,9 +12,6 @@ use super::hub::{Closed, Subject};
 
 /// What a token for a stream is signed for.
 pub const PURPOSE: &str = "hints";
-
-/// The cookie that may carry the token.
-pub const COOKIE: &str = "cm_hints";
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -96,8 +93,7 @@ impl Refused {
     }
 }
 
-/// Reads who asks, and where the page stands. The token is looked for in the query first: there
-/// the page put it itself, while a cookie may be an older one.
+/// Reads who asks, and where the page stands.
 ///
 /// # Errors
 /// When there is no token, or it opens nothing now.
@@ -106,9 +102,7 @@ pub fn admit(
     signer: &Signer,
     now_ms: u64,
 ) -> Result<Admitted, Refused> {
-    let token = query::find(uri, "token")
-        .or_else(|| cookie::find(headers, COOKIE).map(Cow::Borrowed))
-        .ok_or(Refused::TokenMissing)?;
+    let token = query::find(uri, "token").ok_or(Refused::TokenMissing)?;
     let claims = signer.verify(PURPOSE, &token, now_ms)?;
     // Signed by us, so both are ids; a key shared with something else would show here.
     let tenant = Tenant::parse(claims.tenant()).map_err(|_| TokenError::Malformed)?;
@@ -188,8 +182,6 @@ mod tests {
         ] {
             assert_eq!(open(&uri(&format!("token={forged}")), &none, 0), Err("token_forged"));
         }
-        let cookie = headers(&[("cookie", &format!("x=1; cm_hints={}", token(&ours, PURPOSE)))]);
-        assert!(open(&uri(""), &cookie, 0).is_ok());
     }
 
     #[test]

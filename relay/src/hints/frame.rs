@@ -5,6 +5,10 @@ use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Sku, Slot, ToJson, Why};
 use clickmill_streams::Place;
 
+/// What the ids of hints that answer clicks begin with: the raw topic's dataset. Their partition
+/// is the one that their visitor is decided in.
+pub const CLICKS: &str = "clicks";
+
 /// A hint, ready to be written to any stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

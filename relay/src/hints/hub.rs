@@ -18,7 +18,7 @@ use clickmill_streams::Place;
 
 use self::shard::Shard;
 use self::visitor::{Active, Handed, Visitor};
-use super::frame::{Frame, withdrawal};
+use super::frame::{CLICKS, Frame, withdrawal};
 use super::outbox::Outbox;
 use crate::metrics::HubMeters;
 
@@ -144,7 +144,8 @@ impl Hub {
     }
 
     /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its
-    /// visitors' streams end, so that they find the new decider.
+    /// visitors' streams end, so that they find the new decider. So do those of visitors that were
+    /// told nothing yet: any of them may be decided in that partition.
     pub fn close_partition(&self, partition: u32) {
         if self.is_draining.load(Ordering::SeqCst) {
             // All streams have ended, and what is remembered ends with the process.
@@ -220,8 +221,12 @@ impl Hub {
         cursor: Option<&HintId>,
         now: Millis,
     ) -> Result<Subscription, Closed> {
-        let partition = cursor.map_or(0, |cursor| cursor.partition);
-        let floor = (partition, self.epoch(partition));
+        // The epoch of another partition may be ahead of the visitor's, and then the page would
+        // drop all that comes as stale. Every partition's is above the floor.
+        let floor = match cursor {
+            Some(id) if id.source == CLICKS => (id.partition, self.epoch(id.partition)),
+            _ => (0, self.floor),
+        };
         let outbox = Arc::new(Outbox::new(self.limits.waiting_max));
         let mut shard = self.shard(&subject);
         // Checked under the shard's lock, so that a drain that has begun closes what gets in.

@@ -186,6 +186,43 @@ fn what_others_saw_together_is_suggested() {
 }
 
 #[test]
+fn a_partition_that_comes_back_is_not_learned_from_twice() {
+    let mut inner = Inner::new();
+    inner.react.opened(0);
+    let mut records = Vec::new();
+    for (visitor, sku) in [("u", "A"), ("u", "D"), ("w", "A"), ("w", "D")] {
+        records.push(inner.event((visitor, "product_view", sku)));
+    }
+    let learned = |inner: &Inner| {
+        let state = inner.react.lock();
+        let learned = &state.learned[&Tenant::parse("shop").unwrap()];
+        let sku = |sku| Sku::parse(sku).unwrap();
+        let near = learned.near(&sku("A")).map(|(_, weight, _)| weight).sum::<f64>();
+        (learned.seen(&sku("A")), learned.seen(&sku("D")), near)
+    };
+    for (at, seen) in &records[..3] {
+        inner.react.live(*at, seen.clone());
+    }
+    assert_eq!(learned(&inner), (2.0, 1.0, 1.0));
+    inner.react.closed(0);
+    inner.react.assigned(0);
+    for (at, seen) in &records[..2] {
+        inner.react.replayed(*at, seen.clone());
+    }
+    inner.react.opened(0);
+    // The third was not committed, so it comes live again; the fourth is new.
+    for (at, seen) in &records[2..] {
+        assert_eq!(inner.react.live(*at, seen.clone()).len(), 1);
+    }
+    assert_eq!(learned(&inner), (2.0, 2.0, 2.0));
+    // Another partition's offsets are its own.
+    let (at, seen) = records.swap_remove(0);
+    let place = Place { partition: 1, ..at.place };
+    inner.react.replayed(At { place, ..at }, seen);
+    assert_eq!(learned(&inner), (3.0, 2.0, 2.0));
+}
+
+#[test]
 fn a_duplicate_is_counted_and_nothing_else() {
     let inner = Inner::new();
     inner.react.opened(0);
@@ -263,9 +300,11 @@ fn a_page_that_comes_after_a_restart_finds_its_hint_unless_the_visitor_went_on()
         inner.react.replayed(at, seen);
     }
     inner.react.opened(0);
-    assert!(hints(&inner.open("v")).is_empty(), "nobody asked yet");
+    let page = inner.open("v");
+    assert!(hints(&page).is_empty(), "nobody asked yet");
     inner.recall("v");
     inner.recall("v");
+    assert_eq!(hints(&page).len(), 2, "once, to the stream that is open");
     let ids = |visitor| hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>();
     assert_eq!(ids("v"), [0, 0], "one hint for each slot");
     inner.live(("w", "product_view", "B"));

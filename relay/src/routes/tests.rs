@@ -208,9 +208,7 @@ async fn a_stream_is_resumed_by_header_and_by_query() {
     let mut by_query = relay.open("v", "&last_event_id=clicks.0.1.0").await;
     assert_eq!(ids(by_query.until("clicks.0.3.0").await), ["clicks.0.2.0", "clicks.0.3.0"]);
     let token = relay.token("v", 60_000);
-    let head = format!(
-        "GET /v1/hints HTTP/1.1\r\ncookie: cm_hints={token}\r\nlast-event-id: clicks.0.2.0"
-    );
+    let head = format!("GET /v1/hints?token={token} HTTP/1.1\r\nlast-event-id: clicks.0.2.0");
     let mut by_header = relay.ask(&head).await;
     assert_eq!(ids(by_header.until("clicks.0.3.0").await), ["clicks.0.3.0"]);
     let mut unknown = relay.open("v", "&last_event_id=clicks.0.99.0").await;

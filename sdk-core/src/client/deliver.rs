@@ -25,6 +25,8 @@ pub(super) struct Flight {
     pub(super) count: usize,
     pub(super) transport: Transport,
     pub(super) body_bytes: usize,
+    /// Whether it shows the proof, to get a token.
+    pub(super) asks: bool,
     /// Failures in a row before it.
     pub(super) failures: u32,
     /// Without an answer by then it counts as failed.

@@ -15,6 +15,8 @@ const HINTS_MAX: usize = 48;
 const RENEW_AHEAD_MS: u64 = 60_000;
 /// A token is asked for again after this long without getting one, ms.
 const ASK_AGAIN_MS: u64 = 10_000;
+/// After refusals in a row the wait doubles from refusal to refusal, up to this long, ms.
+const ASK_AGAIN_MS_MAX: u64 = 600_000;
 /// A wanted token waits this long for events to travel with, ms.
 const ASK_GRACE_MS: u64 = 200;
 
@@ -31,6 +33,8 @@ pub(super) struct Person {
     ask_at: Millis,
     /// When one was last asked for; steady.
     asked: Option<Millis>,
+    /// Receipts in a row that gave none.
+    refusals: u32,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Person {
         let mut person = stored.and_then(|stored| Self::read(stored, now)).unwrap_or_else(|| {
             let proof = Proof::mint(&random.block());
             let visitor = proof.visitor();
-            Self { proof, visitor, token: None, ask_at: now.steady, asked: None }
+            Self { proof, visitor, token: None, ask_at: now.steady, asked: None, refusals: 0 }
         });
         person.ask_at = person.renewal(now).max(now.steady + ASK_GRACE_MS);
         person
@@ -59,7 +63,7 @@ impl Person {
         let token = text("token").zip(value.get("expires_at").and_then(Value::number));
         let token = token.map(|(text, at)| Token { text: text.to_owned(), expires_at: Millis(at) });
         let token = token.filter(|token| token.expires_at > now.wall);
-        Some(Self { proof, visitor, token, ask_at: now.steady, asked: None })
+        Some(Self { proof, visitor, token, ask_at: now.steady, asked: None, refusals: 0 })
     }
 
     /// What storage keeps. The visitor stands there in plain: a stub that is alone reads it.
@@ -93,7 +97,7 @@ impl Person {
 
     /// The proof, if a batch that goes now should ask for a token with it.
     pub(super) fn proof_to_send(&self, now: Now) -> Option<&Proof> {
-        let rested = self.asked.is_none_or(|asked| now.steady.since(asked) >= ASK_AGAIN_MS);
+        let rested = self.asked.is_none_or(|asked| now.steady.since(asked) >= self.rest_ms());
         let wanted = self.token.is_none() || now.steady >= self.ask_at;
         (rested && wanted).then_some(&self.proof)
     }
@@ -101,7 +105,7 @@ impl Person {
     /// Notes that a token was asked for.
     pub(super) fn asked(&mut self, now: Now) {
         self.asked = Some(now.steady);
-        self.ask_at = now.steady + ASK_AGAIN_MS;
+        self.ask_at = now.steady + self.rest_ms();
     }
 
     /// Takes what the collector says: its id for new events, and the token.
@@ -109,13 +113,33 @@ impl Person {
         self.visitor = identity.visitor;
         self.token = Some(Token { text: identity.token, expires_at: identity.expires_at });
         self.asked = None;
+        self.refusals = 0;
         self.ask_at = self.renewal(now);
+    }
+
+    /// The collector took the batch and gave no token for the proof in it. If the id is an older
+    /// one, the cookie that vouched for it is gone: no proof of ours ever gets a token for it, so
+    /// new events are our own again, and the stream of the older one ends.
+    pub(super) fn refused(&mut self, now: Now) {
+        let own = self.proof.visitor();
+        if self.visitor != own {
+            self.visitor = own;
+            self.token = None;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        self.ask_at = self.asked.unwrap_or(now.steady) + self.rest_ms();
     }
 
     /// Has the token replaced soon: the stream was refused with it.
     pub(super) fn doubt_token(&mut self, now: Now) {
-        let rest = self.asked.map_or(now.steady, |asked| asked + ASK_AGAIN_MS);
+        let rest = self.asked.map_or(now.steady, |asked| asked + self.rest_ms());
         self.ask_at = rest.max(now.steady + ASK_GRACE_MS);
+    }
+
+    /// How long to wait from one wish for a token to the next, ms.
+    fn rest_ms(&self) -> u64 {
+        let doublings = self.refusals.saturating_sub(1).min(16);
+        (ASK_AGAIN_MS << doublings).min(ASK_AGAIN_MS_MAX)
     }
 
     /// When the token should be renewed. A browser whose clock is ahead sees every token as

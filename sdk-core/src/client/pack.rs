@@ -4,13 +4,15 @@ use super::Facts;
 use super::facts::Field;
 use super::queue::Queued;
 use crate::wire::json::{ToJson, Writer};
-use crate::wire::{Limits, Millis, Proof, Sdk};
+use crate::wire::{Consent, Limits, Millis, Proof, Sdk};
 
 /// What a batch says besides its events.
 #[derive(Debug)]
 pub(super) struct Label<'a> {
     pub(super) sent_at: Millis,
     pub(super) proof: Option<&'a Proof>,
+    /// What is granted now: said by a batch without events, where no event says it.
+    pub(super) consent: Option<&'a Consent>,
     pub(super) sdk: &'a Sdk,
 }
 
@@ -41,6 +43,9 @@ fn write(events: &[&Queued], label: &Label<'_>) -> String {
     let shared = Facts::shared(events.iter().map(|event| &event.facts));
     let mut context = shared.clone();
     context.set(Field::Sdk, label.sdk.to_json().into());
+    if let Some(consent) = label.consent.filter(|_| events.is_empty()) {
+        context.set(Field::Consent, consent.to_json().into());
+    }
     let mut w = Writer::with_capacity(1024 + 256 * events.len());
     w.object(|w| {
         w.field("sent_at", Some(&label.sent_at));

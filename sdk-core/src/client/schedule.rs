@@ -63,7 +63,7 @@ impl Client {
         let hints = self.allows_hints();
         let proof = self.person.as_ref().filter(|_| hints).and_then(|p| p.proof_to_send(now));
         let events: Vec<&Queued> = self.queue.events().iter().collect();
-        let label = Label { sent_at: now.wall, proof, sdk: &self.sdk() };
+        let label = Label { sent_at: now.wall, proof, consent: self.granted(), sdk: &self.sdk() };
         let packed = pack(&events, &label, &limits);
         if packed.count == 1 && packed.body.len() as u64 > limits.batch_bytes_max {
             for event in self.queue.drop_where(Drop::Large, |index, _| index == 0) {
@@ -91,6 +91,7 @@ impl Client {
             count: packed.count,
             transport,
             body_bytes: packed.body.len(),
+            asks,
             failures,
             deadline: now.steady + self.options.answer_ms_max,
         });
@@ -120,7 +121,7 @@ impl Client {
         let room = PARTING_BYTES_MAX.saturating_sub(under_way_bytes) as u64;
         let batch_bytes_max = self.site.limits.batch_bytes_max.min(room);
         let limits = Limits { batch_bytes_max, ..self.site.limits };
-        let label = Label { sent_at: now.wall, proof: None, sdk: &self.sdk() };
+        let label = Label { sent_at: now.wall, proof: None, consent: None, sdk: &self.sdk() };
         let packed = pack(&events, &label, &limits);
         if packed.body.len() as u64 <= batch_bytes_max {
             out.push(Effect::Copy { body: packed.body });

@@ -6,8 +6,8 @@ use super::deliver::{Delivery, Flight};
 use super::effect::{Effect, RequestId, Settled};
 use super::input::Reply;
 use super::queue::Drop;
-use super::track::{rejected, too_large};
-use crate::wire::{Outcome, Reason, Receipt, Refusal};
+use super::track::rejected;
+use crate::wire::{Outcome, Reason, Receipt, Refusal, RefusalCode};
 
 /// The shortest wait that a `retry` leads to, ms: a receipt never makes a page spin.
 const RETRY_MS_MIN: u64 = 100;
@@ -23,7 +23,10 @@ impl Client {
                 Ok(receipt) => self.obey(now, &flight, receipt, out),
                 Err(_) => self.back_off(now, &flight, None),
             },
-            400 | 413 => self.narrow(now, &flight, reply.status, out),
+            400 | 413 => match never(reply) {
+                Some(reason) => self.narrow(now, &flight, reason, out),
+                None => self.back_off(now, &flight, asked_wait_ms(reply)),
+            },
             401 | 403 => self.delivery = Delivery::Stopped,
             _ => self.back_off(now, &flight, asked_wait_ms(reply)),
         }
@@ -65,15 +68,17 @@ impl Client {
             self.site.limits = limits;
         }
         self.sample = receipt.sample;
-        if let (Some(person), Some(identity)) = (&mut self.person, receipt.identity) {
-            person.adopt(identity, now);
-            self.store_me(out);
+        match (&mut self.person, receipt.identity) {
+            (Some(person), Some(identity)) => person.adopt(identity, now),
+            (Some(person), None) if flight.asks => person.refused(now),
+            _ => return,
         }
+        self.store_me(out);
     }
 
     /// A batch that can never be taken is halved until the one event is found that is to blame;
     /// that one is given up.
-    fn narrow(&mut self, now: Now, flight: &Flight, status: u16, out: &mut Vec<Effect>) {
+    fn narrow(&mut self, now: Now, flight: &Flight, reason: Reason, out: &mut Vec<Effect>) {
         if flight.count != 1 {
             self.batch_events_max = (flight.count as u32 / 2).max(1);
             if flight.count == 0 {
@@ -82,24 +87,20 @@ impl Client {
             }
             return;
         }
-        let gone = if status == 413 {
+        let gone = if reason == Reason::TooLarge {
             self.queue.drop_where(Drop::Large, |index, _| index == 0)
         } else {
             self.queue.settle(1, |_| true)
         };
         for event in &gone {
             let latency_ms = now.wall.since(event.at);
-            out.push(if status == 413 {
-                too_large(event.id, event.kind.clone(), latency_ms)
-            } else {
-                let outcome = rejected(Reason::Malformed);
-                Effect::Verdict(Settled {
-                    id: event.id,
-                    kind: event.kind.clone(),
-                    outcome,
-                    latency_ms,
-                })
-            });
+            let outcome = rejected(reason);
+            out.push(Effect::Verdict(Settled {
+                id: event.id,
+                kind: event.kind.clone(),
+                outcome,
+                latency_ms,
+            }));
         }
         self.unstore(&gone, out);
     }
@@ -135,6 +136,16 @@ fn wait_of(outcome: &Outcome) -> Option<u64> {
     match outcome {
         Outcome::Retry { after_ms } => Some(*after_ms),
         Outcome::Accepted | Outcome::Duplicate | Outcome::Rejected(_) => None,
+    }
+}
+
+/// Why a batch can never be taken, if that is so. Anything between here and the collector may answer
+/// 400 for reasons of its own, and a body that broke off says nothing about the events in it.
+fn never(reply: &Reply) -> Option<Reason> {
+    match Refusal::read(&reply.body).map(|refusal| refusal.error) {
+        Ok(RefusalCode::Malformed) => Some(Reason::Malformed),
+        Ok(RefusalCode::BodyTooLarge) => Some(Reason::TooLarge),
+        _ => (reply.status == 413).then_some(Reason::TooLarge),
     }
 }
 

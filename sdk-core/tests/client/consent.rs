@@ -1,6 +1,6 @@
 //! Nothing is known, kept or opened that was not allowed.
 
-use clickmill_sdk_core::client::{ClientOptions, Input, Item};
+use clickmill_sdk_core::client::{ClientOptions, Input, Item, Remembered};
 use clickmill_sdk_core::wire::{Consent, Purpose};
 
 use crate::page::{Page, all_granted, consent, events};
@@ -75,6 +75,22 @@ fn what_an_earlier_page_left_waits_for_consent_and_then_goes() {
     page.accept();
     assert_eq!(page.client.books().settled, 3);
     assert!(!page.storage.keys().any(|item| matches!(item, Item::Event(_))));
+}
+
+#[test]
+fn what_another_page_changed_before_consent_is_what_counts() {
+    let mut earlier = Page::new();
+    earlier.track("search");
+    earlier.track("order");
+    let (left, id) = (earlier.remembered(), events(&earlier.batch())[0]["id"].clone());
+    let mut page = Page::with(undecided());
+    page.client.remind(left);
+    page.step(Input::ConsentSet(Consent::full()));
+    assert_eq!(events(&page.batch())[0]["id"], id);
+    // Once it is taken up, nothing else is.
+    page.client.remind(Remembered::default());
+    page.accept();
+    assert_eq!(page.client.books().settled, 2);
 }
 
 #[test]

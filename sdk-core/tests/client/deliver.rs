@@ -204,6 +204,45 @@ fn an_event_that_spoils_its_batch_is_found_by_halving() {
 }
 
 #[test]
+fn a_400_that_does_not_blame_the_batch_costs_no_event() {
+    let broken = r#"{"error":"body_broken","detail":"it broke off","retry_after_ms":7000}"#;
+    for (body, header, asked_ms) in [
+        (broken, None, 7000),
+        ("<html>400 Bad Request</html>", None, 0),
+        ("", Some("7"), 7000),
+        (r#"{"error":"something_new","detail":"?"}"#, None, 0),
+    ] {
+        let mut page = Page::new();
+        page.configure(|site| site.flush.events = 2);
+        page.track("search");
+        page.track("order");
+        for _ in 0..4 {
+            page.reply_after(400, body, header);
+            assert_eq!(page.states.last().unwrap().delivery, "backing_off", "{body}");
+            let refused_at = page.now;
+            page.wait_for_batch();
+            assert!(page.now - refused_at >= asked_ms, "{body}");
+            assert_eq!(page.kinds(), ["search", "order"], "{body}");
+        }
+        page.accept();
+        assert_eq!(page.client.books().settled, 2);
+        assert!(page.verdicts.iter().all(|v| v.outcome == Outcome::Accepted), "{body}");
+    }
+}
+
+#[test]
+fn a_plain_413_is_narrowed_down() {
+    let mut page = Page::new();
+    page.configure(|site| site.flush.events = 2);
+    page.track("search");
+    page.track("search");
+    page.reply(413, "<html>413 Request Entity Too Large</html>");
+    assert_eq!(page.kinds(), ["search"]);
+    page.reply(413, "<html>413 Request Entity Too Large</html>");
+    assert_eq!(page.client.books().dropped_large, 1);
+}
+
+#[test]
 fn what_is_too_large_is_dropped_and_counted() {
     let mut page = Page::new();
     page.track_props("order", &format!(r#"{{"x":"{}"}}"#, "y".repeat(20_000)));

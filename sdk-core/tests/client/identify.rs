@@ -168,6 +168,54 @@ fn no_answer_to_the_wish_for_a_token_is_no_reason_to_hurry() {
 }
 
 #[test]
+fn an_older_id_that_nobody_vouches_for_any_more_is_given_up() {
+    let mut page = Page::new();
+    page.track("page_view");
+    let own = text(&page.batch()["context"], "visitor");
+    page.accept_with_token("older", 600_000);
+    assert!(page.stream.is_some());
+    page.wait(540_000);
+    assert!(page.batch()["proof"].is_string());
+    page.accept();
+    assert!(page.stream.is_none(), "it was the older visitor's");
+    page.track("order");
+    assert_eq!(text(&context_of(&mut page), "visitor"), own);
+    page.reload();
+    page.track("order");
+    assert_eq!(text(&page.batch()["context"], "visitor"), own);
+    page.accept_with_token(&own, 600_000);
+    assert!(page.stream.is_some());
+}
+
+#[test]
+fn refused_tokens_are_asked_for_ever_more_rarely() {
+    let mut page = Page::new();
+    page.track("page_view");
+    page.accept();
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let refused_at = page.now;
+        page.wait_for_batch();
+        assert!(events(&page.batch()).is_empty() && page.batch()["proof"].is_string());
+        waits.push((page.now - refused_at) / 1000);
+        page.accept();
+    }
+    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    page.wait_for_batch();
+    page.accept_with_token("v", 600_000);
+    assert!(page.stream.is_some());
+}
+
+#[test]
+fn an_empty_batch_says_what_is_granted() {
+    let mut page = Page::new();
+    page.wait_for_batch();
+    assert!(events(&page.batch()).is_empty());
+    assert_eq!(page.batch()["context"]["consent"]["granted"].as_array().unwrap().len(), 4);
+    assert!(page.batch()["context"].get("visitor").is_none());
+}
+
+#[test]
 fn an_event_captured_earlier_keeps_id_and_time() {
     let mut page = Page::new();
     let id = EventId::mint(Millis(START - 800), &[3; 10]);

@@ -23,7 +23,7 @@ impl Readiness {
         let state = Mutex::new(Err("not there yet".to_owned()));
         let watched = Arc::new(Watched { name, state });
         lock(&self.checks).push(Arc::clone(&watched));
-        Check { watched }
+        Check { watched, shutdown: self.shutdown.clone() }
     }
 
     /// How things stand.
@@ -40,6 +40,7 @@ impl Readiness {
 #[must_use = "a dropped check has failed"]
 pub struct Check {
     watched: Arc<Watched>,
+    shutdown: Shutdown,
 }
 
 impl Check {
@@ -56,7 +57,13 @@ impl Check {
 
 impl Drop for Check {
     fn drop(&mut self) {
-        self.fail("nobody watches it any more");
+        let gone = Err("nobody watches it any more".to_owned());
+        if self.shutdown.has_begun() {
+            // Who winds down lets go of the checks: nothing that anybody should be told of.
+            *lock(&self.watched.state) = gone;
+        } else {
+            self.watched.set(gone);
+        }
     }
 }
 
@@ -113,6 +120,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn shows(readiness: &Readiness, expected: &str) {
@@ -133,6 +142,42 @@ mod tests {
         kafka.pass();
         drop(schemas);
         shows(&readiness, "not ready\nkafka: ok\nschemas: nobody watches it any more\n");
+    }
+
+    #[test]
+    fn a_check_that_is_let_go_is_logged_only_before_a_drain() {
+        let lines = Lines::default();
+        let into = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || into.clone());
+        let shutdown = Shutdown::new();
+        let readiness = Readiness::new(shutdown.clone());
+        tracing::subscriber::with_default(log.finish(), || {
+            let [early, late] = ["early", "late"].map(|name| readiness.check(name));
+            early.pass();
+            late.pass();
+            drop(early);
+            shutdown.begin();
+            drop(late);
+        });
+        let text = String::from_utf8(lock(&lines.0).clone()).unwrap();
+        let warnings: Vec<_> = text.lines().filter(|line| line.contains("WARN")).collect();
+        assert!(matches!(*warnings, [line] if line.contains("early")), "{text}");
+        let left = "nobody watches it any more";
+        shows(&readiness, &format!("not ready\ndrain: draining\nearly: {left}\nlate: {left}\n"));
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            lock(&self.0).write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -227,18 +227,24 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Partitions<V, S> {
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt> {
         let committed = loop {
             match group.committed(added, COMMITTED_WAIT) {
-                Ok(committed) => break committed,
+                Ok(committed) => break Some(committed),
                 // Without the committed offsets old outputs could not be told from new ones.
                 Err(error) => warn!(%error, "committed offsets are not known yet"),
             }
             if self.status.is_stopped() {
-                break BTreeMap::new();
+                break None;
             }
         };
         let starts = added
             .iter()
             .map(|at| {
-                let offset = committed.get(at).and_then(|offset| u64::try_from(*offset).ok());
+                let offset = match &committed {
+                    Some(committed) => {
+                        committed.get(at).and_then(|offset| u64::try_from(*offset).ok())
+                    }
+                    // It stops before they were known: nothing is taken for new.
+                    None => Some(u64::MAX),
+                };
                 self.open(u32::try_from(at.partition).unwrap_or_default(), offset)
             })
             .collect();

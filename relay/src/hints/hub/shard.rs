@@ -52,9 +52,10 @@ impl Shard {
         }
     }
 
-    /// Ends the streams of a partition's visitors, and forgets what they were told.
+    /// Ends the streams of a partition's visitors, and forgets what they were told. A
+    /// visitor that was told nothing may be of any partition, so it counts as one of this.
     pub(super) fn close_partition(&mut self, partition: u32) {
-        let is_of = |visitor: &Visitor| visitor.source().is_some_and(|(p, _)| p == partition);
+        let is_of = |visitor: &Visitor| visitor.source().is_none_or(|(p, _)| p == partition);
         for (subject, visitor) in self.visitors.extract_if(|_, visitor| is_of(visitor)) {
             visitor.close_all();
             hide(&mut self.showing, &subject, &visitor);

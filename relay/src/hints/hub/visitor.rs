@@ -14,6 +14,9 @@ use crate::hints::outbox::{Outbox, Put};
 pub(super) struct Visitor {
     /// The partition and epoch of the decider.
     source: Option<(u32, u64)>,
+    /// Whether a stream began with a reset before the decider was known. Its page may have ignored
+    /// that one, being ahead of the epoch that was guessed.
+    is_guessed: bool,
     /// The hints said last, oldest first.
     ring: VecDeque<Arc<Frame>>,
     /// What holds: the newest hint of each slot, in the order in which they were said.
@@ -51,7 +54,8 @@ impl Visitor {
         (ring_max, now): (usize, Millis),
     ) -> Handed {
         let mut handed = Handed::default();
-        let is_new_epoch = self.source.is_some_and(|held| held != source);
+        let was_guessed = std::mem::take(&mut self.is_guessed);
+        let is_new_epoch = self.source.map_or(was_guessed, |held| held != source);
         self.source = Some(source);
         if is_new_epoch {
             // What an older epoch said is nobody's word any more.
@@ -111,7 +115,8 @@ impl Visitor {
                 Opening::Resumed
             }
             Some(None) => {
-                let source = *self.source.get_or_insert(floor);
+                self.is_guessed = self.source.is_none();
+                let source = self.source.unwrap_or(floor);
                 let reset = Arc::new(Frame::reset(source, now));
                 outbox.replace([reset].into_iter().chain(self.holding(now)));
                 Opening::Reset

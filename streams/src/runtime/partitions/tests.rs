@@ -85,6 +85,8 @@ impl Sink<String> for Notes {
 #[derive(Default)]
 struct Group {
     committed: BTreeMap<TopicPartition, i64>,
+    /// Whether it cannot tell them.
+    is_silent: bool,
     commits: Mutex<Vec<(i32, i64)>>,
 }
 
@@ -104,6 +106,13 @@ impl Commit for Group {
         _: &[TopicPartition],
         _: Duration,
     ) -> Result<BTreeMap<TopicPartition, i64>, clickmill_kafka::Error> {
+        if self.is_silent {
+            return Err(clickmill_kafka::Error::Failed {
+                doing: "asking for committed offsets".to_owned(),
+                class: clickmill_kafka::Class::TimedOut,
+                detail: "no answer in time".to_owned(),
+            });
+        }
         Ok(self.committed.clone())
     }
 }
@@ -120,7 +129,7 @@ fn at(partition: i32) -> TopicPartition {
 
 fn group(committed: &[(i32, i64)]) -> Group {
     let committed = committed.iter().map(|(partition, offset)| (at(*partition), *offset));
-    Group { committed: committed.collect(), commits: Mutex::default() }
+    Group { committed: committed.collect(), ..Group::default() }
 }
 
 impl Fixture {
@@ -188,6 +197,19 @@ fn a_new_partition_is_live_at_once() {
     assert!(fixture.status.is_ready());
     fixture.feed(3, 0, b"a");
     assert_eq!(fixture.notes.take(), ["assigned 3", "opened 3", "live 3@0 a1"]);
+}
+
+#[test]
+fn what_comes_while_stopping_with_unknown_offsets_says_nothing() {
+    let fixture = Fixture::new(Some(100));
+    fixture.status.stop();
+    let group = Group { is_silent: true, ..group(&[(0, 12)]) };
+    assert_eq!(fixture.partitions.assigned(&group, &[at(0)]), [StartAt::Beginning]);
+    fixture.feed(0, 0, b"out");
+    assert_eq!(fixture.notes.take(), ["assigned 0", "replayed 0@0 out1"]);
+    assert!(fixture.commits().is_empty());
+    fixture.partitions.revoked(&group, &[at(0)], Revocation::Asked);
+    assert!(group.commits.lock().unwrap().is_empty());
 }
 
 #[test]
