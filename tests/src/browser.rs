@@ -225,11 +225,14 @@ impl Drop for Browser {
     }
 }
 
-/// The processes that `parent` started and that still run.
+/// The processes that `parent` started, from whichever of its threads, and that still run.
 fn children(parent: u32) -> Vec<u32> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let list = std::fs::read_to_string(path).unwrap_or_default();
-    list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let ids =
+        |list: String| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>();
+    lists.flat_map(ids).collect()
 }
 
 fn capabilities(profile: &Folder) -> Capabilities {
