@@ -9,15 +9,6 @@ use clickmill_tests::replay::{Found, Replay, Tally};
 use clickmill_tests::service::ENRICHED;
 use clickmill_tests::until::until;
 
-/// Whether the long stories are wanted; says by name what is left out.
-fn wanted(story: &str) -> bool {
-    let wanted = std::env::var_os("CLICKMILL_LONG_TESTS").is_some();
-    if !wanted {
-        eprintln!("skipped: {story} runs with `cargo xtask test --all`");
-    }
-    wanted
-}
-
 /// Clicks of many sessions that overlap, as in a shop: made by a rule, the same each time.
 fn recording(sessions: usize, clicks_max: usize) -> Recording {
     let mut lines = String::new();
@@ -32,10 +23,8 @@ fn recording(sessions: usize, clicks_max: usize) -> Recording {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes long: cargo xtask test --all"]
 async fn a_long_recording_arrives_whole_and_in_order() {
-    if !wanted("a_long_recording_arrives_whole_and_in_order") {
-        return;
-    }
     let (world, recording) = (World::start().await, recording(8000, 10));
     let ids = play(&world, &recording).await;
     world.enriched(ids.len()).await;
@@ -46,10 +35,8 @@ async fn a_long_recording_arrives_whole_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes long: cargo xtask test --all"]
 async fn a_relay_killed_under_load_enriches_every_click() {
-    if !wanted("a_relay_killed_under_load_enriches_every_click") {
-        return;
-    }
     let (mut world, recording) = (World::start().await, recording(8000, 10));
     let clicks = recording.clicks.len();
     let replay = replay(&world);

@@ -11,8 +11,6 @@ use crate::words::Words;
 
 /// The accessibility checker, and where the tests find it.
 const AXE: (&str, &str) = ("axe-core@4.10.3", "CLICKMILL_AXE");
-/// Asks the tests that take long to run too.
-const LONG_TESTS: &str = "CLICKMILL_LONG_TESTS";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     if words.flag("--wasm") {
@@ -35,7 +33,7 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     command.args(["--workspace", "--exclude", "clickmill-sdk-web", "--no-fail-fast"]);
     command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe);
     if all {
-        command.env(LONG_TESTS, "1");
+        command.args(["--", "--include-ignored"]);
     }
     // Both are run, so that one failure does not hide another.
     let native =
