@@ -8,11 +8,19 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 5] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
         include_str!("../contracts/web.clicks.rejected.pii.v1.toml"),
+    ),
+    (
+        "web.clicks.unvalidated.pii.v1.toml",
+        include_str!("../contracts/web.clicks.unvalidated.pii.v1.toml"),
+    ),
+    (
+        "web.clicks.overflow.pii.v1.toml",
+        include_str!("../contracts/web.clicks.overflow.pii.v1.toml"),
     ),
     (
         "web.clicks.enriched.pii.v1.toml",

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::dedup::{Claim, Dedup, Flight, Key, Ticket};
 use crate::delivery::Delivery;
 use crate::metrics::CollectorMetrics;
-use crate::sink::{Delivered, Message, Sink};
+use crate::sink::{Delivered, Kept, Message, Sink};
 use crate::validate::{Fit, Judged};
 
 /// Longest text of a refused event in its dead letter, in bytes: the letter must always fit.
@@ -41,7 +41,7 @@ const DEAD_LETTER: &str = "clickmill.dead_letter";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Landed {
     pub(crate) outcome: Outcome,
-    /// Where it lies, if it was accepted.
+    /// Where it lies, if it was accepted and is in Kafka.
     pub(crate) place: Option<Position>,
 }
 
@@ -211,7 +211,10 @@ async fn see_through(
 
 fn fate(verdict: &Result<Fit, Rejection>, delivered: Delivered) -> Landed {
     match (verdict, delivered) {
-        (Ok(_), Ok(place)) => Landed { outcome: Outcome::Accepted, place: Some(place) },
+        (Ok(_), Ok(Kept::InKafka(place))) => {
+            Landed { outcome: Outcome::Accepted, place: Some(place) }
+        }
+        (Ok(_), Ok(Kept::InSpool)) => Landed::of(Outcome::Accepted),
         // A refusal is final only once its dead letter is durable.
         (Err(rejection), Ok(_)) => Landed::of(Outcome::Rejected(rejection.clone())),
         (Ok(_) | Err(_), Err(class)) => Landed::of(again(class)),
@@ -329,18 +332,16 @@ struct Event<'a> {
 impl Event<'_> {
     fn headers(&self) -> Headers {
         let Self { id, kind, time_ms, delivery } = *self;
-        let source = format!("/sites/{}", delivery.site.write_key);
+        let source = format!("/{}/{}", delivery.site.tenant, delivery.site.write_key);
         let time = rfc3339(time_ms);
-        let headers = Headers::with_capacity(9)
-            .with_event(&CloudEvent {
-                id,
-                source: &source,
-                kind,
-                time: time.as_deref(),
-                content_type: Some("application/json"),
-                ..CloudEvent::default()
-            })
-            .with("ce_tenant", delivery.site.tenant.as_str());
+        let headers = Headers::with_capacity(320).with_event(&CloudEvent {
+            id,
+            source: &source,
+            kind,
+            time: time.as_deref(),
+            content_type: Some("application/json"),
+            ..CloudEvent::default()
+        });
         match &delivery.traceparent {
             Some(trace) => headers.with(names::TRACEPARENT, trace),
             None => headers,

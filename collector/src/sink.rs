@@ -26,8 +26,18 @@ pub(crate) struct Message {
     pub(crate) headers: Headers,
 }
 
-/// Where a message lies, or what can be done about it.
-pub(crate) type Delivered = Result<Position, Class>;
+/// Where a message is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In Kafka, on all in-sync replicas.
+    InKafka(Position),
+    /// On this machine's disk, on its way to Kafka.
+    #[expect(dead_code, reason = "the spool comes behind this port")]
+    InSpool,
+}
+
+/// Where a message is durable, or what can be done about it.
+pub(crate) type Delivered = Result<Kept, Class>;
 
 /// Takes messages and says when they are durable.
 pub(crate) trait Sink: fmt::Debug + Send + Sync {

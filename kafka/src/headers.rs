@@ -1,6 +1,6 @@
 //! Record headers: CloudEvents in binary mode, W3C trace context, the schema id in Confluent's form.
 
-use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 
 /// The headers' names.
 pub mod names {
@@ -45,20 +45,63 @@ pub struct CloudEvent<'a> {
     pub content_type: Option<&'a str>,
 }
 
-/// The headers of one record, in the order in which they are added.
-#[derive(Clone, Debug, Default)]
-pub struct Headers(OwnedHeaders);
+/// The headers of one record, in the order in which they are added: one run of bytes, so that many
+/// records can share a beginning, and a disk can keep it as it is.
+///
+/// Each header is the length of its name (2 bytes, little-endian) and of its value (4 bytes), then
+/// name and value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<u8>);
+
+/// Bytes that are no headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are no record headers")]
+pub struct NotHeaders;
 
 impl Headers {
-    /// No headers yet, with room for `count`.
-    pub fn with_capacity(count: usize) -> Self {
-        Self(OwnedHeaders::new_with_capacity(count))
+    /// No headers yet, with room for that many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// Takes what [`as_bytes`](Self::as_bytes) gave.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, NotHeaders> {
+        let bytes = bytes.into();
+        let mut left = bytes.as_slice();
+        while !left.is_empty() {
+            let (name, _, rest) = split(left).ok_or(NotHeaders)?;
+            std::str::from_utf8(name).map_err(|_| NotHeaders)?;
+            left = rest;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// All of them as one run of bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Adds one header. A name is cut at 65,535 bytes, a value at 4 GiB.
+    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let name = name.as_bytes();
+        let name_len = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        let value = value.as_ref();
+        let value_len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&name_len.to_le_bytes());
+        self.0.extend_from_slice(&value_len.to_le_bytes());
+        self.0.extend_from_slice(&name[..usize::from(name_len)]);
+        // Lossless: no target that we build for has addresses of less than 32 bits.
+        self.0.extend_from_slice(&value[..value_len as usize]);
     }
 
     /// Adds one header.
     #[must_use]
-    pub fn with(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        Self(self.0.insert(Header { key: name, value: Some(value.as_ref()) }))
+    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.push(name, value);
+        self
     }
 
     /// Adds the attributes of a CloudEvent.
@@ -89,19 +132,46 @@ impl Headers {
         }
     }
 
+    /// The headers, name and value, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut left = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (name, value, rest) = split(left)?;
+            left = rest;
+            // Only text was ever put there.
+            Some((std::str::from_utf8(name).unwrap_or_default(), value))
+        })
+    }
+
     /// The first header called `name`.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|header| header.key == name)?.value
+        self.iter().find(|(have, _)| *have == name).map(|(_, value)| value)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.count()
+        self.iter().count()
     }
 
-    pub(crate) fn into_native(self) -> Option<OwnedHeaders> {
-        (self.count() > 0).then_some(self.0)
+    /// The same as librdkafka keeps them.
+    pub(crate) fn to_native(&self) -> Option<OwnedHeaders> {
+        let count = self.count();
+        (count > 0).then(|| {
+            self.iter().fold(OwnedHeaders::new_with_capacity(count), |native, (key, value)| {
+                native.insert(Header { key, value: Some(value) })
+            })
+        })
     }
+}
+
+/// The first header of a run, and what follows it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name_len, rest) = bytes.split_first_chunk::<2>()?;
+    let (value_len, rest) = rest.split_first_chunk::<4>()?;
+    let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*name_len).into())?;
+    let value_len = usize::try_from(u32::from_le_bytes(*value_len)).ok()?;
+    let (value, rest) = rest.split_at_checked(value_len)?;
+    Some((name, value, rest))
 }
 
 /// How a record names its schema in the header `__value_schema_id`.
@@ -165,6 +235,20 @@ mod tests {
         }
         let number = Headers::default().with_schema(SchemaId::Number(258));
         assert_eq!(number.first(names::VALUE_SCHEMA_ID), Some(&[0, 0, 0, 1, 2][..]));
+    }
+
+    #[test]
+    fn a_run_of_bytes_is_headers_again_or_is_refused() {
+        let headers = Headers::default().with("a", "1").with("b", "").with("c", [0, 255]);
+        assert_eq!(Headers::from_bytes(headers.as_bytes()), Ok(headers.clone()));
+        let pairs: Vec<_> = headers.iter().collect();
+        assert_eq!(pairs, [("a", &b"1"[..]), ("b", b""), ("c", &[0, 255])]);
+        for cut in 1..headers.as_bytes().len() {
+            let cut = &headers.as_bytes()[..cut];
+            let whole = [8, 15].contains(&cut.len());
+            assert_eq!(Headers::from_bytes(cut).is_ok(), whole, "{cut:?}");
+        }
+        assert_eq!(Headers::from_bytes([1, 0, 0, 0, 0, 0, 255]), Err(NotHeaders));
     }
 
     #[test]

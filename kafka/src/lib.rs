@@ -20,6 +20,6 @@ pub use consumer::{
     ReaderConfig, Rebalance, Revocation, Start, StartAt, Step, TopicPartition,
 };
 pub use error::{Class, Error, Failure};
-pub use headers::{CloudEvent, Headers, SchemaId, names};
+pub use headers::{CloudEvent, Headers, NotHeaders, SchemaId, names};
 pub use producer::{Compression, Outcome, Outgoing, Pending, Position, Producer, ProducerConfig};
 pub use statistics::{OnStatistics, PartitionLag, Statistics};

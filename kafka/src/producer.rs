@@ -33,7 +33,7 @@ pub struct Outgoing<'a> {
     /// The value; none is a tombstone.
     pub value: Option<&'a [u8]>,
     /// The headers.
-    pub headers: Headers,
+    pub headers: Option<&'a Headers>,
     /// A partition of one's own choice instead of the key's.
     pub partition: Option<i32>,
     /// The record's own time in milliseconds since 1970 instead of the moment of sending.
@@ -206,7 +206,7 @@ impl Producer {
             payload: record.value,
             key: record.key,
             timestamp: record.timestamp_ms,
-            headers: record.headers.into_native(),
+            headers: record.headers.and_then(Headers::to_native),
             delivery_opaque: Box::new(ticket),
         };
         self.inner

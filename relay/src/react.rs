@@ -246,7 +246,7 @@ impl React {
             topic: Arc::clone(&self.policy.enriched),
             key: record.key().map(String::into_bytes),
             value: Some(record.to_json().into_bytes()),
-            headers: Headers::with_capacity(5).with_event(&event),
+            headers: Headers::with_capacity(256).with_event(&event),
         }
     }
 

@@ -67,7 +67,7 @@ impl Produce {
             topic: &self.topic,
             key: self.key.as_deref(),
             value: self.value.as_deref(),
-            headers: self.headers.clone(),
+            headers: Some(&self.headers),
             ..Outgoing::default()
         }
     }

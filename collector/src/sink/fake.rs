@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Delivered, Message, Sink};
+use super::{Delivered, Kept, Message, Sink};
 
 /// How the fake behaves. By default everything is durable at once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +97,7 @@ impl State {
         }
         self.stored.push(message);
         let offset = i64::try_from(self.stored.len()).unwrap() - 1;
-        Ok(Position { partition: 0, offset })
+        Ok(Kept::InKafka(Position { partition: 0, offset }))
     }
 }
 

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Delivered, Message, Sink};
+use super::{Delivered, Kept, Message, Sink};
 use crate::metrics::KafkaMetrics;
 
 /// How long the question for a topic's partitions may take.
@@ -33,8 +33,8 @@ pub(crate) struct KafkaSink {
     settings: KafkaSettings,
     metrics: Metrics,
     producer: ArcSwap<Producer>,
-    raw: String,
-    rejected: String,
+    /// The topics' full names, in the order of [`Topic::ALL`].
+    names: Vec<String>,
 }
 
 impl KafkaSink {
@@ -42,8 +42,7 @@ impl KafkaSink {
     pub(crate) fn new(settings: KafkaSettings, metrics: Metrics) -> Result<Self, Error> {
         let producer = produce_with(&settings, &metrics)?;
         Ok(Self {
-            raw: Topic::ClicksRaw.name(&settings.topic_prefix),
-            rejected: Topic::ClicksRejected.name(&settings.topic_prefix),
+            names: Topic::ALL.map(|topic| topic.name(&settings.topic_prefix)).into(),
             producer: ArcSwap::from_pointee(producer),
             settings,
             metrics,
@@ -51,11 +50,8 @@ impl KafkaSink {
     }
 
     fn topic(&self, topic: Topic) -> &str {
-        match topic {
-            Topic::ClicksRejected => &self.rejected,
-            // The collector writes to these two topics alone.
-            Topic::ClicksRaw | Topic::ClicksEnriched | Topic::Products | Topic::Stock => &self.raw,
-        }
+        // `Topic::ALL` is in the order of its variants.
+        self.names.get(topic as usize).map_or(topic.as_str(), String::as_str)
     }
 
     /// Replaces a producer that can send nothing any more. Its messages have failed, so none of
@@ -77,21 +73,27 @@ impl Sink for KafkaSink {
             topic: self.topic(message.topic),
             key: message.key.as_deref().map(str::as_bytes),
             value: Some(message.value.as_bytes()),
-            headers: message.headers.clone(),
+            headers: Some(&message.headers),
             ..Outgoing::default()
         });
         let pending = producer.enqueue(outgoing);
         let class = |failure: Failure| failure.class;
-        async move { pending.settled().await.into_iter().map(|o| o.map_err(class)).collect() }
-            .boxed()
+        async move {
+            let outcomes = pending.settled().await.into_iter();
+            outcomes.map(|outcome| outcome.map(Kept::InKafka).map_err(class)).collect()
+        }
+        .boxed()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), String>> {
         async move {
             self.replace_if_dead()?;
             let producer = self.producer.load_full();
-            for topic in [&self.raw, &self.rejected] {
-                producer.partitions(topic, PROBE_WAIT).await.map_err(|error| error.to_string())?;
+            for topic in [Topic::ClicksRaw, Topic::ClicksRejected] {
+                producer
+                    .partitions(self.topic(topic), PROBE_WAIT)
+                    .await
+                    .map_err(|error| error.to_string())?;
             }
             Ok(())
         }

@@ -7,6 +7,12 @@ pub enum Topic {
     ClicksRaw,
     /// What the collector refused: [`DeadLetter`](super::DeadLetter).
     ClicksRejected,
+    /// What happened under a type that no schema describes, taken as it is:
+    /// [`Record`](super::Record).
+    ClicksUnvalidated,
+    /// What visitors did who send more than one visitor can, without order:
+    /// [`Record`](super::Record). It feeds no visitor's view.
+    ClicksOverflow,
     /// What happened, with what was known of the visitor: [`Record`](super::Record).
     ClicksEnriched,
     /// The products on sale, by tenant and product number: [`Product`](super::Product).
@@ -17,18 +23,32 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::ClicksRaw, Self::ClicksRejected, Self::ClicksEnriched, Self::Products, Self::Stock];
+    pub const ALL: [Self; 7] = [
+        Self::ClicksRaw,
+        Self::ClicksRejected,
+        Self::ClicksUnvalidated,
+        Self::ClicksOverflow,
+        Self::ClicksEnriched,
+        Self::Products,
+        Self::Stock,
+    ];
 
     /// The topic's name: `<domain>.<dataset>.<stage>.<pii|open>.v<major>`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClicksRaw => "web.clicks.raw.pii.v1",
             Self::ClicksRejected => "web.clicks.rejected.pii.v1",
+            Self::ClicksUnvalidated => "web.clicks.unvalidated.pii.v1",
+            Self::ClicksOverflow => "web.clicks.overflow.pii.v1",
             Self::ClicksEnriched => "web.clicks.enriched.pii.v1",
             Self::Products => "products.catalogue.view.open.v1",
             Self::Stock => "stock.levels.view.open.v1",
         }
+    }
+
+    /// The topic of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.as_str() == name)
     }
 
     /// The topic's name on a cluster that several environments share: `prefix` comes first.
