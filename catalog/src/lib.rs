@@ -22,4 +22,4 @@ pub use contract::{
 };
 pub use plan::{Action, Change, Cluster, Plan, PlanOptions, Refused, plan};
 pub use registry::{Builtin, Fetched, Folder, Refusal, SchemaSource, SchemaText, SourceError};
-pub use schema::{Resolved, SchemaRef, SchemaSet, Schemas, Violation, subject};
+pub use schema::{Resolved, SchemaRef, SchemaSet, Schemas, Tree, Violation, subject};

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::{SchemaRef, Violation};
+use super::{SchemaRef, Tree, Violation};
 
 /// All compiled schemas at one moment. Never changes; a reload makes a new one.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +37,7 @@ impl SchemaSet {
     ///
     /// # Errors
     /// The first violation.
-    pub fn validate(&self, schema: &SchemaRef, props: &Value) -> Result<(), Violation> {
+    pub fn validate(&self, schema: &SchemaRef, props: &Tree<'_>) -> Result<(), Violation> {
         schema.validate(props)
     }
 

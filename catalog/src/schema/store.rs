@@ -86,6 +86,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::Tree;
     use crate::testing::Scratch;
     use crate::{Builtin, Folder, Resolved, SchemaRef};
 
@@ -146,8 +147,8 @@ mod tests {
         assert!(refused.iter().any(|refusal| refusal.origin.ends_with("wish/1.json")));
         for (kind, property) in [("wish", "a"), ("page_view", "mine"), ("list", "l")] {
             let schema = resolve(&schemas, kind, None);
-            assert!(schema.validate(&json!({property: 1})).is_ok(), "{kind}");
-            assert!(schema.validate(&json!({})).is_err(), "{kind}");
+            assert!(schema.validate(&Tree::from(&json!({property: 1}))).is_ok(), "{kind}");
+            assert!(schema.validate(&Tree::from(&json!({}))).is_err(), "{kind}");
         }
     }
 
@@ -201,7 +202,11 @@ mod tests {
             ("search", json!({"query": ""})),
         ];
         for (kind, props) in &good {
-            assert_eq!(resolve(&schemas, kind, None).validate(props), Ok(()), "{kind} {props}");
+            assert_eq!(
+                resolve(&schemas, kind, None).validate(&Tree::from(props)),
+                Ok(()),
+                "{kind} {props}"
+            );
         }
         let bad: [(&str, Value, &str); 17] = [
             ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
@@ -231,7 +236,7 @@ mod tests {
             ("search", json!([]), ""),
         ];
         for (kind, props, pointer) in &bad {
-            let violation = resolve(&schemas, kind, None).validate(props).unwrap_err();
+            let violation = resolve(&schemas, kind, None).validate(&Tree::from(props)).unwrap_err();
             assert_eq!(&violation.pointer, pointer, "{kind} {props}: {violation:?}");
         }
         let judged: BTreeSet<&str> = good.iter().map(|(kind, _)| *kind).collect();
@@ -252,7 +257,7 @@ mod tests {
         let (schemas, refused) = Schemas::open(vec![Box::new(Folder::new(shop))]).unwrap();
         assert_eq!(refused, []);
         let wish = resolve(&schemas, "wishlist_add", None);
-        assert_eq!(wish.validate(&json!({"sku": "A1", "list": "birthday"})), Ok(()));
+        assert_eq!(wish.validate(&Tree::from(&json!({"sku": "A1", "list": "birthday"}))), Ok(()));
         assert_eq!(wish.pii_pointers(), ["/note"]);
     }
 }
