@@ -1,7 +1,8 @@
-//! A real Apache Kafka, one broker, as a child process: its jars fetched once and checked, its
-//! data in a folder of the caller's choice.
+//! A real Apache Kafka, one broker or a cluster of some, as child processes: its jars fetched once
+//! and checked, its data in a folder of the caller's choice.
 
 mod broker;
+mod cluster;
 mod jars;
 mod settings;
 
@@ -9,7 +10,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-pub use broker::{Broker, BrokerOptions, Jvm};
+pub use broker::{Broker, BrokerOptions, Jvm, Membership};
+pub use cluster::{Cluster, ClusterOptions};
 pub use jars::Jars;
 
 use crate::{need, process};

@@ -255,6 +255,16 @@ impl Running {
         end(&mut self.child, Duration::ZERO);
     }
 
+    /// Halts it where it stands (SIGSTOP). Only [`Self::thaw`] and [`Self::kill`] reach it then.
+    pub fn freeze(&self) {
+        signal("STOP", &self.child);
+    }
+
+    /// Lets it go on after [`Self::freeze`] (SIGCONT).
+    pub fn thaw(&self) {
+        signal("CONT", &self.child);
+    }
+
     /// The end of its log.
     pub fn last_lines(&self) -> String {
         last_lines(&self.log)
@@ -294,11 +304,17 @@ fn dies_with_us(program: &Path) -> Command {
     }
 }
 
-/// Sends SIGTERM. The process id is the child's for as long as nobody waited for it.
+/// Asks it to end.
 fn terminate(child: &Child) {
+    signal("TERM", child);
+}
+
+/// Sends a signal. The process id is the child's for as long as nobody waited for it.
+fn signal(name: &str, child: &Child) {
     let sent = Command::new("sh")
-        .args(["-c", "kill -TERM \"$0\""])
+        .args(["-c", "kill -\"$1\" \"$0\""])
         .arg(child.id().to_string())
+        .arg(name)
         .stderr(Stdio::null())
         .status();
     // It fails only when the process is on its way out already.
@@ -378,6 +394,23 @@ mod tests {
         child.wait_until_ready(PATIENCE, &Interrupt::default(), up).unwrap();
         assert!(!child.stop(Duration::from_millis(50)));
         assert!(!alive(child.id()));
+    }
+
+    #[test]
+    fn one_that_is_frozen_goes_on_when_it_thaws() {
+        let mut child =
+            shell("frozen", "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done");
+        let log = child.log().to_owned();
+        let up = || !last_lines(&log).is_empty();
+        child.wait_until_ready(PATIENCE, &Interrupt::default(), up).unwrap();
+        let state = |id: u32| {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+            stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+        };
+        child.freeze();
+        wait_until(PATIENCE, || (state(child.id()) == 'T').then_some(())).unwrap();
+        child.thaw();
+        assert!(child.stop(PATIENCE));
     }
 
     #[test]

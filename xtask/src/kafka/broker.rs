@@ -40,8 +40,10 @@ pub struct BrokerOptions {
     pub data_dir: PathBuf,
     /// Its port on loopback; 0 takes a free one.
     pub port: u16,
-    /// Its controller's port on loopback; 0 takes a free one.
+    /// Its controller's port on loopback; 0 takes a free one, where it is not one of a cluster.
     pub controller_port: u16,
+    /// Its place in a cluster; none where it is alone.
+    pub membership: Option<Membership>,
     /// The most that its heap may grow to, MiB.
     pub heap_mib_max: u32,
     /// How the Java machine is set.
@@ -59,12 +61,24 @@ impl BrokerOptions {
             data_dir: data_dir.into(),
             port: 0,
             controller_port: 0,
+            membership: None,
             heap_mib_max: 512,
             jvm: Jvm::default(),
             properties: Vec::new(),
             interrupt: Interrupt::default(),
         }
     }
+}
+
+/// A broker's place among the nodes of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Its own number, from 1.
+    pub node: usize,
+    /// The controllers' ports of all nodes, in the order of their numbers.
+    pub controller_ports: Vec<u16>,
 }
 
 /// A running broker; killed when dropped.
@@ -129,6 +143,16 @@ impl Broker {
         self.running.kill();
     }
 
+    /// Halts it where it stands (SIGSTOP): its connections stay open, and nothing answers.
+    pub fn freeze(&self) {
+        self.running.freeze();
+    }
+
+    /// Lets it go on after [`Self::freeze`] (SIGCONT).
+    pub fn thaw(&self) {
+        self.running.thaw();
+    }
+
     /// Starts it again, with its data and on its port. One that still runs is stopped first.
     ///
     /// # Errors
@@ -164,12 +188,19 @@ fn try_launch(options: &BrokerOptions, java: &Path, jars: &Jars) -> Result<(u16,
     let (port, controller_port) = (number(&broker)?, number(&controller)?);
     let (settings, logging) = (folder.join("server.properties"), folder.join("log4j2.properties"));
     let logs = folder.join("logs");
-    let text =
-        Settings { port, controller_port, logs: &logs, properties: &options.properties }.text();
+    let alone = Membership {
+        cluster_id: cluster_id_from_system()?,
+        node: 1,
+        controller_ports: vec![controller_port],
+    };
+    let Membership { cluster_id, node, controller_ports } =
+        options.membership.as_ref().unwrap_or(&alone);
+    let properties = &options.properties;
+    let text = Settings { node: *node, port, controller_ports, logs: &logs, properties }.text();
     fs::write(&settings, text).map_err(Error::file(&settings))?;
     fs::write(&logging, LOGGING).map_err(Error::file(&logging))?;
     if !logs.join("meta.properties").exists() {
-        format(java, jars, folder)?;
+        format(java, jars, folder, cluster_id)?;
     }
     drop((broker, controller));
 
@@ -205,15 +236,14 @@ fn try_launch(options: &BrokerOptions, java: &Path, jars: &Jars) -> Result<(u16,
 }
 
 /// Makes a new folder a broker's.
-fn format(java: &Path, jars: &Jars, folder: &Path) -> Result<(), Error> {
-    let id = cluster_id_from_system()?;
+fn format(java: &Path, jars: &Jars, folder: &Path, id: &str) -> Result<(), Error> {
     let log = folder.join("format.log");
     let file = File::create(&log).map_err(Error::file(&log))?;
     let errors = file.try_clone().map_err(Error::file(&log))?;
     let status = Command::new(java)
         .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"])
         .arg(jars.class_path())
-        .args(["kafka.tools.StorageTool", "format", "--cluster-id", &id, "--config"])
+        .args(["kafka.tools.StorageTool", "format", "--cluster-id", id, "--config"])
         .arg(folder.join("server.properties"))
         .stdin(Stdio::null())
         .stdout(file)
@@ -223,7 +253,7 @@ fn format(java: &Path, jars: &Jars, folder: &Path) -> Result<(), Error> {
     if status.success() { Ok(()) } else { Err(Error::Format { said: last_lines(&log), log }) }
 }
 
-fn cluster_id_from_system() -> Result<String, Error> {
+pub(super) fn cluster_id_from_system() -> Result<String, Error> {
     const SOURCE: &str = "/dev/urandom";
     let mut source = File::open(SOURCE).map_err(Error::file(SOURCE))?;
     // More than ever needed: one id in 64 begins with a dash and is drawn again.
@@ -236,11 +266,11 @@ fn cluster_id_from_system() -> Result<String, Error> {
 }
 
 /// Holds a port of loopback, so that nobody else takes it; 0 holds a free one.
-fn claim(port: u16) -> Result<TcpListener, Error> {
+pub(super) fn claim(port: u16) -> Result<TcpListener, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|_| Error::PortTaken { port })
 }
 
-fn number(listener: &TcpListener) -> Result<u16, Error> {
+pub(super) fn number(listener: &TcpListener) -> Result<u16, Error> {
     let address = listener.local_addr().map_err(Error::file("a listening socket"))?;
     Ok(address.port())
 }

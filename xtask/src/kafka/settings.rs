@@ -1,13 +1,19 @@
-//! The settings of one broker that is also its own controller.
+//! The settings of one node: a broker that is a controller, too, alone or among others.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Where the broker listens and keeps its data.
+/// Copies of each record, where there are nodes enough.
+const REPLICAS: usize = 3;
+
+/// Where the node listens and keeps its data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings<'a> {
+    /// Its number, from 1.
+    pub(super) node: usize,
     pub(super) port: u16,
-    pub(super) controller_port: u16,
+    /// The controllers' ports of all nodes, in the order of their numbers.
+    pub(super) controller_ports: &'a [u16],
     pub(super) logs: &'a Path,
     pub(super) properties: &'a [(String, String)],
 }
@@ -15,14 +21,24 @@ pub(super) struct Settings<'a> {
 impl Settings<'_> {
     /// As `server.properties`. Later lines win, so the caller's come last.
     pub(super) fn text(&self) -> String {
-        let Self { port, controller_port, logs, properties } = self;
-        let listeners =
-            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
-        let voters = format!("1@127.0.0.1:{controller_port}");
+        let Self { node, port, controller_ports, logs, properties } = self;
+        let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
+        let mut voters = Vec::new();
+        for (number, controller_port) in (1..).zip(*controller_ports) {
+            voters.push(format!("{number}@127.0.0.1:{controller_port}"));
+            if number == *node {
+                listeners.push_str(&format!(",CONTROLLER://127.0.0.1:{controller_port}"));
+            }
+        }
+        let (node, voters) = (node.to_string(), voters.join(","));
+        let copies = controller_ports.len().min(REPLICAS);
+        // What three nodes take, two can keep: the loss of one stops nothing.
+        let insync_min = copies.saturating_sub(1).max(1).to_string();
+        let copies = copies.to_string();
         let logs = logs.to_string_lossy();
         let ours = [
             ("process.roles", "broker,controller"),
-            ("node.id", "1"),
+            ("node.id", &node),
             ("listeners", &listeners),
             ("advertised.listeners", &listeners),
             ("controller.listener.names", "CONTROLLER"),
@@ -32,12 +48,13 @@ impl Settings<'_> {
             // A topic nobody declared is a mistake, not a topic.
             ("auto.create.topics.enable", "false"),
             // One node cannot hold three copies.
-            ("default.replication.factor", "1"),
-            ("offsets.topic.replication.factor", "1"),
-            ("transaction.state.log.replication.factor", "1"),
-            ("transaction.state.log.min.isr", "1"),
-            ("share.coordinator.state.topic.replication.factor", "1"),
-            ("share.coordinator.state.topic.min.isr", "1"),
+            ("default.replication.factor", &copies),
+            ("min.insync.replicas", &insync_min),
+            ("offsets.topic.replication.factor", &copies),
+            ("transaction.state.log.replication.factor", &copies),
+            ("transaction.state.log.min.isr", &insync_min),
+            ("share.coordinator.state.topic.replication.factor", &copies),
+            ("share.coordinator.state.topic.min.isr", &insync_min),
             // Fifty partitions each would cost seconds at the first use.
             ("offsets.topic.num.partitions", "4"),
             ("transaction.state.log.num.partitions", "4"),
@@ -115,16 +132,36 @@ mod tests {
         assert_eq!(id, "A".repeat(22));
     }
 
+    fn text(node: usize, controller_ports: &[u16], properties: &[(String, String)]) -> String {
+        let logs = Path::new("/data/logs");
+        Settings { node, port: 9092, controller_ports, logs, properties }.text()
+    }
+
+    #[test]
+    fn a_node_listens_for_itself_and_knows_all_voters() {
+        let text = text(2, &[9093, 9095, 9097], &[]);
+        for line in [
+            "node.id=2",
+            "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9095",
+            "controller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:9095,3@127.0.0.1:9097",
+            "default.replication.factor=3",
+            "min.insync.replicas=2",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn one_node_keeps_one_copy() {
+        let text = text(1, &[9093], &[]);
+        assert!(text.contains("\ndefault.replication.factor=1\n"), "{text}");
+        assert!(text.contains("\nmin.insync.replicas=1\n"), "{text}");
+    }
+
     #[test]
     fn the_callers_settings_come_last() {
         let properties = [("auto.create.topics.enable".to_owned(), "true".to_owned())];
-        let settings = Settings {
-            port: 9092,
-            controller_port: 9093,
-            logs: Path::new("/data/logs"),
-            properties: &properties,
-        };
-        let text = settings.text();
+        let text = text(1, &[9093], &properties);
         assert!(
             text.contains("listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n")
         );
