@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::http::{Ask, Http};
+use crate::room::Room;
 use crate::until::until;
 
 /// A running program; killed when dropped.
@@ -44,20 +45,30 @@ impl Program {
     /// When it does not start or does not become ready; the end of its log is shown.
     pub async fn start(name: &'static str, config: &Path, admin_port: u16) -> Self {
         let arguments = HashMap::from([("--config", config.display().to_string())]);
-        let mut program = Self::spawn(name, &arguments, &config.with_extension("log"));
+        let mut program = Self::spawn(name, &arguments, &config.with_extension("log"), None);
         program.answers(&format!("http://127.0.0.1:{admin_port}/ready")).await;
         program
     }
 
-    /// Starts `name` with these arguments without waiting for anything; what it says goes into
-    /// the log.
+    /// Starts `name` with these arguments, and in this room if there is one, without waiting for
+    /// anything; what it says goes into the log.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn spawn(name: &'static str, arguments: &HashMap<&str, String>, log: &Path) -> Self {
+    pub fn spawn(
+        name: &'static str,
+        arguments: &HashMap<&str, String>,
+        log: &Path,
+        room: Option<&Room>,
+    ) -> Self {
         let to = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
         let arguments = arguments.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
-        let child = Command::new(built(name))
+        let program = built(name);
+        let mut command = match room {
+            Some(room) => room.command(&program),
+            None => Command::new(program),
+        };
+        let child = command
             .args(arguments)
             .env_clear()
             .stdin(Stdio::null())

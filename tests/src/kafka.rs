@@ -1,12 +1,14 @@
 //! Kafka as the stories see it: topics of their own on a real broker, and an independent eye on
 //! what lies in them.
 
+mod nodes;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clickmill_sdk_core::wire::{Millis, Product, Sku, Stock, ToJson, Topic};
-use clickmill_xtask::kafka::{Broker, BrokerOptions};
+use clickmill_xtask::kafka::Broker;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -37,14 +39,17 @@ pub struct Lying {
     pub headers: HashMap<String, String>,
 }
 
-/// A real broker, shared or of one's own, with topics under a prefix of one's own.
+/// A real Kafka, shared or of one's own, with topics under a prefix of one's own.
 #[derive(Debug)]
 pub struct Kafka {
     /// Its address.
     pub bootstrap: String,
     /// What this story's topic names begin with.
     pub prefix: String,
-    _own: Option<(Broker, Folder)>,
+    /// The nodes of one's own; none where it is shared.
+    nodes: Vec<Broker>,
+    /// Where their data lies: it goes after them.
+    _folder: Option<Folder>,
 }
 
 impl Kafka {
@@ -54,35 +59,29 @@ impl Kafka {
     /// # Panics
     /// When no broker can be had.
     pub fn start(partitions: u32) -> Self {
-        let own = match std::env::var("CLICKMILL_TEST_KAFKA") {
-            Ok(bootstrap) => Err(bootstrap),
-            Err(_) => {
-                let folder = Folder::new("kafka");
-                let options = BrokerOptions::new(folder.path().join("data"));
-                Ok((Broker::start(&options).expect("a broker of its own"), folder))
-            }
-        };
+        match std::env::var("CLICKMILL_TEST_KAFKA") {
+            Ok(bootstrap) => Self::of(bootstrap, Vec::new(), None).apply(partitions, 1),
+            Err(_) => Self::alone(partitions, &[]),
+        }
+    }
+
+    fn of(bootstrap: String, nodes: Vec<Broker>, folder: Option<Folder>) -> Self {
         let prefix = format!("t{}.", Uuid::now_v7().simple());
-        let (bootstrap, own) = match own {
-            Err(bootstrap) => (bootstrap, None),
-            Ok((broker, folder)) => (broker.bootstrap(), Some((broker, folder))),
-        };
-        let kafka = Self { bootstrap, prefix, _own: own };
-        kafka.apply(partitions);
-        kafka
+        Self { bootstrap, prefix, nodes, _folder: folder }
     }
 
     /// Creates this story's topics by the catalogue's own program.
-    fn apply(&self, partitions: u32) {
+    fn apply(self, partitions: u32, replication: usize) -> Self {
         let contracts =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts").to_owned();
         let output = Command::new(built("clickmill-catalog"))
             .args(["apply", "--bootstrap", &self.bootstrap, "--topic-prefix", &self.prefix])
-            .args(["--contracts", &contracts, "--replication", "1"])
+            .args(["--contracts", &contracts, "--replication", &replication.to_string()])
             .args(["--partitions", &partitions.to_string()])
             .output()
             .expect("the catalogue's program runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self
     }
 
     /// The full name of a topic of this story.

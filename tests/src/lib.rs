@@ -15,14 +15,17 @@ pub mod kafka;
 pub mod page;
 pub mod recording;
 pub mod replay;
+pub mod room;
 pub mod service;
 pub mod stream;
 pub mod until;
+pub mod world;
 
 pub use child::Folder;
 
 pub use http::{Answer, Ask, Http};
 pub use kafka::{Kafka, Lying, TENANT};
 pub use page::Page;
-pub use service::{Collector, Relay, World};
+pub use service::{Collector, Relay, Setup};
 pub use stream::{Frame, Stream};
+pub use world::{Edge, World};

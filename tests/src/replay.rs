@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::http::{Ask, Http, HttpError};
 use crate::page::now;
 use crate::recording::{Recording, visitor};
-use crate::service::World;
+use crate::world::World;
 
 /// Events travel in parcels of at most this many.
 const BATCH_EVENTS_MAX: usize = 50;

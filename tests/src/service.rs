@@ -1,20 +1,18 @@
-//! Our own programs as actors: a collector, a relay, a shop, and the world they share.
+//! Our own programs as actors: a collector, a relay, a shop.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-
-use clickmill_sdk_core::wire::{Record, Topic};
 
 use crate::child::{Folder, Program, built, free_port};
 use crate::demo::Addresses;
 use crate::http::{Ask, Http};
 use crate::kafka::{Kafka, TENANT};
-use crate::page::Page;
-use crate::until::until;
+use crate::room::Room;
+use crate::world::World;
 
 /// The write key of the one site there is.
-const WRITE_KEY: &str = "wk-shop";
+pub const WRITE_KEY: &str = "wk-shop";
 /// Pages of any site may use it.
 pub const ANY_ORIGIN: &str = r#"["*"]"#;
 /// What collector and relay sign with here.
@@ -35,6 +33,25 @@ pub async fn metric_at(http: &Http, admin: &str, series: &str) -> f64 {
     answer.body.lines().filter(ours).filter_map(value).sum()
 }
 
+/// How a collector is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The origins of its site's pages: a list as in its configuration.
+    pub origins: &'static str,
+    /// Further lines of its configuration: keys, or whole sites.
+    pub settings: String,
+    /// The address of Kafka for it, where that is another than the harness's own.
+    pub bootstrap: Option<String>,
+    /// A folder of its own with an end.
+    pub room: Option<Room>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { origins: ANY_ORIGIN, settings: String::new(), bootstrap: None, room: None }
+    }
+}
+
 /// A collector of one's own.
 #[derive(Debug)]
 pub struct Collector {
@@ -42,12 +59,14 @@ pub struct Collector {
     pub url: String,
     /// Its admin address.
     pub admin: String,
+    config: PathBuf,
+    room: Option<Room>,
     program: Program,
 }
 
 impl Collector {
     /// Starts one that writes to this Kafka.
-    pub async fn start(kafka: &Kafka, folder: &Folder, origins: &str) -> Self {
+    pub async fn start(kafka: &Kafka, folder: &Folder, setup: &Setup) -> Self {
         let (port, admin_port) = (free_port(), free_port());
         let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts/schemas");
         let config = format!(
@@ -60,6 +79,7 @@ impl Collector {
             cookie.secure = false
             limits.address_requests_per_s = 1000000
             limits.address_requests_burst = 1000000
+            {settings}
             [[sites]]
             write_key = "{WRITE_KEY}"
             tenant = "{TENANT}"
@@ -68,14 +88,43 @@ impl Collector {
             events_burst = 10000000
             "#,
             prefix = kafka.prefix,
-            bootstrap = kafka.bootstrap,
+            bootstrap = setup.bootstrap.as_ref().unwrap_or(&kafka.bootstrap),
+            settings = setup.settings,
+            origins = setup.origins,
         );
-        let file = folder.write(&format!("collector-{port}.toml"), &config);
-        Self {
-            url: format!("http://127.0.0.1:{port}"),
-            admin: format!("http://127.0.0.1:{admin_port}"),
-            program: Program::start("clickmill-collector", &file, admin_port).await,
-        }
+        let config = folder.write(&format!("collector-{port}.toml"), &config);
+        let (admin, room) = (format!("http://127.0.0.1:{admin_port}"), setup.room.clone());
+        let program = Self::run(&config, room.as_ref());
+        let url = format!("http://127.0.0.1:{port}");
+        let mut collector = Self { url, admin, config, room, program };
+        collector.is_ready().await;
+        collector
+    }
+
+    fn run(config: &Path, room: Option<&Room>) -> Program {
+        let arguments = HashMap::from([("--config", config.display().to_string())]);
+        Program::spawn("clickmill-collector", &arguments, &config.with_extension("log"), room)
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn is_ready(&mut self) {
+        self.program.answers(&format!("{}/ready", self.admin)).await;
+    }
+
+    /// Waits until it answers at all, ready or not.
+    pub async fn lives(&mut self) {
+        self.program.answers(&format!("{}/live", self.admin)).await;
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again, as it was; it need not be ready yet.
+    pub async fn restart(&mut self) {
+        self.program = Self::run(&self.config, self.room.as_ref());
+        self.lives().await;
     }
 
     /// Its process.
@@ -152,7 +201,8 @@ impl Relay {
         metric_at(&Http::default(), &self.admin, series).await
     }
 
-    async fn restart(&mut self) {
+    /// Starts it again, as it was.
+    pub async fn restart(&mut self) {
         self.program = Program::start("clickmill-relay", &self.config, self.admin_port).await;
     }
 }
@@ -182,7 +232,7 @@ impl Shop {
             ("--write-key", WRITE_KEY.to_owned()),
             ("--sdk-dir", sdk),
         ]);
-        Self::open(with, &world.folder).await
+        Self::open(with, world.folder()).await
     }
 
     /// Starts the shop without anything behind it and without the SDK.
@@ -195,7 +245,7 @@ impl Shop {
         arguments.insert("--listen", format!("127.0.0.1:{port}"));
         let url = format!("http://127.0.0.1:{port}");
         let log = folder.path().join("shop.log");
-        let mut program = Program::spawn("clickmill-shop", &arguments, &log);
+        let mut program = Program::spawn("clickmill-shop", &arguments, &log, None);
         program.answers(&format!("{url}/healthz")).await;
         Self { url, _program: program }
     }
@@ -207,121 +257,5 @@ impl Shop {
             collector_admin: world.collector.admin.clone(),
             relay_admin: world.relay.admin.clone(),
         }
-    }
-}
-
-/// A Kafka with a collector before and a relay behind it.
-#[derive(Debug)]
-pub struct World {
-    /// The relay.
-    pub relay: Relay,
-    /// The collector.
-    pub collector: Collector,
-    /// The broker with this world's topics.
-    pub kafka: Kafka,
-    folder: Folder,
-}
-
-/// What a world is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct WorldBuilder {
-    partitions: u32,
-    origins: &'static str,
-}
-
-impl WorldBuilder {
-    /// Topics with this many partitions.
-    #[must_use]
-    pub fn partitions(mut self, partitions: u32) -> Self {
-        self.partitions = partitions;
-        self
-    }
-
-    /// Collector and relay serve the pages of these origins alone: a list as in their configuration.
-    #[must_use]
-    pub fn origins(mut self, origins: &'static str) -> Self {
-        self.origins = origins;
-        self
-    }
-
-    /// Starts it.
-    pub async fn start(self) -> World {
-        let folder = Folder::new("story");
-        let kafka = Kafka::start(self.partitions);
-        let collector = Collector::start(&kafka, &folder, self.origins).await;
-        let relay = Relay::start(&kafka, &folder, self.origins).await;
-        World { relay, collector, kafka, folder }
-    }
-}
-
-impl World {
-    /// A world to be set up.
-    pub fn builder() -> WorldBuilder {
-        WorldBuilder { partitions: 2, origins: ANY_ORIGIN }
-    }
-
-    /// A usual world.
-    pub async fn start() -> Self {
-        Self::builder().start().await
-    }
-
-    /// The write key of its site.
-    pub fn write_key(&self) -> &'static str {
-        WRITE_KEY
-    }
-
-    /// A new visitor on a page of its site.
-    pub fn page(&self) -> Page {
-        Page::new((&self.collector.url, &self.relay.url), WRITE_KEY)
-    }
-
-    /// Another collector before the same Kafka.
-    pub async fn second_collector(&self) -> Collector {
-        Collector::start(&self.kafka, &self.folder, ANY_ORIGIN).await
-    }
-
-    /// Starts the relay again, as it was.
-    pub async fn restart_relay(&mut self) {
-        self.relay.restart().await;
-    }
-
-    /// The records of a topic.
-    ///
-    /// # Panics
-    /// When one is no record.
-    pub async fn read(&self, topic: Topic) -> Vec<Record> {
-        let records = self.kafka.records(topic).await;
-        let read = |lying: &crate::Lying| serde_json::from_str(&lying.value).expect("a record");
-        records.iter().map(read).collect()
-    }
-
-    /// The ids in a topic, by the headers of its records.
-    pub async fn ids(&self, topic: Topic) -> Vec<String> {
-        let records = self.kafka.records(topic).await;
-        records.iter().map(|record| record.headers["ce_id"].clone()).collect()
-    }
-
-    /// The enriched records, once there are that many.
-    pub async fn enriched(&self, count: usize) -> Vec<Record> {
-        until("enriched records", || async {
-            let records = self.read(Topic::ClicksEnriched).await;
-            (records.len() >= count).then_some(records)
-        })
-        .await
-    }
-
-    /// Checks that the collector's books balance: every delivery has one outcome, and what it
-    /// counts as accepted lies in Kafka.
-    ///
-    /// # Panics
-    /// When they do not.
-    pub async fn books_balance(&self) {
-        let count = async |series| self.collector.metric(series).await as u64;
-        let deliveries = count("clickmill_collector_deliveries_total").await;
-        let outcomes = count("clickmill_collector_events_total").await;
-        let accepted = count(r#"clickmill_collector_events_total{outcome="accepted""#).await;
-        assert!(deliveries > 0);
-        assert_eq!(deliveries, outcomes, "deliveries = accepted + duplicate + rejected + retried");
-        assert_eq!(accepted as usize, self.kafka.records(Topic::ClicksRaw).await.len());
     }
 }

@@ -14,8 +14,8 @@ use crate::figure::{Figure, Style, cpu_seconds};
 use crate::http::{Ask, Http};
 use crate::kafka::Lying;
 use crate::page::Page;
-use crate::service::World;
 use crate::until::PATIENCE;
+use crate::world::World;
 
 /// Connections that send one batch after the other.
 const CONNECTIONS: usize = 64;

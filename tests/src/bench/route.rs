@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::figure::{Figure, Latencies, Style};
-use crate::service::World;
 use crate::stream::{Frame, Stream};
+use crate::world::World;
 
 /// Products on sale.
 const PRODUCTS: usize = 200;

@@ -107,13 +107,8 @@ impl Cluster {
         self.nodes.iter().map(Broker::bootstrap).collect::<Vec<_>>().join(",")
     }
 
-    /// The nodes, in the order of their numbers.
-    pub fn nodes(&self) -> &[Broker] {
-        &self.nodes
-    }
-
-    /// The nodes, in the order of their numbers, to be ended and started again.
-    pub fn nodes_mut(&mut self) -> &mut [Broker] {
-        &mut self.nodes
+    /// The nodes themselves, in the order of their numbers.
+    pub fn into_nodes(self) -> Vec<Broker> {
+        self.nodes
     }
 }

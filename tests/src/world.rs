@@ -1,0 +1,188 @@
+//! What a story takes place in: a Kafka with a collector before it, and mostly a relay behind it.
+
+use std::ops::{Deref, DerefMut};
+
+use clickmill_sdk_core::wire::{Record, Topic};
+
+use crate::child::Folder;
+use crate::kafka::{Kafka, Lying};
+use crate::page::Page;
+use crate::service::{Collector, Relay, Setup, WRITE_KEY};
+use crate::until::until;
+
+/// A Kafka with a collector before it.
+#[derive(Debug)]
+pub struct Edge {
+    /// The collector.
+    pub collector: Collector,
+    /// The broker with this world's topics.
+    pub kafka: Kafka,
+    folder: Folder,
+}
+
+/// An edge with a relay behind it.
+#[derive(Debug)]
+pub struct World {
+    /// The relay.
+    pub relay: Relay,
+    edge: Edge,
+}
+
+/// What a world is made of.
+#[derive(Debug)]
+pub struct WorldBuilder {
+    partitions: u32,
+    kafka: Option<Kafka>,
+    setup: Setup,
+    folder: Folder,
+}
+
+impl WorldBuilder {
+    /// Topics with this many partitions.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// This Kafka instead of the one that stories share.
+    #[must_use]
+    pub fn kafka(mut self, kafka: Kafka) -> Self {
+        self.kafka = Some(kafka);
+        self
+    }
+
+    /// Collector and relay serve the pages of these origins alone: a list as in their configuration.
+    #[must_use]
+    pub fn origins(mut self, origins: &'static str) -> Self {
+        self.setup.origins = origins;
+        self
+    }
+
+    /// Changes how the collector is set up; the folder is the story's own.
+    #[must_use]
+    pub fn set(mut self, change: impl FnOnce(&mut Setup, &Folder)) -> Self {
+        change(&mut self.setup, &self.folder);
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> World {
+        let origins = self.setup.origins;
+        let edge = self.edge().await;
+        World { relay: Relay::start(&edge.kafka, &edge.folder, origins).await, edge }
+    }
+
+    /// Starts it without a relay.
+    pub async fn edge(self) -> Edge {
+        let Self { partitions, kafka, setup, folder } = self;
+        let kafka = kafka.unwrap_or_else(|| Kafka::start(partitions));
+        Edge { collector: Collector::start(&kafka, &folder, &setup).await, kafka, folder }
+    }
+}
+
+impl World {
+    /// A world to be set up.
+    pub fn builder() -> WorldBuilder {
+        let folder = Folder::new("story");
+        WorldBuilder { partitions: 2, kafka: None, setup: Setup::default(), folder }
+    }
+
+    /// A usual world.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A new visitor on a page of its site.
+    pub fn page(&self) -> Page {
+        Page::new((&self.collector.url, &self.relay.url), WRITE_KEY)
+    }
+
+    /// Starts the relay again, as it was.
+    pub async fn restart_relay(&mut self) {
+        self.relay.restart().await;
+    }
+
+    /// The enriched records, once there are that many.
+    pub async fn enriched(&self, count: usize) -> Vec<Record> {
+        until("enriched records", || async {
+            let records = self.read(Topic::ClicksEnriched).await;
+            (records.len() >= count).then_some(records)
+        })
+        .await
+    }
+}
+
+/// A world is an edge and more: whatever can be asked of an edge can be asked of it.
+impl Deref for World {
+    type Target = Edge;
+
+    fn deref(&self) -> &Edge {
+        &self.edge
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Edge {
+        &mut self.edge
+    }
+}
+
+impl Edge {
+    /// The story's own folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The write key of its site.
+    pub fn write_key(&self) -> &'static str {
+        WRITE_KEY
+    }
+
+    /// Another collector before the same Kafka.
+    pub async fn second_collector(&self) -> Collector {
+        Collector::start(&self.kafka, &self.folder, &Setup::default()).await
+    }
+
+    /// The records of a topic.
+    ///
+    /// # Panics
+    /// When one is no record.
+    pub async fn read(&self, topic: Topic) -> Vec<Record> {
+        let records = self.kafka.records(topic).await;
+        let read = |lying: &Lying| serde_json::from_str(&lying.value).expect("a record");
+        records.iter().map(read).collect()
+    }
+
+    /// The ids in a topic, by the headers of its records.
+    pub async fn ids(&self, topic: Topic) -> Vec<String> {
+        let records = self.kafka.records(topic).await;
+        records.iter().map(|record| record.headers["ce_id"].clone()).collect()
+    }
+
+    /// Checks that every delivery to this collector has one outcome, by its own books.
+    ///
+    /// # Panics
+    /// When they do not balance.
+    pub async fn every_delivery_has_one_outcome(&self) {
+        let count = async |series| self.collector.metric(series).await as u64;
+        until("deliveries = accepted + duplicate + rejected + retried", || async {
+            let deliveries = count("clickmill_collector_deliveries_total").await;
+            let outcomes = count("clickmill_collector_events_total").await;
+            (deliveries > 0 && deliveries == outcomes).then_some(())
+        })
+        .await;
+    }
+
+    /// Checks that the collector's books balance: every delivery has one outcome, and what it
+    /// counts as accepted lies in Kafka.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn books_balance(&self) {
+        self.every_delivery_has_one_outcome().await;
+        let series = r#"clickmill_collector_events_total{outcome="accepted""#;
+        let accepted = self.collector.metric(series).await;
+        assert_eq!(accepted as usize, self.kafka.records(Topic::ClicksRaw).await.len());
+    }
+}
