@@ -21,5 +21,8 @@ pub use contract::{
     ValueFormat,
 };
 pub use plan::{Action, Change, Cluster, Plan, PlanOptions, Refused, plan};
-pub use registry::{Builtin, Fetched, Folder, Refusal, SchemaSource, SchemaText, SourceError};
-pub use schema::{Resolved, SchemaRef, SchemaSet, Schemas, Tree, Violation, subject};
+pub use registry::{
+    Builtin, Credentials, Document, Fetched, Folder, Refusal, Registry, RegistryOptions,
+    SchemaSource, SchemaText, SourceError, Standing,
+};
+pub use schema::{Formats, Resolved, SchemaRef, SchemaSet, Schemas, Tree, Violation, subject};

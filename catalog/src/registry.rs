@@ -1,12 +1,15 @@
-//! Where schemas come from: a port, the built-in ones, and a folder. A registry server comes later,
-//! behind the same port.
+//! Where schemas come from: a port, the built-in ones, a folder, and a registry server.
 
 mod builtin;
 mod folder;
+mod remote;
+
+use std::sync::Arc;
 
 pub use self::builtin::Builtin;
 pub use self::folder::Folder;
 pub(crate) use self::folder::check_schema_file;
+pub use self::remote::{Credentials, Registry, RegistryOptions, Standing};
 
 /// Where schemas come from.
 pub trait SchemaSource: Send + Sync {
@@ -16,6 +19,12 @@ pub trait SchemaSource: Send + Sync {
     /// When the source as a whole cannot be read. What is wrong with a single schema is in
     /// [`Fetched::refused`].
     fn fetch(&self) -> Result<Fetched, SourceError>;
+}
+
+impl<S: SchemaSource> SchemaSource for Arc<S> {
+    fn fetch(&self) -> Result<Fetched, SourceError> {
+        (**self).fetch()
+    }
 }
 
 /// What a source holds.
@@ -28,7 +37,7 @@ pub struct Fetched {
 }
 
 /// A schema as its source holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaText {
     /// The event type it is for.
     pub kind: String,
@@ -37,7 +46,20 @@ pub struct SchemaText {
     /// What errors call it: a file's path, or whatever names it at its source.
     pub origin: String,
     /// The JSON Schema.
-    pub text: String,
+    pub text: Arc<str>,
+    /// The registry's id of it. Where there is none, one is derived from the text.
+    pub id: Option<u32>,
+    /// What its references may name outside of it.
+    pub documents: Vec<Document>,
+}
+
+/// A JSON Schema that references of another one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its absolute address there.
+    pub uri: String,
+    /// The JSON Schema.
+    pub text: Arc<str>,
 }
 
 /// A schema that is not used, and why.

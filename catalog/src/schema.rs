@@ -1,5 +1,6 @@
 //! A compiled schema: what the properties of an event of one type and version must look like.
 
+mod documents;
 mod pii;
 mod set;
 mod store;
@@ -10,10 +11,12 @@ use std::fmt;
 
 use clickmill_kafka::SchemaId;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Retrieve, Uri, ValidationError, Validator};
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use self::documents::Documents;
 pub use self::set::{Resolved, SchemaSet};
 pub use self::store::Schemas;
 use self::tree::Borrowed;
@@ -23,9 +26,25 @@ use crate::{Refusal, SchemaText};
 /// Longest sentence of a violation, in characters.
 const DETAIL_CHARS_MAX: usize = 200;
 
+/// What the subjects of event types begin with.
+pub(crate) const SUBJECT_PREFIX: &str = "web.clicks.";
+
 /// The registry's subject for the schemas of an event type.
 pub fn subject(kind: &str) -> String {
-    format!("web.clicks.{kind}")
+    format!("{SUBJECT_PREFIX}{kind}")
+}
+
+/// What the keyword `format` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Formats {
+    /// A string that is not of its format is a violation, in every draft. Whoever writes
+    /// `"format": "email"` into the schema of an event expects that of it; since draft 2019-09 the
+    /// standard leaves it to the validator.
+    #[default]
+    Assert,
+    /// It only describes.
+    Annotate,
 }
 
 /// One compiled schema.
@@ -37,6 +56,7 @@ pub struct SchemaRef {
     id: SchemaId,
     validator: Validator<Borrowed>,
     pii_pointers: Vec<String>,
+    digest: Digest32,
 }
 
 /// The first thing that is wrong with an event's properties.
@@ -69,7 +89,8 @@ impl SchemaRef {
         &self.subject
     }
 
-    /// The id for a record's header: the same wherever the schema's text is the same.
+    /// The id for a record's header: the registry's, or else one that is the same wherever the
+    /// schema's text is the same.
     pub fn id(&self) -> SchemaId {
         self.id
     }
@@ -100,9 +121,9 @@ impl fmt::Debug for SchemaRef {
     }
 }
 
-/// Compiles a schema. References to other documents are not followed, and patterns run in linear
-/// time: a schema that needs look-around or back-references is refused.
-pub(crate) fn compile(source: &SchemaText) -> Result<SchemaRef, Refusal> {
+/// Compiles a schema. References go to the documents that come with it and nowhere else, and
+/// patterns run in linear time: a schema that needs look-around or back-references is refused.
+pub(crate) fn compile(source: &SchemaText, formats: Formats) -> Result<SchemaRef, Refusal> {
     let refuse = |problem: String| Refusal {
         origin: source.origin.clone(),
         problem,
@@ -110,30 +131,43 @@ pub(crate) fn compile(source: &SchemaText) -> Result<SchemaRef, Refusal> {
     };
     let schema: Value = serde_json::from_str(&source.text)
         .map_err(|error| refuse(format!("is not JSON: {error}")))?;
+    let documents = Documents::parse(&source.documents).map_err(refuse)?;
     let validator = jsonschema::options_for::<Borrowed>()
-        .with_retriever(NoFetch)
+        .with_retriever(documents.clone())
         .with_pattern_options(PatternOptions::regex())
+        .should_validate_formats(formats == Formats::Assert)
         .build(&schema)
         .map_err(|error| refuse(build_problem(&error)))?;
-    let pii_pointers = pii::pointers(&schema).map_err(refuse)?;
+    let pii_pointers = pii::pointers(&schema, &documents).map_err(refuse)?;
+    let derived = || id_of(&source.kind, &source.text);
     Ok(SchemaRef {
         label: format!("{}/{}", source.kind, source.version),
         subject: subject(&source.kind),
-        id: id_of(&source.kind, &source.text),
+        id: source.id.map_or_else(derived, SchemaId::Number),
         kind: source.kind.clone(),
         version: source.version,
         validator,
         pii_pointers,
+        digest: digest(source),
     })
 }
 
-/// Refuses to fetch what a `$ref` points to outside its own document.
-struct NoFetch;
+/// Tells a schema with all that belongs to it from another one.
+type Digest32 = [u8; 32];
 
-impl Retrieve for NoFetch {
-    fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
-        Err(format!("{uri} would have to be fetched; put it into this schema's $defs").into())
+fn digest(source: &SchemaText) -> Digest32 {
+    let mut hash = Sha256::new();
+    hash.update(source.id.map_or([0; 5], |id| {
+        let [a, b, c, d] = id.to_be_bytes();
+        [1, a, b, c, d]
+    }));
+    let documents = source.documents.iter();
+    let parts = documents.flat_map(|document| [document.uri.as_str(), &document.text]);
+    for part in [source.kind.as_str(), &source.text].into_iter().chain(parts) {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
     }
+    hash.chain_update(source.version.to_be_bytes()).finalize().into()
 }
 
 fn build_problem(error: &ValidationError<'_>) -> String {
@@ -186,12 +220,14 @@ mod tests {
     use super::*;
 
     fn compiled(schema: &Value) -> Result<SchemaRef, Refusal> {
-        compile(&SchemaText {
+        let text = SchemaText {
             kind: "wish".to_owned(),
             version: 2,
             origin: "wish/2.json".to_owned(),
-            text: schema.to_string(),
-        })
+            text: schema.to_string().into(),
+            ..SchemaText::default()
+        };
+        compile(&text, Formats::default())
     }
 
     fn violated(schema: &Value, props: &Value) -> Violation {
@@ -259,9 +295,15 @@ mod tests {
             kind: "wish".to_owned(),
             version: 1,
             origin: "w".to_owned(),
-            text: "{".to_owned(),
+            text: "{".into(),
+            ..SchemaText::default()
         };
-        assert!(compile(&text).unwrap_err().to_string().starts_with("w: is not JSON"));
+        assert!(
+            compile(&text, Formats::default())
+                .unwrap_err()
+                .to_string()
+                .starts_with("w: is not JSON")
+        );
     }
 
     #[test]

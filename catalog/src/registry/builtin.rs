@@ -34,7 +34,8 @@ impl SchemaSource for Builtin {
             kind: (*kind).to_owned(),
             version: *version,
             origin: format!("built-in {kind}/{version}.json"),
-            text: (*text).to_owned(),
+            text: (*text).into(),
+            ..SchemaText::default()
         });
         Ok(Fetched { schemas: schemas.collect(), refused: Vec::new() })
     }

@@ -5,13 +5,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::{Fetched, Refusal, SchemaSource, SchemaText, SourceError};
-use crate::schema::compile;
+use crate::schema::{Formats, compile};
 
 /// Largest schema that is read.
-const SCHEMA_BYTES_MAX: u64 = 1 << 20;
+pub(super) const SCHEMA_BYTES_MAX: u64 = 1 << 20;
 
 /// A folder of schemas, `<event type>/<version>.json`. Other files are left alone; names that begin
-/// with a dot as well.
+/// with a dot as well. A schema stands for itself: what it shares with others is in its own `$defs`.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
@@ -48,9 +48,10 @@ pub(crate) fn check_schema_file(path: &Path) -> Result<(), String> {
         kind: "value".to_owned(),
         version: 1,
         origin: path.display().to_string(),
-        text,
+        text: text.into(),
+        ..SchemaText::default()
     };
-    compile(&text).map(drop).map_err(|refusal| refusal.to_string())
+    compile(&text, Formats::default()).map(drop).map_err(|refusal| refusal.to_string())
 }
 
 fn read_kind(folder: &Path, kind: &str, fetched: &mut Fetched) {
@@ -78,7 +79,8 @@ fn read_kind(folder: &Path, kind: &str, fetched: &mut Fetched) {
                 kind: kind.to_owned(),
                 version,
                 origin: path.display().to_string(),
-                text,
+                text: text.into(),
+                ..SchemaText::default()
             }),
             Err(error) => fetched.refused.push(Refusal {
                 schema: Some((kind.to_owned(), version)),
@@ -125,7 +127,7 @@ fn version(path: &Path) -> Option<u32> {
     plain.then(|| stem.parse().ok()).flatten()
 }
 
-fn is_event_type(name: &str) -> bool {
+pub(super) fn is_event_type(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{SchemaSet, compile};
+use super::{Formats, SchemaSet, compile, digest};
 use crate::{Refusal, SchemaSource, SourceError};
 
 /// The schemas in use. Reading them takes no lock; a reload swaps the whole set at once.
@@ -14,6 +14,7 @@ pub struct Schemas {
     current: ArcSwap<SchemaSet>,
     /// In order: a later source overrides an earlier one. Locked so that two reloads do not race.
     sources: Mutex<Vec<Box<dyn SchemaSource>>>,
+    formats: Formats,
 }
 
 impl Schemas {
@@ -23,9 +24,36 @@ impl Schemas {
     /// # Errors
     /// When a source cannot be read at all.
     pub fn open(sources: Vec<Box<dyn SchemaSource>>) -> Result<(Self, Vec<Refusal>), SourceError> {
-        let (set, refused) = load(&sources, &SchemaSet::default())?;
-        let schemas = Self { current: ArcSwap::from_pointee(set), sources: Mutex::new(sources) };
-        Ok((schemas, refused))
+        Self::open_with(sources, Formats::default())
+    }
+
+    /// As [`Self::open`], with `format` taken as said.
+    ///
+    /// # Errors
+    /// When a source cannot be read at all.
+    pub fn open_with(
+        sources: Vec<Box<dyn SchemaSource>>,
+        formats: Formats,
+    ) -> Result<(Self, Vec<Refusal>), SourceError> {
+        let (set, refused) = load(&sources, &SchemaSet::default(), formats)?;
+        let (current, sources) = (ArcSwap::from_pointee(set), Mutex::new(sources));
+        Ok((Self { current, sources, formats }, refused))
+    }
+
+    /// Adds one more source, whose schemas count over those of the others, and reads all of them.
+    ///
+    /// # Errors
+    /// When a source cannot be read at all; then it is not added, and the set stays as it was.
+    pub fn add(&self, source: Box<dyn SchemaSource>) -> Result<Vec<Refusal>, SourceError> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.push(source);
+        let read = load(&sources, &self.current.load(), self.formats);
+        if read.is_err() {
+            sources.pop();
+        }
+        let (set, refused) = read?;
+        self.current.store(Arc::new(set));
+        Ok(refused)
     }
 
     /// The schemas in use now. Hold on to them for one batch, not longer.
@@ -40,7 +68,7 @@ impl Schemas {
     /// When a source cannot be read at all; then the last good set stays as it was.
     pub fn reload(&self) -> Result<Vec<Refusal>, SourceError> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let (set, refused) = load(&sources, &self.current.load())?;
+        let (set, refused) = load(&sources, &self.current.load(), self.formats)?;
         self.current.store(Arc::new(set));
         Ok(refused)
     }
@@ -55,6 +83,7 @@ impl fmt::Debug for Schemas {
 fn load(
     sources: &[Box<dyn SchemaSource>],
     before: &SchemaSet,
+    formats: Formats,
 ) -> Result<(SchemaSet, Vec<Refusal>), SourceError> {
     let mut set = SchemaSet::default();
     let mut refused = Vec::new();
@@ -63,8 +92,11 @@ fn load(
         let bad_before = refused.len();
         refused.extend(fetched.refused);
         for text in &fetched.schemas {
-            match compile(text) {
-                Ok(schema) => set.insert(Arc::new(schema)),
+            // What has not changed is not compiled again.
+            let known = before.get(&text.kind, text.version);
+            let known = known.filter(|known| known.digest == digest(text)).cloned();
+            match known.map_or_else(|| compile(text, formats).map(Arc::new), Ok) {
+                Ok(schema) => set.insert(schema),
                 Err(refusal) => refused.push(refusal),
             }
         }
@@ -130,6 +162,37 @@ mod tests {
         assert_eq!(schemas.reload().unwrap(), []);
         assert_eq!(schemas.load().len(), old.len() + 1);
         assert!(matches!(old.resolve("wish", Some(2)), Resolved::UnknownVersion));
+        let same = resolve(&schemas, "wish", Some(1));
+        assert!(old.schemas().any(|schema| Arc::ptr_eq(schema, &same)), "compiled once");
+    }
+
+    #[test]
+    fn formats_are_asserted_unless_they_only_describe() {
+        let drafts = [
+            "http://json-schema.org/draft-07/schema#",
+            "https://json-schema.org/draft/2019-09/schema",
+            "https://json-schema.org/draft/2020-12/schema",
+        ];
+        for draft in drafts {
+            let scratch = Scratch::new();
+            let schema = json!({"$schema": draft, "properties": {"at": {"format": "date-time"}}});
+            scratch.write("wish/1.json", &schema.to_string());
+            for (formats, good) in [(Formats::Assert, false), (Formats::Annotate, true)] {
+                let sources: Vec<Box<dyn SchemaSource>> =
+                    vec![Box::new(Folder::new(scratch.path()))];
+                let (schemas, _) = Schemas::open_with(sources, formats).unwrap();
+                let wish = resolve(&schemas, "wish", None);
+                assert_eq!(
+                    wish.validate(&Tree::from(&json!({"at": "noon"}))).is_ok(),
+                    good,
+                    "{draft}"
+                );
+                assert!(
+                    wish.validate(&Tree::from(&json!({"at": "2026-11-24T12:00:00Z"}))).is_ok(),
+                    "{draft}"
+                );
+            }
+        }
     }
 
     #[test]
