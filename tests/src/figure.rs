@@ -1,6 +1,6 @@
 //! How every benchmark prints: one JSON object a line, or a line for people.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clickmill_sdk_core::wire::json::Writer;
 use hdrhistogram::Histogram;
@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 /// Whom the figures are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// One JSON object a line: `{"bench","name","value","unit"}`, and `"ceiling"` where there is one.
+    /// One JSON object a line: `{"bench","name","value","unit"}`.
     Json,
     /// Aligned text.
     Text,
@@ -25,8 +25,6 @@ pub struct Figure<'a> {
     pub value: f64,
     /// Its unit.
     pub unit: &'a str,
-    /// What the machine can do at best, measured in the same run.
-    pub ceiling: Option<f64>,
 }
 
 impl Figure<'_> {
@@ -35,9 +33,8 @@ impl Figure<'_> {
         match style {
             Style::Json => println!("{}", self.json()),
             Style::Text => {
-                let ceiling = self.ceiling.map(|c| format!("   (ceiling {})", rounded(c)));
                 let (name, value) = (self.name, rounded(self.value));
-                println!("{name:<28} {value:>12} {}{}", self.unit, ceiling.unwrap_or_default());
+                println!("{name:<38} {value:>12} {}", self.unit);
             }
         }
     }
@@ -49,9 +46,6 @@ impl Figure<'_> {
             w.text_field("name", self.name);
             w.key("value").raw(&rounded(self.value));
             w.text_field("unit", self.unit);
-            if let Some(ceiling) = self.ceiling {
-                w.key("ceiling").raw(&rounded(ceiling));
-            }
         });
         w.finish()
     }
@@ -86,6 +80,14 @@ impl Latencies {
         self.0.value_at_quantile(share) as f64 / 1000.0
     }
 
+    /// Adds all of another's.
+    ///
+    /// # Panics
+    /// Never: all have the same bounds.
+    pub fn join(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("the same bounds");
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.len()
@@ -105,27 +107,80 @@ pub fn cpu_seconds(process: u32) -> f64 {
     (ticks(12).unwrap_or_default() + ticks(13).unwrap_or_default()) / 100.0
 }
 
+/// A process's memory in MB (10^6 bytes) by the kernel's own account: `VmRSS` is what it holds now,
+/// `VmHWM` the most that it ever held.
+///
+/// # Panics
+/// When there is no such process.
+pub fn memory_mb(process: u32, field: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    let status = status.expect("a live process");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
+    kib.expect("a field of the process's status") * 1024.0 / 1e6
+}
+
+/// What some processes used while something was done.
+#[derive(Clone, Debug)]
+pub struct Work {
+    start: Instant,
+    processes: Vec<u32>,
+    cpu: Vec<f64>,
+    seconds: f64,
+    events: usize,
+}
+
+impl Work {
+    /// Begins to watch these processes.
+    pub fn begin(processes: impl IntoIterator<Item = u32>) -> Self {
+        let processes: Vec<u32> = processes.into_iter().collect();
+        let cpu = processes.iter().map(|process| cpu_seconds(*process)).collect();
+        Self { start: Instant::now(), processes, cpu, seconds: 0.0, events: 0 }
+    }
+
+    /// Ends it: that many events were dealt with.
+    #[must_use]
+    pub fn done(mut self, events: usize) -> Self {
+        self.seconds = self.start.elapsed().as_secs_f64();
+        for (process, cpu) in self.processes.iter().zip(&mut self.cpu) {
+            *cpu = cpu_seconds(*process) - *cpu;
+        }
+        Self { events, ..self }
+    }
+
+    /// Events a second.
+    pub fn per_second(&self) -> f64 {
+        self.events as f64 / self.seconds
+    }
+
+    /// Processor seconds that one of the processes, by its place, used for a million events.
+    ///
+    /// # Panics
+    /// When there is none at that place.
+    pub fn cpu_s_per_million(&self, process: usize) -> f64 {
+        self.cpu[process] * 1e6 / self.events as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_figure_is_one_json_object() {
-        let figure = Figure {
-            bench: "route",
-            name: "p50_ms",
-            value: 7.25,
-            unit: "ms",
-            ceiling: Some(123_456.7),
-        };
-        assert_eq!(
-            figure.json(),
-            r#"{"bench":"route","name":"p50_ms","value":7.250,"unit":"ms","ceiling":123457}"#
-        );
+        let figure = Figure { bench: "route", name: "p50_ms", value: 7.25, unit: "ms" };
+        assert_eq!(figure.json(), r#"{"bench":"route","name":"p50_ms","value":7.250,"unit":"ms"}"#);
     }
 
     #[test]
     fn the_kernel_counts_our_time() {
         assert!(cpu_seconds(std::process::id()) >= 0.0);
+    }
+
+    #[test]
+    fn the_kernel_counts_our_memory() {
+        let (now, most) =
+            (memory_mb(std::process::id(), "VmRSS"), memory_mb(std::process::id(), "VmHWM"));
+        assert!(now > 0.1 && most >= now, "{now} {most}");
     }
 }

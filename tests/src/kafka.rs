@@ -134,6 +134,22 @@ impl Kafka {
             .expect("a producer")
     }
 
+    /// How many records were ever written to each partition of a topic, by the broker's own account.
+    ///
+    /// # Panics
+    /// When the broker does not tell.
+    pub fn ends(&self, topic: Topic) -> Vec<(i32, i64)> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("a consumer");
+        let topic = self.topic(topic);
+        let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).expect("the metadata");
+        let partitions = metadata.topics()[0].partitions().iter();
+        let end = |partition: i32| consumer.fetch_watermarks(&topic, partition, PATIENCE);
+        partitions.map(|p| (p.id(), end(p.id()).expect("the topic's ends").1)).collect()
+    }
+
     /// All records of a topic, read from its beginning to its present end.
     ///
     /// # Panics

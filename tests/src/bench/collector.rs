@@ -1,117 +1,276 @@
-//! The collector's throughput and cost, beside a raw librdkafka producer that sends the same
-//! records and headers to the same broker in the same run.
+//! The collector's speed, cost and size, beside a raw librdkafka producer that sends the same
+//! records with the same headers to the same broker in the same run.
 
+mod answer;
+mod ceiling;
+mod idle;
+mod load;
+mod pace;
+mod request;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Event, Receipt, ToJson, Topic};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use tokio::task::JoinSet;
+use clap::ValueEnum;
+use clickmill_sdk_core::wire::Topic;
 
-use crate::figure::{Figure, Style, cpu_seconds};
-use crate::http::{Ask, Http};
-use crate::kafka::Lying;
-use crate::page::Page;
-use crate::until::PATIENCE;
-use crate::world::World;
+use self::ceiling::{Dress, Prepared};
+use self::load::{Load, Serials};
+use crate::figure::{Figure, Style, Work, memory_mb};
+use crate::world::{Edge, World};
 
-/// Connections that send one batch after the other.
-const CONNECTIONS: usize = 64;
+/// Events in a batch as the SDK sends it.
+const BATCH: usize = 20;
+/// Partitions of the topics.
+const PARTITIONS: u32 = 4;
+/// Where `cargo xtask bench` says which process the broker is.
+const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
-/// Sends `events` in batches of `batch`, then the same records raw, and prints.
-pub async fn measure(events: usize, batch: usize, style: Style) {
-    let mut world = World::builder().partitions(4).start().await;
-    // Nobody else works on the same cores, and nobody else writes to the topics.
-    assert!(world.relay.stop().await.success(), "the relay ends");
-    let collector = world.collector.process();
-    // First one run that is not counted: connections, caches, the broker's own warm-up.
-    drive(&world, events / 10, batch).await;
+/// A part of the measurement. They run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Phase {
+    /// Batches of 20 as fast as they are answered.
+    Batch20,
+    /// The same, packed.
+    Batch20Gzip,
+    /// Single events as fast as they are answered.
+    Batch1,
+    /// Single events, packed.
+    Batch1Gzip,
+    /// Batches of 20 at a fixed rate, timed from the planned moment.
+    Latency,
+    /// Memory with many idle connections.
+    Idle,
+    /// The raw producer.
+    Ceiling,
+}
 
-    let (start, cpu) = (Instant::now(), cpu_seconds(collector));
-    let sent = drive(&world, events, batch).await;
-    let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds(collector) - cpu);
+/// What is measured, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Events that each phase with batches sends; the phases with single events send a fifth.
+    pub events: usize,
+    /// Seconds at the fixed rate.
+    pub seconds: u64,
+    /// The phases; all if there is none.
+    pub only: BTreeSet<Phase>,
+}
 
-    let records = world.kafka.records(Topic::ClicksRaw).await;
-    assert!(records.len() >= sent, "{} of {sent} accepted events lie in Kafka", records.len());
-    let raw = tokio::task::spawn_blocking(move || produce(&world, &records)).await;
-    let (raw_rate, raw_cpu) = raw.expect("the raw producer ends by itself");
+impl Options {
+    fn wants(&self, phase: Phase) -> bool {
+        self.only.is_empty() || self.only.contains(&phase)
+    }
+}
 
-    let million = 1e6 / sent as f64;
-    let print = |name, value, unit, ceiling| {
-        Figure { bench: "collector", name, value, unit, ceiling }.print(style);
+/// Where the load goes.
+#[derive(Clone, Debug)]
+struct Site {
+    collector: SocketAddr,
+    write_key: &'static str,
+    serials: Serials,
+}
+
+/// Everything that takes part.
+#[derive(Debug)]
+struct Bench {
+    options: Options,
+    style: Style,
+    edge: Arc<Edge>,
+    site: Site,
+    broker: Option<u32>,
+}
+
+/// Measures and prints.
+pub async fn measure(options: Options, style: Style) {
+    // As in production, but that all idle connections come in.
+    let more = format!("connections.connections_max = {}", 2 * idle::IDLE);
+    let edge = World::builder().partitions(PARTITIONS).set(|setup, _| setup.settings = more);
+    let edge = edge.edge().await;
+    eprintln!("the collector is process {}", edge.collector.process());
+    let address = edge.collector.url.trim_start_matches("http://").parse();
+    let site = Site {
+        collector: address.expect("an address without a path"),
+        write_key: edge.write_key(),
+        serials: Serials::default(),
     };
-    print("events_per_s", sent as f64 / seconds, "events/s", Some(raw_rate));
-    print("cpu_s_per_million", cpu * million, "s", Some(raw_cpu));
-    print("batch_events", batch as f64, "events", None);
+    let broker = std::env::var(BROKER_PROCESS).ok().and_then(|id| id.parse().ok());
+    Bench { options, style, edge: Arc::new(edge), site, broker }.run().await;
 }
 
-/// Every connection sends batch after batch until all events are accepted.
-async fn drive(world: &World, events: usize, batch: usize) -> usize {
-    let left = Arc::new(AtomicUsize::new(events / batch));
-    let mut connections = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let (page, left) = (world.page(), Arc::clone(&left));
-        let intake = format!("{}/v1/events?k={}", world.collector.url, world.write_key());
-        connections.spawn(connection(page, intake, left, batch));
+impl Bench {
+    async fn run(self) {
+        let events = self.options.events;
+        // Not counted: caches, the broker's compiler, the window of copies fills.
+        self.warm_up(events / 4).await;
+        let batched = self.closed(Phase::Batch20, BATCH, events).await;
+        self.closed(Phase::Batch20Gzip, BATCH, events).await;
+        self.closed(Phase::Batch1, 1, events / 5).await;
+        self.closed(Phase::Batch1Gzip, 1, events / 5).await;
+        self.print("rss_mb", memory_mb(self.collector(), "VmHWM"), "MB");
+        self.latency().await;
+        self.idle().await;
+        let (accepted, lying) = (self.site.serials.taken(), self.written(Topic::ClicksRaw).await);
+        assert_eq!(lying, accepted, "what was accepted lies in Kafka once");
+        self.print("accepted_events", accepted as f64, "events");
+        let Some(ceiling) = self.ceiling().await else { return };
+        if let Some(batched) = batched {
+            let rates = batched.per_second() / ceiling.per_second();
+            self.print("batch20.ratio_to_ceiling", rates, "");
+            let costs = batched.cpu_s_per_million(0) / ceiling.cpu_s_per_million(0);
+            self.print("batch20.cpu_ratio_to_ceiling", costs, "");
+        }
     }
-    connections.join_all().await.into_iter().sum()
+
+    async fn warm_up(&self, events: usize) {
+        let site = self.site.clone();
+        blocking(move || Load::plain(&site, BATCH, events / BATCH).send()).await;
+        blocking({
+            let site = self.site.clone();
+            move || Load::plain(&site, 1, events / BATCH).send()
+        })
+        .await;
+    }
+
+    /// As many events as that, as fast as they are answered.
+    async fn closed(&self, phase: Phase, batch: usize, events: usize) -> Option<Work> {
+        if !self.options.wants(phase) {
+            return None;
+        }
+        let (site, requests) = (self.site.clone(), events / batch);
+        let load = blocking(move || match phase {
+            Phase::Batch20Gzip | Phase::Batch1Gzip => Load::gzip(&site, batch, requests),
+            _ => Load::plain(&site, batch, requests),
+        })
+        .await;
+        let bytes = load.body_bytes();
+        let work = self.work(self.collector());
+        blocking(move || load.send()).await;
+        let work = work.done(requests * batch);
+
+        let name = name(phase);
+        let print =
+            |figure: &str, value, unit| self.print(&format!("{name}.{figure}"), value, unit);
+        print("events_per_s", work.per_second(), "events/s");
+        print("requests_per_s", work.per_second() / batch as f64, "requests/s");
+        print("cpu_s_per_million", work.cpu_s_per_million(0), "s");
+        self.print_others(name, &work);
+        print("body_bytes", bytes as f64, "bytes");
+        print("rss_mb", memory_mb(self.collector(), "VmRSS"), "MB");
+        Some(work)
+    }
+
+    async fn latency(&self) {
+        if !self.options.wants(Phase::Latency) {
+            return;
+        }
+        let (site, span) = (self.site.clone(), Duration::from_secs(self.options.seconds));
+        let paced = blocking(move || pace::pace(&site, BATCH, span)).await;
+        self.print("batch20.p50_ms", paced.answered.quantile_ms(0.5), "ms");
+        self.print("batch20.p99_ms", paced.answered.quantile_ms(0.99), "ms");
+        self.print("batch20.p999_ms", paced.answered.quantile_ms(0.999), "ms");
+        self.print("batch20.sent_late_p99_ms", paced.late.quantile_ms(0.99), "ms");
+        self.print("batch20.paced_requests", paced.answered.count() as f64, "requests");
+    }
+
+    async fn idle(&self) {
+        if !self.options.wants(Phase::Idle) {
+            return;
+        }
+        let lines = idle::hold(&self.site).await;
+        let used = memory_mb(self.collector(), "VmRSS");
+        let open = self.edge.collector.metric(r#"http_connections_open{listener="public""#).await;
+        assert!(open >= lines.len() as f64, "{open} of {} are held", lines.len());
+        self.print("rss_mb_10k_idle", used, "MB");
+        self.print("idle_connections", lines.len() as f64, "connections");
+    }
+
+    /// The raw producer, with headers and then without.
+    async fn ceiling(&self) -> Option<Work> {
+        if !self.options.wants(Phase::Ceiling) {
+            return None;
+        }
+        let edge = Arc::clone(&self.edge);
+        let sample = Arc::new(blocking(move || ceiling::sample(&edge.kafka)).await);
+        let average = |part: fn(&Prepared) -> usize| {
+            sample.iter().map(part).sum::<usize>() as f64 / sample.len() as f64
+        };
+        self.print("record_value_bytes", average(Prepared::value_bytes), "bytes");
+        self.print("record_header_bytes", average(Prepared::header_bytes), "bytes");
+        let dressed = self.raw("ceiling", Dress::Headers, &sample).await;
+        self.raw("ceiling_bare", Dress::Bare, &sample).await;
+        Some(dressed)
+    }
+
+    async fn raw(&self, name: &str, dress: Dress, sample: &Arc<Vec<Prepared>>) -> Work {
+        let topic = self.edge.kafka.topic(Topic::ClicksEnriched);
+        let producer = Arc::new(self.edge.kafka.producer());
+        let produce = |count: usize| {
+            let (producer, sample, topic) =
+                (Arc::clone(&producer), Arc::clone(sample), topic.clone());
+            blocking(move || ceiling::produce(&producer, (&topic, dress), &sample, count))
+        };
+        let before = self.written(Topic::ClicksEnriched).await;
+        produce(self.options.events / 4).await;
+        let work = self.work(std::process::id());
+        produce(self.options.events).await;
+        let work = work.done(self.options.events);
+        let written = self.written(Topic::ClicksEnriched).await - before;
+        assert_eq!(written as usize, self.options.events / 4 + self.options.events);
+        let print =
+            |figure: &str, value, unit| self.print(&format!("{name}.{figure}"), value, unit);
+        print("events_per_s", work.per_second(), "events/s");
+        print("cpu_s_per_million", work.cpu_s_per_million(0), "s");
+        if self.broker.is_some() {
+            print("broker_cpu_s_per_million", work.cpu_s_per_million(1), "s");
+        }
+        work
+    }
+
+    /// What others than the collector used.
+    fn print_others(&self, name: &str, work: &Work) {
+        let others = ["broker_cpu_s_per_million", "load_cpu_s_per_million"];
+        let known = if self.broker.is_some() { &others[..] } else { &others[1..] };
+        for (number, figure) in known.iter().enumerate() {
+            let value = work.cpu_s_per_million(number + 1);
+            self.print(&format!("{name}.{figure}"), value, "s");
+        }
+    }
+
+    /// Begins to watch a process, the broker and this one.
+    fn work(&self, process: u32) -> Work {
+        let watched = std::iter::once(process).chain(self.broker).chain([std::process::id()]);
+        Work::begin(watched)
+    }
+
+    async fn written(&self, topic: Topic) -> u64 {
+        let edge = Arc::clone(&self.edge);
+        let ends = blocking(move || edge.kafka.ends(topic)).await;
+        ends.into_iter().map(|(_, end)| u64::try_from(end).unwrap_or_default()).sum()
+    }
+
+    fn collector(&self) -> u32 {
+        self.edge.collector.process()
+    }
+
+    fn print(&self, name: &str, value: f64, unit: &str) {
+        Figure { bench: "collector", name, value, unit }.print(self.style);
+    }
 }
 
-async fn connection(page: Page, intake: String, left: Arc<AtomicUsize>, batch: usize) -> usize {
-    let (http, mut accepted) = (Http::default(), 0);
-    let take = |left: usize| left.checked_sub(1);
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-        let events: Vec<Event> = (0..batch).map(|n| click(&page, n)).collect();
-        let body = page.batch(events).to_json();
-        let answer = http.ask(Ask::post(&intake, body)).await.expect("an answer");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let receipt: Receipt = serde_json::from_str(&answer.body).expect("a receipt");
-        assert_eq!(receipt.accepted as usize, batch, "{}", answer.body);
-        accepted += batch;
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Batch20 => "batch20",
+        Phase::Batch20Gzip => "batch20_gzip",
+        Phase::Batch1 => "batch1",
+        Phase::Batch1Gzip => "batch1_gzip",
+        Phase::Latency => "latency",
+        Phase::Idle => "idle",
+        Phase::Ceiling => "ceiling",
     }
-    accepted
 }
 
-/// A click of usual size.
-fn click(page: &Page, n: usize) -> Event {
-    let props = format!(
-        r#"{{"sku":"SKU-{n:06}","category":"kettles","price_cents":{},"list":"category","position":{}}}"#,
-        1999 + n,
-        n % 48
-    );
-    page.event("product_click", &props)
-}
-
-/// The ceiling: the same records by librdkafka alone. Events per second, CPU seconds per million.
-fn produce(world: &World, records: &[Lying]) -> (f64, f64) {
-    let producer = world.kafka.producer();
-    let topic = world.kafka.topic(Topic::ClicksEnriched);
-    let (start, cpu) = (Instant::now(), cpu_seconds(std::process::id()));
-    for record in records {
-        send(&producer, &topic, record);
-    }
-    producer.flush(PATIENCE * 2).expect("all records arrive");
-    let seconds = start.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(std::process::id()) - cpu;
-    (records.len() as f64 / seconds, cpu * 1e6 / records.len() as f64)
-}
-
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, record: &Lying) {
-    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-    for (key, value) in &record.headers {
-        headers = headers.insert(Header { key, value: Some(value) });
-    }
-    let mut outgoing = BaseRecord::to(topic).payload(&record.value).headers(headers);
-    if let Some(key) = &record.key {
-        outgoing = outgoing.key(key);
-    }
-    // A full queue empties by itself: wait for it as any producer would.
-    while let Err((error, back)) = producer.send(outgoing) {
-        let full = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull);
-        assert!(full, "{error}");
-        producer.poll(Duration::from_millis(1));
-        outgoing = back;
-    }
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it ends by itself")
 }

@@ -36,7 +36,7 @@ pub async fn measure(seconds: u64, style: Style) {
     for (rate, pages, suffix) in [(200, 100, ""), (2000, 400, "_2000")] {
         let clicks = run(&world, rate, pages, Duration::from_secs(seconds)).await;
         let print = |name: String, value: f64, unit| {
-            Figure { bench: "route", name: &name, value, unit, ceiling: None }.print(style);
+            Figure { bench: "route", name: &name, value, unit }.print(style);
         };
         let unanswered = clicks.counted.saturating_sub(clicks.latencies.count());
         print(format!("p50_ms{suffix}"), clicks.latencies.quantile_ms(0.5), "ms");

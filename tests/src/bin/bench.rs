@@ -25,14 +25,18 @@ enum Bench {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
-    /// The collector's throughput beside a raw librdkafka producer of the same records.
+    /// The collector's speed, cost and size beside a raw librdkafka producer of the same records.
     Collector {
-        /// Events sent.
-        #[arg(long, default_value_t = 500_000)]
+        /// Events that each phase with batches sends; the phases with single events send a fifth.
+        #[arg(long, default_value_t = 1_000_000)]
         events: usize,
-        /// Events in a batch.
-        #[arg(long, default_value_t = 20)]
-        batch: usize,
+        /// Seconds at the fixed rate.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+        /// Only these phases; may be given several times. With one of them and many events there is
+        /// time to look at the collector with a profiler; its process id is printed first.
+        #[arg(long, value_enum)]
+        only: Vec<collector::Phase>,
     },
 }
 
@@ -42,7 +46,10 @@ async fn main() -> ExitCode {
     let style = if arguments.json { Style::Json } else { Style::Text };
     match arguments.bench {
         Bench::Route { seconds } => route::measure(seconds, style).await,
-        Bench::Collector { events, batch } => collector::measure(events, batch, style).await,
+        Bench::Collector { events, seconds, only } => {
+            let only = only.into_iter().collect();
+            collector::measure(collector::Options { events, seconds, only }, style).await;
+        }
     }
     ExitCode::SUCCESS
 }

@@ -9,6 +9,8 @@ use crate::words::Words;
 
 const TESTS: &str = "clickmill-tests";
 const BENCH: &str = "clickmill-bench";
+/// Tells the measuring program which process the broker is.
+const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
@@ -28,7 +30,8 @@ fn through_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure
     command
         .args(["--package", TESTS, "--bin", BENCH, "--", which])
         .args(words.rest())
-        .env(TEST_KAFKA, broker.bootstrap());
+        .env(TEST_KAFKA, broker.bootstrap())
+        .env(BROKER_PROCESS, broker.id().to_string());
     Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
 }
 
