@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: figures, one a line.
 
+use std::process::Command;
+
 use clickmill_xtask::kafka::Jvm;
 use clickmill_xtask::process;
 use clickmill_xtask::web::{self, Effort};
@@ -26,9 +28,9 @@ fn through_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure
     shell.jars()?;
     shell.step("programs", || shell.build_route(Build::Release, &[(TESTS, BENCH)]))?;
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Full))?;
-    let mut command = shell.cargo(Build::Release, "run");
+    let mut command = Command::new(shell.place.program(Build::Release.folder(), BENCH));
     command
-        .args(["--package", TESTS, "--bin", BENCH, "--", which])
+        .arg(which)
         .args(words.rest())
         .env(TEST_KAFKA, broker.bootstrap())
         .env(BROKER_PROCESS, broker.id().to_string());
