@@ -44,6 +44,8 @@ pub(crate) struct Collector {
     pub(crate) memory: Memory,
     pub(crate) body_limits: BodyLimits,
     pub(crate) decode_limits: DecodeLimits,
+    /// The largest record that Kafka takes, in bytes.
+    pub(crate) record_bytes_max: usize,
     /// What senders are told to keep to.
     pub(crate) limits_told: Limits,
     pub(crate) schemas: Arc<Schemas>,
@@ -78,6 +80,7 @@ impl Collector {
                 event_bytes_max: limits.event_bytes_max,
                 depth_max: limits.depth_max,
             },
+            record_bytes_max: config.producer.record_bytes_max as usize,
             limits_told: site::limits_told(&config),
             schemas,
             producing: Producing {

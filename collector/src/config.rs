@@ -108,6 +108,8 @@ impl Default for SchemasConfig {
 pub enum UnknownType {
     /// They are taken as they are, without a version.
     Accept,
+    /// They are taken as they are, into the topic for what nobody has judged.
+    Unvalidated,
     /// They are refused.
     #[default]
     Reject,
@@ -259,6 +261,19 @@ pub enum SameSite {
 pub struct PrivacyConfig {
     /// What is kept of a sender's address.
     pub address: AddressForm,
+    /// What becomes of properties that a schema marks as personal, without consent to analytics.
+    pub pii_without_consent: PiiWithoutConsent,
+}
+
+/// What becomes of properties that a schema marks as personal where the visitor has not consented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PiiWithoutConsent {
+    /// The event is refused.
+    Refuse,
+    /// They are taken out, and the rest is taken.
+    #[default]
+    Strip,
 }
 
 /// What is kept of a sender's address.

@@ -10,11 +10,14 @@ mod strict;
 use std::borrow::Cow;
 use std::io::Read;
 
-use clickmill_sdk_core::wire::{Context, RawBatch, ToJson};
+use clickmill_sdk_core::wire::{Batch, Context, ToJson};
 use flate2::bufread::GzDecoder;
+use serde_json::value::RawValue;
 
-pub(crate) use event::{Opened, open};
+pub(crate) use event::{Opened, Unreadable, open};
 use strict::Trail;
+
+use crate::parcel::{Form, Parcel, Sent};
 
 /// What a gzip stream begins with. No JSON text does.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -68,24 +71,73 @@ pub enum DecodeError {
     ContextTooLarge(usize),
 }
 
-/// Reads a body: inflates it if it is gzip, and opens the envelope.
+/// The text of a body, inflated if it is gzip.
 ///
 /// # Errors
 /// Says what is wrong in one sentence that may be shown to the sender.
-pub fn decode(body: &[u8], limits: &DecodeLimits) -> Result<RawBatch, DecodeError> {
-    let plain = inflate(body, limits.inflated_bytes_max)?;
-    if plain.trim_ascii().is_empty() {
+pub(crate) fn unpack<'a>(
+    body: &'a [u8],
+    limits: &DecodeLimits,
+) -> Result<Cow<'a, str>, DecodeError> {
+    let not_utf8 = |error: std::str::Utf8Error| DecodeError::NotUtf8(error.valid_up_to() + 1);
+    match inflate(body, limits.inflated_bytes_max)? {
+        Cow::Borrowed(plain) => std::str::from_utf8(plain).map(Cow::Borrowed).map_err(not_utf8),
+        Cow::Owned(plain) => {
+            String::from_utf8(plain).map(Cow::Owned).map_err(|error| not_utf8(error.utf8_error()))
+        }
+    }
+}
+
+/// Opens the envelope of our own batch.
+///
+/// # Errors
+/// Says what is wrong in one sentence that may be shown to the sender.
+pub(crate) fn read(text: &str) -> Result<Parcel<'_>, DecodeError> {
+    if text.trim_ascii().is_empty() {
         return Err(DecodeError::Empty);
     }
-    let text = std::str::from_utf8(&plain)
-        .map_err(|error| DecodeError::NotUtf8(error.valid_up_to() + 1))?;
-    let batch: RawBatch = serde_json::from_str(text).map_err(|error| not_batch(text, &error))?;
-    if batch.events.len() > limits.batch_events_max {
-        let (found, max) = (batch.events.len(), limits.batch_events_max);
+    let batch: Batch<&RawValue> =
+        serde_json::from_str(text).map_err(|error| not_batch(text, &error))?;
+    Ok(Parcel {
+        sent_at: Some(batch.sent_at),
+        attempt: batch.attempt,
+        proof: batch.proof,
+        context: batch.context,
+        events: batch.events.into_iter().map(native).collect(),
+    })
+}
+
+fn native(event: &RawValue) -> Sent<'_> {
+    Sent { original: event.get(), form: Form::Native }
+}
+
+/// Holds a parcel to the limits that concern it as a whole.
+///
+/// # Errors
+/// Says what is wrong in one sentence that may be shown to the sender.
+pub(crate) fn check(
+    context: &Context,
+    events: &[Sent<'_>],
+    limits: &DecodeLimits,
+) -> Result<(), DecodeError> {
+    let (found, max) = (events.len(), limits.batch_events_max);
+    if found > max {
         return Err(DecodeError::TooManyEvents { found, max });
     }
-    check_shared(&batch.context, limits)?;
-    Ok(batch)
+    check_shared(context, limits)
+}
+
+/// All of it: for a fuzzer, and for tests.
+#[cfg(test)]
+pub(crate) fn decode<T>(
+    body: &[u8],
+    limits: &DecodeLimits,
+    then: impl FnOnce(Parcel<'_>) -> T,
+) -> Result<T, DecodeError> {
+    let text = unpack(body, limits)?;
+    let parcel = read(&text)?;
+    check(&parcel.context, &parcel.events, limits)?;
+    Ok(then(parcel))
 }
 
 /// How a body is packed.
@@ -153,7 +205,7 @@ fn check_shared(context: &Context, limits: &DecodeLimits) -> Result<(), DecodeEr
 /// Names the field that is wrong. Only here is the body read with an eye on where one is: it costs.
 fn not_batch(text: &str, error: &serde_json::Error) -> DecodeError {
     let mut again = serde_json::Deserializer::from_str(text);
-    let place = match serde_path_to_error::deserialize::<_, RawBatch>(&mut again) {
+    let place = match serde_path_to_error::deserialize::<_, Batch<&RawValue>>(&mut again) {
         Err(found) if found.path().iter().len() > 0 => format!(" (at {})", found.path()),
         _ => String::new(),
     };
@@ -187,7 +239,7 @@ mod tests {
     /// The complaint about a body, or the number of its events.
     fn check(body: impl AsRef<[u8]>, expected: Result<usize, &str>) {
         let body = body.as_ref();
-        let read = decode(body, &LIMITS).map(|batch| batch.events.len());
+        let read = decode(body, &LIMITS, |parcel| parcel.events.len());
         let shown = String::from_utf8_lossy(body);
         match (read, expected) {
             (Ok(count), Ok(wanted)) => assert_eq!(count, wanted, "{shown}"),
@@ -259,7 +311,8 @@ mod tests {
     #[test]
     fn a_complaint_does_not_repeat_all_that_was_sent() {
         let long = "ä".repeat(1_000);
-        let error = decode(format!(r#"{{"sent_at":"{long}"}}"#).as_bytes(), &LIMITS).unwrap_err();
+        let error =
+            decode(format!(r#"{{"sent_at":"{long}"}}"#).as_bytes(), &LIMITS, |_| ()).unwrap_err();
         assert!(error.to_string().chars().count() < DETAIL_CHARS_MAX + 50, "{error}");
     }
 
@@ -273,8 +326,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_an_answer(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = decode(&body, &LIMITS);
-            let _ = decode(&[&GZIP_MAGIC[..], &body].concat(), &LIMITS);
+            let _ = decode(&body, &LIMITS, |_| ());
+            let _ = decode(&[&GZIP_MAGIC[..], &body].concat(), &LIMITS, |_| ());
         }
     }
 }

@@ -43,51 +43,39 @@ pub(crate) type AllLanded = Arc<[Option<Landed>]>;
 /// The way to learn what became of one event of a flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
-    landing: Landing,
+    flight: Flight,
     number: usize,
 }
 
 impl Ticket {
-    /// What became of the event; none if that is not known at the deadline, or if the flight was
-    /// given up.
+    /// What became of the event; none if that is not known at the deadline, or if it was not aboard.
     pub(crate) async fn landed(self, deadline: Instant) -> Option<Landed> {
-        self.landing.at(deadline).await?.get(self.number)?.clone()
+        self.flight.landed(deadline).await?.get(self.number)?.clone()
     }
 }
 
-/// The way to learn what became of a flight.
+/// Events that were handed over together, and whose outcome is announced once. Clones are the same
+/// flight.
 #[derive(Clone, Debug)]
-pub(crate) struct Landing {
-    landed: watch::Receiver<Option<AllLanded>>,
-}
-
-impl Landing {
-    /// What became of it; none if that is not known at the deadline, or if it was given up.
-    pub(crate) async fn at(mut self, deadline: Instant) -> Option<AllLanded> {
-        let landed = timeout_at(deadline, self.landed.wait_for(Option::is_some)).await;
-        landed.ok()?.ok()?.clone()
-    }
-}
-
-/// Events that were handed over together, and whose outcome is announced once.
-#[derive(Debug)]
 pub(crate) struct Flight {
-    landed: watch::Sender<Option<AllLanded>>,
+    landed: Arc<watch::Sender<Option<AllLanded>>>,
 }
 
 impl Flight {
     /// A flight that has not landed.
     pub(crate) fn new() -> Self {
-        Self { landed: watch::Sender::new(None) }
+        Self { landed: Arc::new(watch::Sender::new(None)) }
     }
 
-    /// The way to learn what became of it.
-    pub(crate) fn landing(&self) -> Landing {
-        Landing { landed: self.landed.subscribe() }
+    /// What became of it; none if that is not known at the deadline.
+    pub(crate) async fn landed(&self, deadline: Instant) -> Option<AllLanded> {
+        let mut landed = self.landed.subscribe();
+        let landed = timeout_at(deadline, landed.wait_for(Option::is_some)).await;
+        landed.ok()?.ok()?.clone()
     }
 
     /// Announces what became of every event, by their places in the batch.
-    pub(crate) fn land(self, landed: Vec<Option<Landed>>) {
+    pub(crate) fn land(&self, landed: Vec<Option<Landed>>) {
         self.landed.send_replace(Some(landed.into()));
     }
 }
@@ -108,21 +96,17 @@ impl Dedup {
     pub(crate) fn claim(&self, keys: &[(usize, Key)], flight: &Flight, now_ms: u64) -> Vec<Claim> {
         let mut window = self.lock();
         let claims = keys.iter().map(|(number, key)| {
-            window.claim(*key, now_ms, || Ticket { landing: flight.landing(), number: *number })
+            window.claim(*key, now_ms, || Ticket { flight: flight.clone(), number: *number })
         });
         claims.collect()
     }
 
-    /// Takes note that these ids are durable.
-    pub(crate) fn remember(&self, keys: impl IntoIterator<Item = Key>, now_ms: u64) {
+    /// Takes note that the `durable` ids are, and drops the `open` ones: their next copy is a first
+    /// one again.
+    pub(crate) fn settle(&self, durable: &[Key], open: &[Key], now_ms: u64) {
         let mut window = self.lock();
-        keys.into_iter().for_each(|key| window.remember(key, now_ms));
-    }
-
-    /// Drops these ids: their next copy is a first one again.
-    pub(crate) fn forget(&self, keys: impl IntoIterator<Item = Key>) {
-        let mut window = self.lock();
-        keys.into_iter().for_each(|key| window.forget(&key));
+        durable.iter().for_each(|key| window.remember(*key, now_ms));
+        open.iter().for_each(|key| window.forget(key));
     }
 
     /// How many ids are remembered as durable, and how many are pending.

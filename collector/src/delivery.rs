@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, QueueId, Record};
+use clickmill_kafka::{Headers, names};
+use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, Tenant, ToJson, VisitorId};
 use hyper::header::{HeaderMap, HeaderName};
 
-use crate::memory::Share;
 use crate::site::Site;
 
 /// How a browser says that its visitor does not want to be sold or shared.
@@ -13,6 +13,9 @@ const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 
 /// W3C trace context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Room for the headers of one record, in bytes.
+const HEADERS_BYTES: usize = 384;
 
 /// What all events of one batch have in common.
 #[derive(Debug)]
@@ -27,10 +30,6 @@ pub(crate) struct Delivery {
     pub(crate) gpc: bool,
     /// The trace that the request belongs to.
     pub(crate) traceparent: Option<String>,
-    /// The memory that its events take. Its flight holds on to it until it has landed, even when
-    /// the request is long gone.
-    #[expect(dead_code, reason = "it is held and not read")]
-    pub(crate) memory: Share,
 }
 
 impl Delivery {
@@ -44,11 +43,13 @@ impl Delivery {
 
     /// Whether a stable id may be kept for a visitor with that context.
     pub(crate) fn may_recognise(&self, context: &Context) -> bool {
-        self.consent(context).allows(Purpose::Analytics)
+        let consent = context.consent.as_ref().unwrap_or(&self.site.consent);
+        consent.allows(Purpose::Analytics)
     }
 
     /// Writes what was allowed into the context, so that nobody downstream needs the site's default,
     /// and takes out what was not: without consent to analytics, every id that outlives the page.
+    /// The SDK's books end here, where they are counted.
     pub(crate) fn enforce(&self, context: &mut Context) {
         let consent = self.consent(context);
         if !consent.allows(Purpose::Analytics) {
@@ -57,17 +58,71 @@ impl Delivery {
             context.customer = None;
         }
         context.consent = Some(consent);
+        if let Some(sdk) = &mut context.sdk {
+            sdk.books = None;
+        }
     }
 
-    /// The same for a whole record: its queue outlives the page too, so without consent it stands
-    /// in one of its own.
-    pub(crate) fn enforce_on(&self, record: &mut Record) {
-        if !self.may_recognise(&record.context) {
-            record.queue = QueueId::of(record.id);
-            record.seq = 0;
+    /// The parts of records that this delivery's events share, written once.
+    pub(crate) fn common(&self) -> Common {
+        let site = &self.site;
+        let mut headers = Headers::with_capacity(HEADERS_BYTES);
+        headers.push(names::CE_SPECVERSION, "1.0");
+        headers.push(names::CE_SOURCE, format!("/{}/{}", site.tenant, site.write_key));
+        headers.push(names::CONTENT_TYPE, "application/json");
+        if let Some(trace) = &self.traceparent {
+            headers.push(names::TRACEPARENT, trace);
         }
-        self.enforce(&mut record.context);
+        let arrival = Written(self.arrival.to_json());
+        Common { circumstances: self.circumstances(&self.shared), arrival, headers }
     }
+
+    /// What an event with that context carries, written.
+    pub(crate) fn circumstances(&self, context: &Context) -> Circumstances {
+        let mut context = context.clone();
+        self.enforce(&mut context);
+        Circumstances {
+            recognised: self.may_recognise(&context),
+            key: key(&self.site.tenant, context.visitor.as_ref()),
+            context: Written(context.to_json()),
+        }
+    }
+}
+
+/// A record's key: see [`Record::key`](clickmill_sdk_core::wire::Record::key).
+fn key(tenant: &Tenant, visitor: Option<&VisitorId>) -> Option<Arc<str>> {
+    visitor.map(|visitor| format!("{tenant}:{visitor}").into())
+}
+
+/// A JSON text that is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written(pub(crate) String);
+
+impl ToJson for Written {
+    fn write(&self, w: &mut clickmill_sdk_core::wire::json::Writer) {
+        w.raw(&self.0);
+    }
+}
+
+/// The parts of records that one batch's events share.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    pub(crate) arrival: Written,
+    /// Those of an event that tells nothing of its own.
+    pub(crate) circumstances: Circumstances,
+    /// The headers that do not depend on the event; the others follow.
+    pub(crate) headers: Headers,
+}
+
+/// What an event carries of who, where and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    /// The context, after what was not allowed is gone.
+    pub(crate) context: Written,
+    /// The record's key: tenant and visitor. Whoever shares it shares an order.
+    pub(crate) key: Option<Arc<str>>,
+    /// Whether the visitor may be known again.
+    pub(crate) recognised: bool,
 }
 
 /// Whether the browser sends the privacy signal.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Arrival, Proof, RawBatch, ToJson};
+use clickmill_sdk_core::wire::{Arrival, Context, Proof, ToJson};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::query;
 use clickmill_server::reply::{self, Body};
@@ -16,13 +16,15 @@ use hyper::{Request, Response, StatusCode};
 use crate::address;
 use crate::admit::admit;
 use crate::collector::Collector;
-use crate::decode::{Packing, decode};
+use crate::decode::{self, Packing};
 use crate::delivery::{self, Delivery};
 use crate::error::IngestError;
 use crate::identity::{self, Evidence, Issued, Standing};
 use crate::memory::{self, Share};
-use crate::produce::produce;
+use crate::parcel::Parcel;
+use crate::produce::{Load, produce};
 use crate::receipt::{self, Account, Extras, Subject};
+use crate::site::Site;
 use crate::validate::{self, Judged, Rules};
 
 /// Longest `User-Agent` that is kept, in bytes.
@@ -42,45 +44,17 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
         Ok(site) => site,
         Err(refused) => return Err(discard(body, refused).await),
     };
-    let (batch, memory) = take_in(collector, body).await?;
-    site.quota.charge(batch.events.len())?;
-    let account = Account::open(&collector.metrics, batch.events.len());
+    let (body, memory) = take_in(collector, body).await?;
+    let opened = open(collector, Taken { head: &head, peer, site, body, memory })?;
+    let Opened { delivery, proof, load } = opened;
 
-    let arrival = Arrival {
-        write_key: site.write_key.clone(),
-        sent_at: batch.sent_at,
-        received_at: collector.now(),
-        attempt: batch.attempt,
-        address: address::kept(peer.ip(), collector.config.privacy.address),
-        user_agent: user_agent(&head),
-    };
-    let delivery = Arc::new(Delivery {
-        site,
-        arrival,
-        shared: batch.context,
-        gpc: delivery::gpc(&head.headers),
-        traceparent: delivery::traceparent(&head.headers),
-        memory,
-    });
-    let judged = validate::judge(
-        batch.events,
-        &delivery,
-        &Rules {
-            limits: &collector.decode_limits,
-            event_age_max: collector.config.limits.event_age_max,
-            schemas: &collector.schemas.load(),
-            unknown_type: collector.config.schemas.unknown_type,
-        },
-    );
-    count_books(collector, &delivery, &judged);
-    let subjects: Vec<Subject> = judged.iter().map(Subject::from).collect();
-
-    let mut landed = produce(&collector.producing, &delivery, judged).await;
+    let account = Account::open(&collector.metrics, load.judged.len());
+    let subjects: Vec<Subject> = load.judged.iter().map(Subject::from).collect();
+    let mut landed = produce(&collector.producing, load).await;
     receipt::hold_order(&subjects, &mut landed);
     account.close(&landed);
 
-    let (identity, set_cookie) = match recognise(collector, &head, &delivery, batch.proof.as_ref())
-    {
+    let (identity, set_cookie) = match recognise(collector, &head, &delivery, proof.as_ref()) {
         Some(Issued { identity, set_cookie }) => (Some(identity), set_cookie),
         None => (None, None),
     };
@@ -92,11 +66,27 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     Ok(response)
 }
 
-/// Reads and decodes a body; each step first gets its share of the memory.
+/// A request whose body is there.
+struct Taken<'a> {
+    head: &'a Parts,
+    peer: SocketAddr,
+    site: Arc<Site>,
+    body: Bytes,
+    memory: Share,
+}
+
+/// A request whose events are judged.
+struct Opened {
+    delivery: Delivery,
+    proof: Option<Proof>,
+    load: Load,
+}
+
+/// Reads a body; each step first gets its share of the memory.
 async fn take_in<B: hyper::body::Body<Data = Bytes> + Unpin>(
     collector: &Collector,
     body: B,
-) -> Result<(RawBatch, Share), IngestError> {
+) -> Result<(Bytes, Share), IngestError> {
     let (memory, limits) = (&collector.memory, &collector.decode_limits);
     let announced = body.size_hint().exact();
     let reading = memory::for_reading(announced, collector.body_limits.bytes_max);
@@ -108,10 +98,51 @@ async fn take_in<B: hyper::body::Body<Data = Bytes> + Unpin>(
     collector.metrics.body_bytes.record(body.len() as f64);
     let decoding = memory::for_decoding(body.len(), Packing::of(&body), limits.inflated_bytes_max);
     memory.resize(&mut share, decoding)?;
-    let batch = decode(&body, limits)?;
-    drop(body);
-    memory.resize(&mut share, memory::for_events(&batch))?;
-    Ok((batch, share))
+    Ok((body, share))
+}
+
+/// Decodes and validates. Nothing in here waits, so all of it may borrow from the body.
+fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> {
+    let Taken { head, peer, site, body, mut memory } = taken;
+    let limits = &collector.decode_limits;
+    let text = decode::unpack(&body, limits)?;
+    let Parcel { sent_at, attempt, proof, context, events } = decode::read(&text)?;
+    decode::check(&context, &events, limits)?;
+    site.quota.charge(events.len())?;
+
+    let received_at = collector.now();
+    let arrival = Arrival {
+        write_key: site.write_key.clone(),
+        sent_at: sent_at.unwrap_or(received_at),
+        received_at,
+        attempt,
+        address: address::kept(peer.ip(), collector.config.privacy.address),
+        user_agent: user_agent(head),
+    };
+    let delivery = Delivery {
+        site,
+        arrival,
+        shared: context,
+        gpc: delivery::gpc(&head.headers),
+        traceparent: delivery::traceparent(&head.headers),
+    };
+    let common = delivery.common();
+    let needed = memory::for_events(&events, common.circumstances.context.0.len());
+    collector.memory.resize(&mut memory, needed)?;
+    let rules = Rules {
+        limits,
+        record_bytes_max: collector.record_bytes_max,
+        event_age_max: collector.config.limits.event_age_max,
+        schemas: &collector.schemas.load(),
+        unknown_type: collector.config.schemas.unknown_type,
+        pii_without_consent: collector.config.privacy.pii_without_consent,
+    };
+    let judged = validate::judge(&events, &delivery, &common, &rules);
+    count_books(collector, &judged, &delivery.shared);
+    let stripped = judged.iter().filter(|judged| judged.stripped).count();
+    collector.metrics.stripped.increment(stripped as u64);
+    let tenant_number = delivery.site.tenant_number;
+    Ok(Opened { delivery, proof, load: Load { tenant_number, judged, memory } })
 }
 
 /// Listens for a little to a body that nobody wants: a client that is still sending when the
@@ -131,13 +162,11 @@ fn user_agent(head: &Parts) -> Option<String> {
     Some(text[..text.len().min(USER_AGENT_BYTES_MAX)].to_owned())
 }
 
-fn count_books(collector: &Collector, delivery: &Delivery, judged: &[Judged]) {
-    let Some(books) = delivery.shared.sdk.as_ref().and_then(|sdk| sdk.books.as_ref()) else {
-        return;
-    };
-    let queue = judged.iter().find_map(|judged| judged.verdict.as_ref().ok());
-    if let Some(fit) = queue {
-        collector.metrics.grow(&collector.books.growth(&fit.record.queue, books));
+/// Counts by the SDK's own books; they are of the queue that the batch's events stood in.
+fn count_books(collector: &Collector, judged: &[Judged], shared: &Context) {
+    let Some(books) = shared.sdk.as_ref().and_then(|sdk| sdk.books.as_ref()) else { return };
+    if let Some(queue) = judged.iter().find_map(|judged| judged.queue.as_ref()) {
+        collector.metrics.grow(&collector.books.growth(queue, books));
     }
 }
 

@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::{RawBatch, ToJson};
 use clickmill_server::metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::LimitsConfig;
 use crate::decode::Packing;
+use crate::parcel::Sent;
 
 /// The pieces of a body are joined in a buffer that doubles when it is full.
 const BODY_FACTOR: usize = 2;
@@ -113,9 +113,9 @@ pub(crate) fn for_decoding(
 }
 
 /// For the events of a batch from here to the landing.
-pub(crate) fn for_events(batch: &RawBatch) -> usize {
-    let text_bytes = batch.events.iter().map(|event| event.as_str().len()).sum();
-    of_events(batch.events.len(), text_bytes, batch.context.to_json().len())
+pub(crate) fn for_events(events: &[Sent<'_>], context_bytes: usize) -> usize {
+    let text_bytes = events.iter().map(|event| event.original.len()).sum();
+    of_events(events.len(), text_bytes, context_bytes)
 }
 
 fn of_events(count: usize, text_bytes: usize, context_bytes: usize) -> usize {
@@ -137,6 +137,7 @@ pub(crate) fn largest(limits: &LimitsConfig) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parcel::Form;
 
     #[test]
     fn shares_are_taken_resized_and_given_back() {
@@ -167,10 +168,9 @@ mod tests {
 
     #[test]
     fn each_event_carries_the_context_along() {
-        let text = r#"{"sent_at":1,"context":{"visitor":"v"},"events":[{},{}]}"#;
-        let batch: RawBatch = serde_json::from_str(text).unwrap();
-        let context = r#"{"visitor":"v"}"#.len();
-        assert_eq!(for_events(&batch), 4 * 3 + 2 * (2 * context + EVENT_BYTES) + context);
+        let event = Sent { original: "{}", form: Form::Native };
+        let bytes = for_events(&[event.clone(), event], 15);
+        assert_eq!(bytes, 4 * 3 + 2 * (2 * 15 + EVENT_BYTES) + 15);
         let limits = LimitsConfig::default();
         assert!(largest(&limits) > 500 * 2 * limits.context_bytes_max);
         assert!(largest(&limits) * 8 < limits.memory_bytes_max);

@@ -21,6 +21,11 @@ const EVENTS: Counters<2> = Counters::new(
     "Events by their outcome: accepted, duplicate, rejected (with the reason), retry.",
     ["outcome", "reason"],
 );
+const STRIPPED: Counters<0> = Counters::new(
+    "clickmill_collector_stripped_events_total",
+    "Events that personal properties were taken out of, since their visitor had not consented.",
+    [],
+);
 const LATE: Counters<0> = Counters::new(
     "clickmill_collector_late_events_total",
     "Events that became durable only after their sender was told to try again.",
@@ -100,6 +105,7 @@ const KAFKA_ROUND_TRIP_SECONDS: Gauges<1> = Gauges::new(
 pub(crate) const TABLE: &[Entry] = &[
     DELIVERIES.entry(),
     EVENTS.entry(),
+    STRIPPED.entry(),
     LATE.entry(),
     REFUSALS.entry(),
     REQUEST_SECONDS.entry(),
@@ -125,6 +131,7 @@ pub(crate) struct CollectorMetrics {
     duplicate: Counter,
     retry: Counter,
     rejected: Vec<(Reason, Counter)>,
+    pub(crate) stripped: Counter,
     pub(crate) late: Counter,
     refusals: Vec<(RefusalCode, Counter)>,
     pub(crate) events_seconds: Histogram,
@@ -162,6 +169,7 @@ impl CollectorMetrics {
             duplicate: outcome("duplicate"),
             retry: outcome("retry"),
             rejected: Reason::ALL.iter().map(rejected).collect(),
+            stripped: metrics.counter(&STRIPPED, []),
             late: metrics.counter(&LATE, []),
             refusals: RefusalCode::ALL.iter().map(refused).collect(),
             events_seconds: metrics.histogram(&REQUEST_SECONDS, ["events"]),
@@ -182,6 +190,18 @@ impl CollectorMetrics {
                 dropped_consent: sdk("dropped_consent"),
             },
         }
+    }
+
+    /// Counts the fates of a batch's events; most are alike.
+    pub(crate) fn count_all<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
+        let mut accepted = 0;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Accepted => accepted += 1,
+                other => self.count(other),
+            }
+        }
+        self.accepted.increment(accepted);
     }
 
     /// Counts the fate of one event.

@@ -1,10 +1,11 @@
 //! The receipt: what the sender is told, from the fates of its events.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{
-    EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Verdict, VisitorId,
+    EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Verdict,
 };
 
 use crate::error::IngestError;
@@ -16,12 +17,13 @@ use crate::validate::Judged;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
     id: Option<EventId>,
-    visitor: Option<VisitorId>,
+    /// Its record's key: what shares it shares an order.
+    key: Option<Arc<str>>,
 }
 
 impl From<&Judged> for Subject {
     fn from(judged: &Judged) -> Self {
-        Self { id: judged.id, visitor: judged.visitor.clone() }
+        Self { id: judged.id, key: judged.key.clone() }
     }
 }
 
@@ -40,10 +42,10 @@ pub(crate) struct Extras {
 /// for those that are refused for good. An event that was held here although it is durable is
 /// remembered as such, so its next copy is a `duplicate`; `produce` tells when that can be.
 pub(crate) fn hold_order(subjects: &[Subject], landed: &mut [Landed]) {
-    let mut held: HashSet<&VisitorId> = HashSet::new();
+    let mut held: HashSet<&str> = HashSet::new();
     let mut wait_ms = 0;
     for (subject, landed) in subjects.iter().zip(landed) {
-        let Some(visitor) = &subject.visitor else { continue };
+        let Some(visitor) = subject.key.as_deref() else { continue };
         match &landed.outcome {
             Outcome::Retry { after_ms } => {
                 wait_ms = wait_ms.max(*after_ms);
@@ -112,7 +114,7 @@ impl<'a> Account<'a> {
 
     /// Counts what they are answered.
     pub(crate) fn close(mut self, landed: &[Landed]) {
-        landed.iter().for_each(|landed| self.metrics.count(&landed.outcome));
+        self.metrics.count_all(landed.iter().map(|landed| &landed.outcome));
         self.open = self.open.saturating_sub(landed.len());
     }
 }
@@ -139,14 +141,14 @@ mod tests {
         pairs
             .chunks(2)
             .map(|pair| {
-                let visitor = (pair[1] != '-').then(|| VisitorId::parse(pair[1]).unwrap());
+                let key = (pair[1] != '-').then(|| pair[1].to_string().into());
                 let (outcome, place) = match pair[0] {
                     'a' => (Outcome::Accepted, Some(Position { partition: 1, offset: 2 })),
                     'd' => (Outcome::Duplicate, None),
                     'r' => (rejected(Reason::Malformed), None),
                     _ => (Outcome::Retry { after_ms: 700 }, None),
                 };
-                (Subject { id: None, visitor }, Landed { outcome, place })
+                (Subject { id: None, key }, Landed { outcome, place })
             })
             .unzip()
     }
@@ -163,7 +165,7 @@ mod tests {
                 Outcome::Rejected(_) => 'r',
                 Outcome::Retry { .. } => '?',
             };
-            let visitor = subject.visitor.as_ref().map_or("-", VisitorId::as_str);
+            let visitor = subject.key.as_deref().unwrap_or("-");
             format!("{outcome}{visitor}")
         };
         subjects.iter().zip(landed).map(one).collect::<Vec<_>>().join(" ")
@@ -192,7 +194,7 @@ mod tests {
             hold_order(&subjects, &mut landed);
             for visitor in ["1", "2"] {
                 let mine = subjects.iter().zip(&landed).filter(|(subject, _)| {
-                    subject.visitor.as_ref().is_some_and(|id| id.as_str() == visitor)
+                    subject.key.as_deref() == Some(visitor)
                 });
                 let fates: Vec<bool> = mine
                     .filter(|(_, landed)| !matches!(landed.outcome, Outcome::Rejected(_)))

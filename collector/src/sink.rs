@@ -5,6 +5,7 @@ pub(crate) mod fake;
 mod kafka;
 
 use std::fmt;
+use std::sync::Arc;
 
 use clickmill_kafka::{Class, Headers, Position};
 use clickmill_sdk_core::wire::Topic;
@@ -19,7 +20,7 @@ pub(crate) struct Message {
     /// Where it goes.
     pub(crate) topic: Topic,
     /// What keeps it in order with others; none if nothing does.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Arc<str>>,
     /// The record or dead letter as JSON.
     pub(crate) value: String,
     /// CloudEvents attributes and trace.

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{Arrival, Context, Millis};
-use clickmill_server::metrics::Counter;
 use serde_json::{Value, json};
 
 use crate::config::{Config, SiteEntry};
 use crate::delivery::Delivery;
-use crate::memory::Memory;
 use crate::site::{Site, Sites};
 
 /// The moment at which tests take place.
@@ -58,6 +56,5 @@ pub(crate) fn delivery() -> Delivery {
         shared,
         gpc: false,
         traceparent: None,
-        memory: Memory::new(1_024, Counter::noop()).take(1).unwrap(),
     }
 }

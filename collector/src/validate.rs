@@ -1,24 +1,31 @@
-//! Validate: judges each event of a batch by its own rules, its time, its consent and its schema.
+//! Validate: judges each event of a parcel by its own rules, its time, its consent and its schema,
+//! and writes what is to be stored of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_catalog::{Resolved, SchemaSet};
-use clickmill_kafka::SchemaId;
-use clickmill_sdk_core::wire::{EventId, Json, Reason, Record, Rejection, VisitorId};
-use serde_json::Value;
+use clickmill_catalog::{Resolved, SchemaRef, SchemaSet};
+use clickmill_sdk_core::wire::{EventId, Millis, QueueId, Reason, Rejection, Topic};
 
-use crate::config::UnknownType;
-use crate::decode::{self, DecodeLimits, Opened};
-use crate::delivery::Delivery;
+use crate::config::{PiiWithoutConsent, UnknownType};
+use crate::decode::{self, DecodeLimits, Opened, Unreadable};
+use crate::delivery::{Circumstances, Common, Delivery};
+use crate::parcel::{Form, Sent};
+use crate::privacy;
+use crate::record::{self, Fit, Refused};
+use crate::sink::Message;
 
 /// What events are judged by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) limits: &'a DecodeLimits,
+    /// The largest record that Kafka takes, in bytes.
+    pub(crate) record_bytes_max: usize,
     /// How old an event may be when it arrives.
     pub(crate) event_age_max: Duration,
     pub(crate) schemas: &'a SchemaSet,
     pub(crate) unknown_type: UnknownType,
+    pub(crate) pii_without_consent: PiiWithoutConsent,
 }
 
 /// One event with the judgement on it.
@@ -26,93 +33,166 @@ pub(crate) struct Rules<'a> {
 pub(crate) struct Judged {
     /// Its id, where it could be read.
     pub(crate) id: Option<EventId>,
-    /// Whose order it belongs to; none if nobody's.
-    pub(crate) visitor: Option<VisitorId>,
-    /// The event as it came.
-    pub(crate) original: Json,
-    pub(crate) verdict: Result<Fit, Rejection>,
+    /// Its record's key: whose order it belongs to; none if nobody's.
+    pub(crate) key: Option<Arc<str>>,
+    /// The SDK's queue that it stood in, if it may be stored.
+    pub(crate) queue: Option<QueueId>,
+    pub(crate) verdict: Result<(), Rejection>,
+    /// Its record or its dead letter.
+    pub(crate) message: Message,
+    /// Whether personal properties were taken out of it.
+    pub(crate) stripped: bool,
 }
 
-/// An event that may be stored.
-#[derive(Clone, Debug)]
-pub(crate) struct Fit {
-    pub(crate) record: Box<Record>,
-    /// The schema that it was judged by.
-    pub(crate) schema: Option<SchemaId>,
-}
-
-/// Judges the events of one batch, in their order: one judgement for each.
-pub(crate) fn judge(events: Vec<Json>, delivery: &Delivery, rules: &Rules<'_>) -> Vec<Judged> {
-    events.into_iter().map(|event| judge_one(event, delivery, rules)).collect()
-}
-
-fn judge_one(original: Json, delivery: &Delivery, rules: &Rules<'_>) -> Judged {
-    let opened = match decode::open(&original, rules.limits) {
-        Ok(opened) => opened,
-        Err(unreadable) => {
-            // It is most likely the visitor's that the batch names.
-            let mut context = delivery.shared.clone();
-            delivery.enforce(&mut context);
-            let (id, verdict) = (unreadable.id, Err(unreadable.rejection));
-            return Judged { id, visitor: context.visitor, original, verdict };
-        }
-    };
-    let Opened { event, props } = opened;
-    let (tenant, arrival) = (delivery.site.tenant.clone(), delivery.arrival.clone());
-    let mut record = Box::new(Record::new(event, &delivery.shared, tenant, arrival));
-    delivery.enforce_on(&mut record);
-    let (id, visitor) = (Some(record.id), record.context.visitor.clone());
-    let verdict = by_time(&record, rules.event_age_max)
-        .and_then(|()| by_schema(&mut record, &props, rules))
-        .map(|schema| Fit { record, schema });
-    Judged { id, visitor, original, verdict }
-}
-
-/// An event from the future is corrected by the sender's skew when the record is made; one from
-/// before the horizon cannot be told from a copy any more.
-fn by_time(record: &Record, age_max: Duration) -> Result<(), Rejection> {
-    let age = Duration::from_millis(record.arrival.received_at.since(record.time));
-    if age <= age_max {
-        return Ok(());
-    }
-    let days = age_max.as_secs_f64() / 86_400.0;
-    let detail = format!("the event is older than {days:.1} days, counted from `sent_at`");
-    Err(refuse(Reason::TooOld, None, "/at", detail))
-}
-
-fn by_schema(
-    record: &mut Record,
-    props: &Value,
+/// Judges the events of one parcel, in their order: one judgement for each.
+pub(crate) fn judge(
+    events: &[Sent<'_>],
+    delivery: &Delivery,
+    common: &Common,
     rules: &Rules<'_>,
-) -> Result<Option<SchemaId>, Rejection> {
-    let kind = record.kind.as_str();
-    match rules.schemas.resolve(kind, record.version) {
-        Resolved::Schema(schema) => {
-            schema.validate(props).map_err(|violation| {
-                let pointer = format!("/props{}", violation.pointer);
-                let schema = Some(schema.label().to_owned());
-                refuse(Reason::SchemaViolation, schema, &pointer, violation.detail)
-            })?;
-            record.version = Some(schema.version());
-            Ok(Some(schema.id()))
-        }
-        Resolved::UnknownType => match rules.unknown_type {
-            UnknownType::Accept => {
-                // A version that no schema stands behind would claim a judgement.
-                record.version = None;
-                Ok(None)
+) -> Vec<Judged> {
+    let judge = Judge { delivery, common, rules };
+    events.iter().enumerate().map(|(number, sent)| judge.one(number, sent)).collect()
+}
+
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    delivery: &'a Delivery,
+    common: &'a Common,
+    rules: &'a Rules<'a>,
+}
+
+impl Judge<'_> {
+    fn one(&self, number: usize, sent: &Sent<'_>) -> Judged {
+        let text = match &sent.form {
+            Form::Native => sent.original,
+            Form::Translated(text) => text,
+            Form::Refused(unreadable) => {
+                let circumstances = &self.common.circumstances;
+                return self.refuse(number, sent, unreadable.clone(), circumstances);
             }
-            UnknownType::Reject => {
-                let detail = format!("no schema is known for the event type `{kind}`");
-                Err(refuse(Reason::UnknownType, None, "/type", detail))
+        };
+        let opened = match decode::open(text, self.rules.limits) {
+            Ok(opened) => opened,
+            // It is most likely of the visitor that the parcel names.
+            Err(unreadable) => {
+                return self.refuse(number, sent, unreadable, &self.common.circumstances);
             }
-        },
-        Resolved::UnknownVersion => {
-            let version = record.version.unwrap_or_default();
-            let detail = format!("the event type `{kind}` has no version {version}");
-            let schema = Some(format!("{kind}/{version}"));
-            Err(refuse(Reason::UnknownVersion, schema, "/version", detail))
+        };
+        let own = opened.context.as_ref();
+        let own = own.map(|own| self.delivery.circumstances(&self.delivery.shared.overlaid(own)));
+        let circumstances = own.as_ref().unwrap_or(&self.common.circumstances);
+        match self.accept(&opened, circumstances) {
+            Ok((message, stripped)) => Judged {
+                id: Some(opened.id),
+                key: circumstances.key.clone(),
+                queue: Some(opened.queue),
+                verdict: Ok(()),
+                message,
+                stripped,
+            },
+            Err(rejection) => {
+                let unreadable = Unreadable { id: Some(opened.id), rejection };
+                self.refuse(number, sent, unreadable, circumstances)
+            }
         }
+    }
+
+    /// The record of an event that may be stored, and whether something was taken out of it.
+    fn accept(
+        &self,
+        event: &Opened<'_>,
+        circumstances: &Circumstances,
+    ) -> Result<(Message, bool), Rejection> {
+        let time = self.by_time(event)?;
+        let schema = self.by_schema(event)?;
+        let pii = schema.filter(|_| !circumstances.recognised).map(|schema| schema.pii_pointers());
+        let stripped = privacy::strip(&event.props.1, pii.unwrap_or_default());
+        if stripped.is_some() && self.rules.pii_without_consent == PiiWithoutConsent::Refuse {
+            let detail = "the visitor has not allowed the personal properties in it".to_owned();
+            return Err(refuse(Reason::ConsentMissing, None, "/props", detail));
+        }
+        let fit = Fit {
+            event,
+            time,
+            circumstances,
+            props: stripped.as_deref().unwrap_or(event.props.0),
+            // A version that no schema stands behind would claim a judgement.
+            version: schema.map(|schema| schema.version()),
+            schema: schema.map(|schema| schema.id()),
+            topic: match (schema, self.rules.unknown_type) {
+                (None, UnknownType::Unvalidated) => Topic::ClicksUnvalidated,
+                (None, UnknownType::Accept | UnknownType::Reject) | (Some(_), _) => {
+                    Topic::ClicksRaw
+                }
+            },
+        };
+        let message = record::record(&fit, self.common, self.delivery);
+        if message.wire_bytes() > self.rules.record_bytes_max {
+            let detail = "the event with its context is larger than a record may be".to_owned();
+            return Err(Rejection { pointer: None, ..refuse(Reason::TooLarge, None, "", detail) });
+        }
+        Ok((message, stripped.is_some()))
+    }
+
+    /// The event's time, corrected by the sender's skew, so that none is from the future; one from
+    /// before the horizon cannot be told from a copy any more.
+    fn by_time(&self, event: &Opened<'_>) -> Result<Millis, Rejection> {
+        let arrival = &self.delivery.arrival;
+        let time = Millis::corrected(event.at, arrival.sent_at, arrival.received_at);
+        let age_max = self.rules.event_age_max;
+        if Duration::from_millis(arrival.received_at.since(time)) <= age_max {
+            return Ok(time);
+        }
+        let days = age_max.as_secs_f64() / 86_400.0;
+        let detail = format!("the event is older than {days:.1} days, counted from `sent_at`");
+        Err(refuse(Reason::TooOld, None, "/at", detail))
+    }
+
+    /// The schema that finds the event good; none where none is asked for.
+    fn by_schema(&self, event: &Opened<'_>) -> Result<Option<&SchemaRef>, Rejection> {
+        let kind = event.kind.as_str();
+        match self.rules.schemas.resolve(kind, event.version) {
+            Resolved::Schema(schema) => {
+                schema.validate(&event.props.1).map_err(|violation| {
+                    let pointer = format!("/props{}", violation.pointer);
+                    let schema = Some(schema.label().to_owned());
+                    refuse(Reason::SchemaViolation, schema, &pointer, violation.detail)
+                })?;
+                Ok(Some(schema))
+            }
+            Resolved::UnknownType => match self.rules.unknown_type {
+                UnknownType::Accept | UnknownType::Unvalidated => Ok(None),
+                UnknownType::Reject => {
+                    let detail = format!("no schema is known for the event type `{kind}`");
+                    Err(refuse(Reason::UnknownType, None, "/type", detail))
+                }
+            },
+            Resolved::UnknownVersion => {
+                let version = event.version.unwrap_or_default();
+                let detail = format!("the event type `{kind}` has no version {version}");
+                let schema = Some(format!("{kind}/{version}"));
+                Err(refuse(Reason::UnknownVersion, schema, "/version", detail))
+            }
+        }
+    }
+
+    /// An event that is refused, with its dead letter.
+    fn refuse(
+        &self,
+        number: usize,
+        sent: &Sent<'_>,
+        unreadable: Unreadable,
+        circumstances: &Circumstances,
+    ) -> Judged {
+        let Unreadable { id, rejection } = unreadable;
+        let recognised = circumstances.recognised;
+        let original = privacy::original(sent.original, recognised, &rejection);
+        let refused =
+            Refused { id, number, rejection: &rejection, original: &original, recognised };
+        let message = record::letter(&refused, self.common, self.delivery);
+        let key = circumstances.key.clone();
+        Judged { id, key, queue: None, verdict: Err(rejection), message, stripped: false }
     }
 }
 
@@ -125,9 +205,12 @@ mod tests {
     use std::sync::Arc;
 
     use clickmill_catalog::{Builtin, Schemas};
-    use clickmill_sdk_core::wire::{Consent, Context, Millis, Purpose};
+    use clickmill_kafka::names;
+    use clickmill_sdk_core::wire::{
+        Consent, Context, DeadLetter, Event, Purpose, Record, ToJson as _,
+    };
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::{self, NOW_MS};
@@ -146,8 +229,14 @@ mod tests {
     }
 
     fn rules(schemas: &SchemaSet, unknown_type: UnknownType) -> Rules<'_> {
-        let event_age_max = Duration::from_secs(7 * 86_400);
-        Rules { limits: &LIMITS, event_age_max, schemas, unknown_type }
+        Rules {
+            limits: &LIMITS,
+            record_bytes_max: 10_000,
+            event_age_max: Duration::from_secs(7 * 86_400),
+            schemas,
+            unknown_type,
+            pii_without_consent: PiiWithoutConsent::Strip,
+        }
     }
 
     fn event(kind: &str, at_ms: u64, props: &Value) -> Value {
@@ -155,24 +244,89 @@ mod tests {
                "props": props})
     }
 
+    fn judge_texts(texts: &[&str], delivery: &Delivery, rules: &Rules<'_>) -> Vec<Judged> {
+        let texts = texts.iter();
+        let sent: Vec<Sent<'_>> =
+            texts.map(|text| Sent { original: text, form: Form::Native }).collect();
+        judge(&sent, delivery, &delivery.common(), rules)
+    }
+
     fn one(event: &Value, delivery: &Delivery, unknown_type: UnknownType) -> Judged {
-        let events = vec![Json::trusted(event.to_string())];
-        judge(events, delivery, &rules(&schemas(), unknown_type)).pop().unwrap()
+        let schemas = schemas();
+        let rules = rules(&schemas, unknown_type);
+        judge_texts(&[&event.to_string()], delivery, &rules).pop().unwrap()
+    }
+
+    /// The record of an event that is taken.
+    fn record(judged: &Judged) -> Record {
+        assert_eq!(judged.verdict, Ok(()));
+        serde_json::from_str(&judged.message.value).unwrap()
     }
 
     /// The reason and pointer of a refusal, or the version that was recorded.
     fn check(event: &Value, expected: Result<Option<u32>, (Reason, &str, Option<&str>)>) {
-        let verdict = one(event, &testing::delivery(), UnknownType::Reject).verdict;
-        match (verdict, expected) {
-            (Ok(fit), Ok(version)) => assert_eq!(fit.record.version, version, "{event}"),
+        let judged = one(event, &testing::delivery(), UnknownType::Reject);
+        match (&judged.verdict, expected) {
+            (Ok(()), Ok(version)) => assert_eq!(record(&judged).version, version, "{event}"),
             (Err(rejection), Err((reason, pointer, schema))) => {
                 assert_eq!(rejection.reason, reason, "{event}: {rejection:?}");
                 assert_eq!(rejection.pointer.as_deref(), Some(pointer), "{event}");
                 assert_eq!(rejection.schema.as_deref(), schema, "{event}");
-                assert!(rejection.detail.is_some_and(|detail| !detail.is_empty()));
+                assert!(rejection.detail.as_ref().is_some_and(|detail| !detail.is_empty()));
             }
             (verdict, expected) => panic!("{event}: {verdict:?}, expected {expected:?}"),
         }
+    }
+
+    #[test]
+    fn what_is_written_is_the_record_as_its_type_writes_it() {
+        let mut delivery = testing::delivery();
+        delivery.arrival.user_agent = Some("a \"browser\"".to_owned());
+        delivery.arrival.attempt = 2;
+        let plain = event("search", NOW_MS - 5, &json!({"query": "k\u{e4}se"}));
+        let mut own = plain.clone();
+        own["context"] = json!({"locale": "en-GB", "page": {"url": "/x"}, "custom": {"a": 1}});
+        own["sample"] = json!(0.25);
+        own["version"] = json!(1);
+        for sent in [plain, own] {
+            let judged = one(&sent, &delivery, UnknownType::Reject);
+            let event: Event = serde_json::from_value(sent).unwrap();
+            let (tenant, arrival) = (delivery.site.tenant.clone(), delivery.arrival.clone());
+            let mut record = Record::new(event, &delivery.shared, tenant, arrival);
+            delivery.enforce(&mut record.context);
+            record.version = Some(1);
+            assert_eq!(judged.message.value, record.to_json());
+            assert_eq!(judged.message.key.as_deref(), record.key().as_deref());
+        }
+    }
+
+    #[test]
+    fn an_event_that_no_record_could_hold_is_refused() {
+        let schemas = schemas();
+        let small = Rules { record_bytes_max: 500, ..rules(&schemas, UnknownType::Accept) };
+        let large = event("x", NOW_MS, &json!({"a": "x".repeat(200)})).to_string();
+        let judged = judge_texts(&[&large], &testing::delivery(), &small).pop().unwrap();
+        assert_eq!(judged.verdict.unwrap_err().reason, Reason::TooLarge);
+        assert_eq!(judged.message.topic, Topic::ClicksRejected);
+    }
+
+    #[test]
+    fn without_consent_personal_properties_are_stripped_or_refuse_the_event() {
+        let refused = Context { consent: Some(Consent::default()), ..testing::delivery().shared };
+        let delivery = Delivery { shared: refused, ..testing::delivery() };
+        let schemas = schemas();
+        let search = event("search", NOW_MS, &json!({"query": "q", "results": 3})).to_string();
+        let strip = rules(&schemas, UnknownType::Reject);
+        let judged = judge_texts(&[&search], &delivery, &strip).pop().unwrap();
+        assert!(judged.stripped);
+        assert_eq!(record(&judged).props.as_str(), r#"{"results":3}"#);
+        let refuse = Rules { pii_without_consent: PiiWithoutConsent::Refuse, ..strip };
+        let judged = judge_texts(&[&search], &delivery, &refuse).pop().unwrap();
+        assert_eq!(judged.verdict.unwrap_err().reason, Reason::ConsentMissing);
+        assert!(!judged.message.value.contains("\"q\\\""), "{}", judged.message.value);
+        // With consent nothing is touched.
+        let judged = judge_texts(&[&search], &testing::delivery(), &refuse).pop().unwrap();
+        assert_eq!(record(&judged).props.as_str(), r#"{"query":"q","results":3}"#);
     }
 
     #[test]
@@ -198,8 +352,14 @@ mod tests {
     fn an_unknown_type_may_be_let_in() {
         let mut unknown = event("holiday", NOW_MS, &json!({"x": 1}));
         unknown["version"] = json!(3);
-        let fit = one(&unknown, &testing::delivery(), UnknownType::Accept).verdict.unwrap();
-        assert_eq!((fit.record.version, fit.schema), (None, None));
+        for (told, topic) in [
+            (UnknownType::Accept, Topic::ClicksRaw),
+            (UnknownType::Unvalidated, Topic::ClicksUnvalidated),
+        ] {
+            let judged = one(&unknown, &testing::delivery(), told);
+            assert_eq!((record(&judged).version, judged.message.topic), (None, topic));
+            assert_eq!(judged.message.headers.first(names::VALUE_SCHEMA_ID), None);
+        }
     }
 
     #[test]
@@ -209,13 +369,13 @@ mod tests {
         check(&login(NOW_MS - 7 * DAY_MS - 1_000), Err((Reason::TooOld, "/at", None)));
         check(&login(0), Err((Reason::TooOld, "/at", None)));
         let ahead = one(&login(NOW_MS + DAY_MS), &testing::delivery(), UnknownType::Reject);
-        assert_eq!(ahead.verdict.unwrap().record.time, Millis(NOW_MS));
+        assert_eq!(record(&ahead).time, Millis(NOW_MS));
 
         // A sender whose clock is a day ahead: its events are as old as it says, no more.
         let mut delivery = testing::delivery();
         delivery.arrival.sent_at = Millis(NOW_MS + DAY_MS);
         let skewed = one(&login(NOW_MS + DAY_MS - 500), &delivery, UnknownType::Reject);
-        assert_eq!(skewed.verdict.unwrap().record.time, Millis(NOW_MS - 500));
+        assert_eq!(record(&skewed).time, Millis(NOW_MS - 500));
     }
 
     fn with_consent(consent: Option<Vec<Purpose>>) -> Context {
@@ -225,8 +385,8 @@ mod tests {
 
     fn key(delivery: &Delivery) -> Option<String> {
         let judged = one(&event("login", NOW_MS, &json!({})), delivery, UnknownType::Reject);
-        let record = judged.verdict.unwrap().record;
-        assert_eq!(judged.visitor, record.context.visitor);
+        let record = record(&judged);
+        assert_eq!(judged.key.as_deref(), record.key().as_deref());
         let kept = record.context.visitor.is_some();
         assert_eq!(record.context.session.is_some(), kept);
         assert_eq!(record.context.customer.is_some(), kept);
@@ -262,7 +422,7 @@ mod tests {
         };
         let mut refused = event("login", NOW_MS, &json!({}));
         refused["context"] = json!({"consent": {"granted": []}});
-        let record = one(&refused, &delivery, UnknownType::Reject).verdict.unwrap().record;
+        let record = record(&one(&refused, &delivery, UnknownType::Reject));
         assert_eq!(record.key(), None);
         assert_eq!(record.context.consent, Some(Consent { granted: vec![], gpc: true }));
     }
@@ -293,12 +453,15 @@ mod tests {
         ) {
             let schemas = schemas();
             let rules = rules(&schemas, UnknownType::Reject);
-            let texts = events.iter().map(|(text, _)| Json::trusted(text.clone())).collect();
-            let judged = judge(texts, &testing::delivery(), &rules);
+            let texts: Vec<&str> = events.iter().map(|(text, _)| text.as_str()).collect();
+            let judged = judge_texts(&texts, &testing::delivery(), &rules);
             prop_assert_eq!(judged.len(), events.len());
             for (judged, (text, good)) in judged.iter().zip(&events) {
                 prop_assert_eq!(judged.verdict.is_ok(), *good, "{}", text);
-                prop_assert_eq!(judged.original.as_str(), text.as_str());
+                if !good {
+                    let letter: DeadLetter = serde_json::from_str(&judged.message.value).unwrap();
+                    prop_assert_eq!(letter.original.as_str(), text.as_str());
+                }
             }
         }
 
@@ -315,9 +478,13 @@ mod tests {
                 let at = at % bytes.len();
                 bytes[at] = byte;
             }
-            if let Ok(batch) = decode::decode(&bytes, &LIMITS) {
-                let count = batch.events.len();
-                prop_assert_eq!(judge(batch.events, &testing::delivery(), &rules).len(), count);
+            let delivery = testing::delivery();
+            let counts = decode::decode(&bytes, &LIMITS, |parcel| {
+                let judged = judge(&parcel.events, &delivery, &delivery.common(), &rules);
+                (judged.len(), parcel.events.len())
+            });
+            if let Ok((judged, sent)) = counts {
+                prop_assert_eq!(judged, sent);
             }
         }
     }

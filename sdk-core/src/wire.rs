@@ -32,7 +32,7 @@ pub use json::{Json, ToJson};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
 };
-pub use record::{Arrival, DeadLetter, Enrichment, Product, Record, Stock};
+pub use record::{Arrival, DeadLetter, Enrichment, Product, Record, RecordView, Stock};
 pub use session::{SessionEnd, SessionRule};
 pub use site::{Flush, SiteConfig};
 pub use time::Millis;

@@ -86,7 +86,7 @@ fn the_small_reader_sees_what_serde_sees() {
             Value::Text(t) => w.text(t),
             Value::List(list) => w.array(|w| list.iter().for_each(|v| write(v, w))),
             Value::Object(fields) => {
-                w.object(|w| fields.iter().for_each(|(k, v)| write(v, w.key(k))));
+                w.object(|w| fields.iter().for_each(|(k, v)| write(v, w.any_key(k))));
             }
         }
     }

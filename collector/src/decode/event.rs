@@ -2,24 +2,29 @@
 
 use std::fmt;
 
-use clickmill_sdk_core::wire::{
-    Context, Event, EventId, EventType, Json, Millis, QueueId, Reason, Rejection,
-};
+use clickmill_catalog::Tree;
+use clickmill_sdk_core::wire::{Context, EventId, EventType, Millis, QueueId, Reason, Rejection};
 use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::DecodeLimits;
-use super::strict::{self, Fault, Trail};
+use super::strict::{self, Fault, Name, Trail};
 
 /// An event that can be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Opened {
-    /// The event; its properties are the text they came as.
-    pub(crate) event: Event,
-    /// The properties once more, to be judged.
-    pub(crate) props: Value,
+pub(crate) struct Opened<'a> {
+    pub(crate) id: EventId,
+    pub(crate) queue: QueueId,
+    pub(crate) seq: u64,
+    pub(crate) kind: EventType,
+    pub(crate) version: Option<u32>,
+    pub(crate) at: Millis,
+    /// The properties: the text they came as, and what it says.
+    pub(crate) props: (&'a str, Tree<'a>),
+    /// What differs from the batch's context.
+    pub(crate) context: Option<Context>,
+    pub(crate) sample: Option<f64>,
 }
 
 /// An event that cannot be read.
@@ -32,8 +37,7 @@ pub(crate) struct Unreadable {
 }
 
 /// Opens one event of a batch.
-pub(crate) fn open(raw: &Json, limits: &DecodeLimits) -> Result<Opened, Unreadable> {
-    let text = raw.as_str();
+pub(crate) fn open<'a>(text: &'a str, limits: &DecodeLimits) -> Result<Opened<'a>, Unreadable> {
     let rejected = |rejection| Unreadable { id: find_id(text), rejection };
     if text.len() > limits.event_bytes_max {
         return Err(rejected(Rejection {
@@ -46,7 +50,8 @@ pub(crate) fn open(raw: &Json, limits: &DecodeLimits) -> Result<Opened, Unreadab
     let mut trail = Trail::default();
     let mut source = serde_json::Deserializer::from_str(text);
     let reader = Reader { trail: &mut trail, depth_max: limits.depth_max };
-    source.deserialize_any(reader).map_err(|error| {
+    let opened = source.deserialize_any(reader);
+    opened.and_then(|opened| source.end().map(|()| opened)).map_err(|error| {
         let Fault { reason, pointer, detail } = trail.fault(&error);
         rejected(Rejection { reason, schema: None, pointer: Some(pointer), detail: Some(detail) })
     })
@@ -68,28 +73,28 @@ struct Reader<'t> {
 
 /// The fields as they come in.
 #[derive(Default)]
-struct Fields {
+struct Fields<'a> {
     id: Option<EventId>,
     queue: Option<QueueId>,
     seq: Option<u64>,
     kind: Option<EventType>,
     version: Option<Option<u32>>,
     at: Option<Millis>,
-    props: Option<(Json, Value)>,
+    props: Option<(&'a str, Tree<'a>)>,
     context: Option<Context>,
     sample: Option<Option<f64>>,
 }
 
 impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Opened;
+    type Value = Opened<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event, which is a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Opened, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Opened<'de>, A::Error> {
         let mut fields = Fields::default();
-        while let Some(key) = source.next_key::<String>()? {
+        while let Some(Name(key)) = source.next_key()? {
             if let Err(error) = self.field(&key, &mut fields, &mut source) {
                 self.trail.step(key);
                 return Err(error);
@@ -103,7 +108,7 @@ impl Reader<'_> {
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
-        fields: &mut Fields,
+        fields: &mut Fields<'de>,
         source: &mut A,
     ) -> Result<(), A::Error> {
         match key {
@@ -145,13 +150,12 @@ impl Reader<'_> {
 
     fn props<'de, A: MapAccess<'de>>(
         &mut self,
-        field: &mut Option<(Json, Value)>,
+        field: &mut Option<(&'de str, Tree<'de>)>,
         source: &mut A,
     ) -> Result<(), A::Error> {
         self.once("props", field.is_some())?;
-        let text = Box::<str>::from(source.next_value::<Box<RawValue>>()?);
-        let value = self.object(&text)?;
-        *field = Some((Json::trusted(text.into()), value));
+        let text = source.next_value::<&'de RawValue>()?.get();
+        *field = Some((text, self.object(text)?));
         Ok(())
     }
 
@@ -170,7 +174,7 @@ impl Reader<'_> {
     }
 
     /// Reads a text inside the event that must be an object without doubled keys.
-    fn object<E: de::Error>(&mut self, text: &str) -> Result<Value, E> {
+    fn object<'a, E: de::Error>(&mut self, text: &'a str) -> Result<Tree<'a>, E> {
         strict::object(text, self.depth_max, self.trail)
             .map_err(|error| E::custom(strict::plain(&error)))
     }
@@ -179,22 +183,19 @@ impl Reader<'_> {
         if seen { Err(self.trail.refuse(Reason::DuplicateKey, strict::twice(key))) } else { Ok(()) }
     }
 
-    fn finish<E: de::Error>(self, fields: Fields) -> Result<Opened, E> {
+    fn finish<'a, E: de::Error>(self, fields: Fields<'a>) -> Result<Opened<'a>, E> {
         let trail = self.trail;
-        let (text, props) =
-            fields.props.unwrap_or_else(|| (Json::empty(), Value::Object(serde_json::Map::new())));
-        let event = Event {
+        Ok(Opened {
             id: needed("id", fields.id, trail)?,
             queue: needed("queue", fields.queue, trail)?,
             seq: needed("seq", fields.seq, trail)?,
             kind: needed("type", fields.kind, trail)?,
             version: fields.version.flatten(),
             at: needed("at", fields.at, trail)?,
-            props: text,
-            context: fields.context.unwrap_or_default(),
+            props: fields.props.unwrap_or_else(|| ("{}", Tree::Object(Vec::new()))),
+            context: fields.context.filter(|context| !context.is_empty()),
             sample: fields.sample.flatten(),
-        };
-        Ok(Opened { event, props })
+        })
     }
 }
 
@@ -207,7 +208,7 @@ fn needed<T, E: de::Error>(key: &str, field: Option<T>, trail: &mut Trail) -> Re
 
 #[cfg(test)]
 mod tests {
-    use clickmill_sdk_core::wire::ToJson;
+    use serde_json::Value;
 
     use super::super::tests::LIMITS;
     use super::*;
@@ -218,8 +219,8 @@ mod tests {
         format!(r#"{{"id":"{ID}","queue":"q","seq":1,"type":"click","at":5{rest}}}"#)
     }
 
-    fn read(text: &str) -> Result<Opened, Unreadable> {
-        open(&Json::trusted(text.to_owned()), &LIMITS)
+    fn read(text: &str) -> Result<Opened<'_>, Unreadable> {
+        open(text, &LIMITS)
     }
 
     fn check(text: &str, reason: Reason, pointer: &str) {
@@ -231,21 +232,26 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_read_as_its_golden_form_is_written() {
+    fn an_event_is_read_as_it_is_written() {
         let text = event(
             r#","props":{"sku":"a","n":[1,2.50]},"context":{"locale":"en-GB","custom":{"a":1}},"sample":0.5"#,
         );
         let opened = read(&text).unwrap();
-        assert_eq!(opened.event.to_json(), text);
-        assert_eq!(opened.props["n"][1], 2.5);
-        assert_eq!(opened.event.props.as_str(), r#"{"sku":"a","n":[1,2.50]}"#);
+        let event: clickmill_sdk_core::wire::Event = serde_json::from_str(&text).unwrap();
+        assert_eq!((opened.id, &opened.queue, opened.seq), (event.id, &event.queue, event.seq));
+        assert_eq!((&opened.kind, opened.version, opened.at), (&event.kind, None, event.at));
+        assert_eq!((opened.context, opened.sample), (Some(event.context), event.sample));
+        assert_eq!(opened.props.0, r#"{"sku":"a","n":[1,2.50]}"#);
+        let n = opened.props.1.get("n").map(Value::from);
+        assert_eq!(n, Some(serde_json::json!([1, 2.5])));
     }
 
     #[test]
     fn properties_may_be_left_out() {
-        let opened = read(&event(r#","version":null"#)).unwrap();
-        assert_eq!((opened.event.props.as_str(), opened.event.version), ("{}", None));
-        assert!(opened.props.as_object().unwrap().is_empty());
+        let text = event(r#","version":null,"context":{}"#);
+        let opened = read(&text).unwrap();
+        assert_eq!((opened.props.0, opened.version, opened.context), ("{}", None, None));
+        assert_eq!(opened.props.1, Tree::Object(Vec::new()));
     }
 
     #[test]

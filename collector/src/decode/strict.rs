@@ -1,10 +1,17 @@
-//! Builds a JSON value in one pass that refuses a key that stands twice and nesting past a bound.
+//! Builds a JSON tree in one pass that refuses a key that stands twice and nesting past a bound.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
+use clickmill_catalog::Tree;
 use clickmill_sdk_core::wire::Reason;
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
+
+/// Up to so many keys are compared one by one; more are looked up.
+const FEW_KEYS: usize = 16;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,18 +77,44 @@ pub(super) fn plain(error: &serde_json::Error) -> String {
 }
 
 /// Reads a text that must be one JSON object.
-pub(super) fn object(
-    text: &str,
+pub(super) fn object<'a>(
+    text: &'a str,
     depth_max: u32,
     trail: &mut Trail,
-) -> Result<Value, serde_json::Error> {
+) -> Result<Tree<'a>, serde_json::Error> {
     let mut source = serde_json::Deserializer::from_str(text);
-    let value = Strict { trail, depth_left: depth_max }.deserialize(&mut source)?;
+    let tree = Strict { trail, depth_left: depth_max }.deserialize(&mut source)?;
     source.end()?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(trail.refuse(Reason::Malformed, "this must be a JSON object".to_owned()))
+    match tree {
+        Tree::Object(_) => Ok(tree),
+        _ => Err(trail.refuse(Reason::Malformed, "this must be a JSON object".to_owned())),
+    }
+}
+
+/// A text that is borrowed where nothing in it is escaped.
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: de::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        source.deserialize_str(Text)
     }
 }
 
@@ -106,55 +139,55 @@ impl Strict<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Tree<'de>;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, source: D) -> Result<Tree<'de>, D::Error> {
         source.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Tree<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
+        Ok(Tree::Boolean(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Tree<'de>, E> {
         // serde_json refuses numbers past f64's range itself, so this is always finite.
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut source: A) -> Result<Tree<'de>, A::Error> {
         let mut items = Vec::new();
         loop {
             match source.next_element_seed(self.deeper()?) {
                 Ok(Some(item)) => items.push(item),
-                Ok(None) => return Ok(Value::Array(items)),
+                Ok(None) => return Ok(Tree::List(items)),
                 Err(error) => {
                     self.trail.step(items.len().to_string());
                     return Err(error);
@@ -163,27 +196,53 @@ impl<'de> Visitor<'de> for Strict<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Tree<'de>, A::Error> {
         let inner = self.deeper()?;
-        let mut fields = Map::new();
-        while let Some(key) = source.next_key::<String>()? {
-            if fields.contains_key(&key) {
+        let mut fields = Fields::default();
+        while let Some(Name(key)) = source.next_key()? {
+            if fields.has(&key) {
                 let error = inner.trail.refuse(Reason::DuplicateKey, twice(&key));
                 inner.trail.step(key);
                 return Err(error);
             }
             let seed = Strict { trail: &mut *inner.trail, depth_left: inner.depth_left };
             match source.next_value_seed(seed) {
-                Ok(value) => {
-                    fields.insert(key, value);
-                }
+                Ok(value) => fields.push(key, value),
                 Err(error) => {
                     inner.trail.step(key);
                     return Err(error);
                 }
             }
         }
-        Ok(Value::Object(fields))
+        Ok(Tree::Object(fields.all))
+    }
+}
+
+/// The fields of an object that is being read.
+#[derive(Default)]
+struct Fields<'a> {
+    all: Vec<(Cow<'a, str>, Tree<'a>)>,
+    /// Their keys, once there are many.
+    known: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Fields<'a> {
+    fn has(&self, key: &str) -> bool {
+        if self.known.is_empty() {
+            self.all.iter().any(|(known, _)| known == key)
+        } else {
+            self.known.contains(key)
+        }
+    }
+
+    fn push(&mut self, key: Cow<'a, str>, value: Tree<'a>) {
+        if !self.known.is_empty() {
+            self.known.insert(key.clone());
+        } else if self.all.len() >= FEW_KEYS {
+            self.known.extend(self.all.iter().map(|(known, _)| known.clone()));
+            self.known.insert(key.clone());
+        }
+        self.all.push((key, value));
     }
 }
 
@@ -195,10 +254,11 @@ pub(super) fn twice(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
-    fn read(text: &str, depth_max: u32) -> Result<Value, Fault> {
+    fn read(text: &str, depth_max: u32) -> Result<Tree<'_>, Fault> {
         let mut trail = Trail::default();
         object(text, depth_max, &mut trail).map_err(|error| trail.fault(&error))
     }
@@ -221,6 +281,20 @@ mod tests {
         check(r#"{"a\u0061":1,"aa":2}"#, Reason::DuplicateKey, "/aa");
         for other in ["[]", "1", "null", "\"{}\""] {
             check(other, Reason::Malformed, "");
+        }
+    }
+
+    #[test]
+    fn many_keys_are_told_apart_too() {
+        let keys = |count: usize| (0..count).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>();
+        for count in [1, FEW_KEYS, FEW_KEYS + 1, FEW_KEYS + 2, 200] {
+            let keys = keys(count);
+            let good = format!("{{{}}}", keys.join(","));
+            assert!(read(&good, 1).is_ok(), "{count}");
+            for again in [&keys[0], &keys[count - 1]] {
+                let bad = format!("{{{},{again}}}", keys.join(","));
+                assert_eq!(read(&bad, 1).unwrap_err().reason, Reason::DuplicateKey, "{count}");
+            }
         }
     }
 
@@ -255,7 +329,7 @@ mod tests {
         fn what_is_lawful_is_read_as_serde_reads_it(value in any_value()) {
             let text = serde_json::json!({ "v": value }).to_string();
             let plain: Value = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(read(&text, 16).unwrap(), plain);
+            prop_assert_eq!(Value::from(&read(&text, 16).unwrap()), plain);
         }
     }
 }

@@ -4,9 +4,10 @@
 //! becomes the old one and the old one is dropped as a whole. So an id is remembered for at least
 //! half of the bounds and never past them, at the price of one hash entry and no list.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::mem;
+
+use ahash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::Claim;
 

@@ -231,8 +231,21 @@ impl ToJson for EventId {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for EventId {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        struct Text;
+
+        impl serde::de::Visitor<'_> for Text {
+            type Value = EventId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a hyphenated UUID")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EventId, E> {
+                EventId::parse(text).map_err(E::custom)
+            }
+        }
+
+        d.deserialize_str(Text)
     }
 }
 

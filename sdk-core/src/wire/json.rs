@@ -98,8 +98,18 @@ impl Writer {
         self.close(']');
     }
 
-    /// Writes a key; the value must follow.
-    pub fn key(&mut self, name: &str) -> &mut Self {
+    /// Writes a key, which must need no escaping; the value must follow.
+    pub fn key(&mut self, name: &'static str) -> &mut Self {
+        self.separate();
+        self.out.push('"');
+        self.out.push_str(name);
+        self.out.push_str("\":");
+        self.comma = false;
+        self
+    }
+
+    /// Writes a key that may be any text; the value must follow.
+    pub fn any_key(&mut self, name: &str) -> &mut Self {
         self.separate();
         self.quoted(name);
         self.out.push(':');
@@ -108,24 +118,24 @@ impl Writer {
     }
 
     /// A field holding text.
-    pub fn text_field(&mut self, name: &str, value: &str) {
+    pub fn text_field(&mut self, name: &'static str, value: &str) {
         self.key(name).text(value);
     }
 
     /// A field holding a whole number.
-    pub fn number_field(&mut self, name: &str, value: u64) {
+    pub fn number_field(&mut self, name: &'static str, value: u64) {
         self.key(name).number(value);
     }
 
     /// A field holding any value; left out when there is none.
-    pub fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: Option<&T>) {
+    pub fn field<T: ToJson + ?Sized>(&mut self, name: &'static str, value: Option<&T>) {
         if let Some(value) = value {
             value.write(self.key(name));
         }
     }
 
     /// A field holding a list; left out when it is empty.
-    pub fn list_field<T: ToJson>(&mut self, name: &str, values: &[T]) {
+    pub fn list_field<T: ToJson>(&mut self, name: &'static str, values: &[T]) {
         if !values.is_empty() {
             self.key(name).array(|w| values.iter().for_each(|v| v.write(w)));
         }
@@ -238,6 +248,12 @@ impl Writer {
         }
         self.out.push_str(&text[plain_from..]);
         self.out.push('"');
+    }
+}
+
+impl<T: ToJson + ?Sized> ToJson for &T {
+    fn write(&self, w: &mut Writer) {
+        (**self).write(w);
     }
 }
 

@@ -94,14 +94,55 @@ impl Record {
 
 impl ToJson for Record {
     fn write(&self, w: &mut Writer) {
+        let view = RecordView {
+            id: self.id,
+            tenant: &self.tenant,
+            kind: &self.kind,
+            version: self.version,
+            at: self.at,
+            time: self.time,
+            queue: &self.queue,
+            seq: self.seq,
+            arrival: &self.arrival,
+            context: &self.context,
+            props: &self.props,
+            sample: self.sample,
+            enrichment: self.enrichment.as_ref(),
+        };
+        view.write(w);
+    }
+}
+
+/// What a [`Record`] is written from. Its larger parts may be anything that writes the same JSON:
+/// the collector writes arrival and context once for all events of a batch.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "each field is the record's of that name")]
+pub struct RecordView<'a, A, C, P> {
+    pub id: EventId,
+    pub tenant: &'a Tenant,
+    pub kind: &'a EventType,
+    pub version: Option<u32>,
+    pub at: Millis,
+    pub time: Millis,
+    pub queue: &'a QueueId,
+    pub seq: u64,
+    pub arrival: A,
+    pub context: C,
+    pub props: P,
+    pub sample: Option<f64>,
+    pub enrichment: Option<&'a Enrichment>,
+}
+
+impl<A: ToJson, C: ToJson, P: ToJson> ToJson for RecordView<'_, A, C, P> {
+    fn write(&self, w: &mut Writer) {
         w.object(|w| {
             w.field("id", Some(&self.id));
-            w.field("tenant", Some(&self.tenant));
-            w.field("type", Some(&self.kind));
+            w.field("tenant", Some(self.tenant));
+            w.field("type", Some(self.kind));
             w.field("version", self.version.as_ref());
             w.field("at", Some(&self.at));
             w.field("time", Some(&self.time));
-            w.field("queue", Some(&self.queue));
+            w.field("queue", Some(self.queue));
             w.field("seq", Some(&self.seq));
             w.field("arrival", Some(&self.arrival));
             w.field("context", Some(&self.context));
@@ -109,7 +150,7 @@ impl ToJson for Record {
             if let Some(sample) = self.sample {
                 w.key("sample").share(sample);
             }
-            w.field("enrichment", self.enrichment.as_ref());
+            w.field("enrichment", self.enrichment);
         });
     }
 }

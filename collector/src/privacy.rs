@@ -1,0 +1,137 @@
+//! Privacy: what a visitor has not allowed is taken out of what is stored.
+
+use std::borrow::Cow;
+
+use clickmill_catalog::Tree;
+use clickmill_sdk_core::wire::{Reason, Rejection};
+use serde_json::Value;
+
+/// The fields of an event, as it was sent, that know a visitor again.
+const KNOWING: [&str; 3] = ["visitor", "session", "customer"];
+
+/// The properties without those at the pointers, whose segment `*` stands for every element or key;
+/// none if nothing is there.
+pub(crate) fn strip(props: &Tree<'_>, pointers: &[String]) -> Option<String> {
+    if pointers.is_empty() {
+        return None;
+    }
+    let mut value = Value::from(props);
+    let removed = pointers.iter().filter(|pointer| remove(&mut value, pointer)).count();
+    (removed > 0).then(|| value.to_string())
+}
+
+/// What a dead letter may keep of a refused event's text. Of a visitor who has not consented no id
+/// is kept, and of an event that was refused for want of consent nothing at all.
+pub(crate) fn original<'a>(text: &'a str, recognised: bool, why: &Rejection) -> Cow<'a, str> {
+    if why.reason == Reason::ConsentMissing {
+        return Cow::Borrowed("");
+    }
+    if recognised {
+        return Cow::Borrowed(text);
+    }
+    let Ok(mut event) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed("") };
+    if let Some(fields) = event.as_object_mut() {
+        fields.remove("queue");
+        if let Some(context) = fields.get_mut("context").and_then(Value::as_object_mut) {
+            context.retain(|name, _| !KNOWING.contains(&name.as_str()));
+        }
+    }
+    Cow::Owned(event.to_string())
+}
+
+/// Removes what lies at a pointer; whether there was anything.
+fn remove(value: &mut Value, pointer: &str) -> bool {
+    let Some(rest) = pointer.strip_prefix('/') else {
+        // The whole is personal.
+        let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+        *value = Value::Object(serde_json::Map::new());
+        return !empty;
+    };
+    let (step, below) = match rest.find('/') {
+        Some(at) => (&rest[..at], Some(&rest[at..])),
+        None => (rest, None),
+    };
+    let name = step.replace("~1", "/").replace("~0", "~");
+    match (value, below) {
+        (Value::Object(fields), None) if step == "*" => {
+            let some = !fields.is_empty();
+            fields.clear();
+            some
+        }
+        (Value::Array(items), None) if step == "*" => {
+            let some = !items.is_empty();
+            items.clear();
+            some
+        }
+        (Value::Object(fields), None) => fields.remove(&name).is_some(),
+        (Value::Array(items), None) => place(&name, items.len()).is_some_and(|at| {
+            // The places of the others must stay.
+            !std::mem::take(&mut items[at]).is_null()
+        }),
+        (Value::Object(fields), Some(below)) if step == "*" => {
+            fields.values_mut().fold(false, |some, value| remove(value, below) || some)
+        }
+        (Value::Array(items), Some(below)) if step == "*" => {
+            items.iter_mut().fold(false, |some, value| remove(value, below) || some)
+        }
+        (Value::Object(fields), Some(below)) => {
+            fields.get_mut(&name).is_some_and(|value| remove(value, below))
+        }
+        (Value::Array(items), Some(below)) => {
+            place(&name, items.len()).is_some_and(|at| remove(&mut items[at], below))
+        }
+        _ => false,
+    }
+}
+
+fn place(name: &str, count: usize) -> Option<usize> {
+    name.parse().ok().filter(|at| *at < count)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(props: &Value, pointers: &[&str], left: Option<&Value>) {
+        let pointers: Vec<String> = pointers.iter().map(|pointer| (*pointer).to_owned()).collect();
+        let stripped = strip(&Tree::from(props), &pointers);
+        let stripped = stripped.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+        assert_eq!(stripped.as_ref(), left, "{props} {pointers:?}");
+    }
+
+    #[test]
+    fn what_is_marked_is_taken_out_and_nothing_else() {
+        let order =
+            json!({"order": "o", "email": "a@b.c", "lines": [{"n": 1, "for": "x"}, {"n": 2}]});
+        let rest = json!({"order": "o", "lines": [{"n": 1}, {"n": 2}]});
+        check(&order, &["/email", "/lines/*/for"], Some(&rest));
+        check(&order, &["/phone", "/lines/*/x", "/lines/7", "/order/x"], None);
+        check(&order, &[], None);
+        check(&order, &[""], Some(&json!({})));
+        check(&json!({"a/b": {"~": 1, "c": 2}}), &["/a~1b/~0"], Some(&json!({"a/b": {"c": 2}})));
+        check(
+            &json!({"a": [1, 2], "b": {"x": 1}}),
+            &["/a/0", "/b/*"],
+            Some(&json!({"a": [null, 2], "b": {}})),
+        );
+        check(&json!({"a": [1, 2]}), &["/a/*"], Some(&json!({"a": []})));
+    }
+
+    fn kept(text: &str, recognised: bool, reason: Reason) -> String {
+        let why = Rejection { reason, schema: None, pointer: None, detail: None };
+        original(text, recognised, &why).into_owned()
+    }
+
+    #[test]
+    fn a_dead_letter_knows_nobody_again_without_consent() {
+        let text = r#"{"id":1,"queue":"q","context":{"visitor":"v","locale":"en"},"props":{}}"#;
+        assert_eq!(kept(text, true, Reason::Malformed), text);
+        let scrubbed = kept(text, false, Reason::Malformed);
+        assert_eq!(scrubbed, r#"{"context":{"locale":"en"},"id":1,"props":{}}"#);
+        assert_eq!(kept(text, true, Reason::ConsentMissing), "");
+        assert_eq!(kept("{broken", false, Reason::Malformed), "");
+        assert_eq!(kept("[1]", false, Reason::Malformed), "[1]");
+    }
+}
