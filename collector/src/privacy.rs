@@ -69,10 +69,10 @@ fn remove(value: &mut Value, pointer: &str) -> bool {
             !std::mem::take(&mut items[at]).is_null()
         }),
         (Value::Object(fields), Some(below)) if step == "*" => {
-            fields.values_mut().fold(false, |some, value| remove(value, below) || some)
+            fields.values_mut().map(|value| remove(value, below)).filter(|some| *some).count() > 0
         }
         (Value::Array(items), Some(below)) if step == "*" => {
-            items.iter_mut().fold(false, |some, value| remove(value, below) || some)
+            items.iter_mut().map(|value| remove(value, below)).filter(|some| *some).count() > 0
         }
         (Value::Object(fields), Some(below)) => {
             fields.get_mut(&name).is_some_and(|value| remove(value, below))

@@ -24,7 +24,7 @@ use crate::context::{Reporter, report_through_reporter};
 use crate::{Class, Error, Failure, Headers, KafkaConfig, OnStatistics};
 
 /// One record to be sent. Its bytes are copied when it is handed in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
     /// The topic, in full.
     pub topic: &'a str,
