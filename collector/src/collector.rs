@@ -18,6 +18,7 @@ use crate::identity::Identities;
 use crate::memory::Memory;
 use crate::metrics::CollectorMetrics;
 use crate::produce::Producing;
+use crate::refresh::Refresh;
 use crate::sink::Sink;
 use crate::site::{self, Sites};
 
@@ -30,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) schemas: Arc<Schemas>,
+    /// Keeps the schemas as the registry has them, where there is one.
+    pub(crate) refresh: Option<Refresh>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
 }
@@ -59,7 +62,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Puts a collector together. Errors if the signing keys are no good.
     pub(crate) fn new(parts: Parts) -> Result<Self, KeyError> {
-        let Parts { config, sink, schemas, clock, metrics } = parts;
+        let Parts { config, sink, schemas, refresh: _, clock, metrics } = parts;
         let metrics = Arc::new(CollectorMetrics::new(&metrics));
         let limits = &config.limits;
         let batch_events_max = usize::try_from(limits.batch_events_max.get());

@@ -2,10 +2,13 @@
 //!
 //! `collector.example.toml` documents every key; a test holds it to this type.
 
+mod registry;
+
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clickmill_catalog::Formats;
 use clickmill_kafka::{KafkaConfig, ProducerConfig};
 use clickmill_sdk_core::wire::{EventType, Flush, Purpose, Tenant, WriteKey};
 use clickmill_server::config::{self, ConfigError, duration};
@@ -16,6 +19,7 @@ use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{Signer, SigningKey};
 use serde::Deserialize;
 
+pub use self::registry::RegistryConfig;
 use crate::memory;
 
 /// The prefix of the environment variables that lie over the file.
@@ -94,11 +98,21 @@ pub struct SchemasConfig {
     pub folders: Vec<PathBuf>,
     /// What becomes of events of a type without a schema.
     pub unknown_type: UnknownType,
+    /// What the keyword `format` does.
+    pub formats: Formats,
+    /// The registry whose schemas count over all others.
+    pub registry: RegistryConfig,
 }
 
 impl Default for SchemasConfig {
     fn default() -> Self {
-        Self { builtin: true, folders: Vec::new(), unknown_type: UnknownType::default() }
+        Self {
+            builtin: true,
+            folders: Vec::new(),
+            unknown_type: UnknownType::default(),
+            formats: Formats::default(),
+            registry: RegistryConfig::default(),
+        }
     }
 }
 
@@ -402,6 +416,7 @@ impl Config {
         demand((1..=100).contains(&limits.depth_max), || {
             value("limits.depth_max", "must be from 1 to 100")
         })?;
+        self.schemas.registry.check()?;
         demand(self.dedup.events_max >= 2, || value("dedup.events_max", "must be 2 or more"))?;
         demand(self.cookie.same_site != SameSite::None || self.cookie.secure, || {
             value("cookie.secure", "must be on where cookie.same_site is \"none\"")
@@ -553,6 +568,35 @@ mod tests {
         assert!(complaint("secret = \"", "secret = \"x\" #").contains("shorter than 16 bytes"));
         let none = Config::default().check().unwrap_err().to_string();
         assert_eq!(none, "`tokens.keys` is refused: there is no signing key");
+    }
+
+    #[test]
+    fn a_registry_that_cannot_be_asked_is_named() {
+        let with = |lines: &str| {
+            let toml = EXAMPLE.replacen("urls = []", lines, 1);
+            read(&toml).unwrap().check().map_err(|error| error.to_string())
+        };
+        let url = "urls = [\"http://registry:8081\"]\n";
+        assert_eq!(with(url), Ok(()));
+        for (lines, says) in [
+            ("urls = [\"registry\"]".to_owned(), "`schemas.registry`"),
+            (format!("{url}user = \"me\""), "`schemas.registry.password`"),
+            (format!("{url}password = \"secret\""), "`schemas.registry.user`"),
+            (
+                format!("{url}user = \"me\"\npassword = \"secret\"\ntoken = \"secret\""),
+                "`schemas.registry.token`",
+            ),
+            (format!("{url}ca_file = \"/no/such/ca.pem\""), "/no/such/ca.pem"),
+        ] {
+            let error = with(&lines).unwrap_err();
+            assert!(error.contains(says) && !error.contains("secret"), "{lines}: {error}");
+        }
+        assert!(
+            complaint("refresh_every = \"1m\"", "refresh_every = \"0s\"")
+                .contains("`schemas.registry.refresh_every`")
+        );
+        let shown = format!("{:?}", read(&EXAMPLE.replacen("urls = []", "token = \"hush\"", 1)));
+        assert!(!shown.contains("hush"));
     }
 
     #[test]

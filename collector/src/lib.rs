@@ -23,6 +23,7 @@ mod privacy;
 mod produce;
 mod receipt;
 mod record;
+mod refresh;
 mod routes;
 mod run;
 mod sink;

@@ -63,6 +63,24 @@ const IDENTITIES: Counters<1> = Counters::new(
     "Tokens for the hint stream, by what they rest on: cookie, proof.",
     ["by"],
 );
+const SCHEMAS: Gauges<0> =
+    Gauges::new("clickmill_collector_schemas", "Schemas in force, each version counted.", []);
+const SCHEMAS_REFUSED: Gauges<0> = Gauges::new(
+    "clickmill_collector_schemas_refused",
+    "Schemas that the last refresh found and could not use; the log names them.",
+    [],
+);
+const REGISTRY_REFRESHES: Counters<1> = Counters::new(
+    "clickmill_collector_registry_refreshes_total",
+    "Times that the registry was asked for what is new, by result: fresh, or failed, where the last \
+     schemas stay in force.",
+    ["result"],
+);
+const REGISTRY_LAST_SUCCESS_SECONDS: Gauges<0> = Gauges::new(
+    "clickmill_collector_registry_last_success_seconds",
+    "When the registry last told what is new, seconds since 1970; 0 before the first time.",
+    [],
+);
 const REMEMBERED: Gauges<0> = Gauges::new(
     "clickmill_collector_dedup_remembered",
     "Ids in the window of copies that are durable.",
@@ -113,6 +131,10 @@ pub(crate) const TABLE: &[Entry] = &[
     MEMORY_BYTES.entry(),
     NO_ROOM.entry(),
     IDENTITIES.entry(),
+    SCHEMAS.entry(),
+    SCHEMAS_REFUSED.entry(),
+    REGISTRY_REFRESHES.entry(),
+    REGISTRY_LAST_SUCCESS_SECONDS.entry(),
     REMEMBERED.entry(),
     PENDING.entry(),
     SDK_EVENTS.entry(),
@@ -141,6 +163,7 @@ pub(crate) struct CollectorMetrics {
     pub(crate) no_room: Counter,
     pub(crate) by_cookie: Counter,
     pub(crate) by_proof: Counter,
+    pub(crate) schemas: Gauge,
     pub(crate) remembered: Gauge,
     pub(crate) pending: Gauge,
     sdk: SdkCounters,
@@ -179,6 +202,7 @@ impl CollectorMetrics {
             no_room: metrics.counter(&NO_ROOM, []),
             by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
             by_proof: metrics.counter(&IDENTITIES, ["proof"]),
+            schemas: metrics.gauge(&SCHEMAS, []),
             remembered: metrics.gauge(&REMEMBERED, []),
             pending: metrics.gauge(&PENDING, []),
             sdk: SdkCounters {
@@ -237,6 +261,26 @@ impl CollectorMetrics {
     }
 }
 
+/// The handles of a registry's refreshes.
+#[derive(Debug)]
+pub(crate) struct RegistryMetrics {
+    pub(crate) fresh: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) refused: Gauge,
+    pub(crate) last_success_seconds: Gauge,
+}
+
+impl RegistryMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            fresh: metrics.counter(&REGISTRY_REFRESHES, ["fresh"]),
+            failed: metrics.counter(&REGISTRY_REFRESHES, ["failed"]),
+            refused: metrics.gauge(&SCHEMAS_REFUSED, []),
+            last_success_seconds: metrics.gauge(&REGISTRY_LAST_SUCCESS_SECONDS, []),
+        }
+    }
+}
+
 /// The handles of what librdkafka reports.
 #[derive(Debug)]
 pub(crate) struct KafkaMetrics {
@@ -290,6 +334,7 @@ mod tests {
     fn the_table_is_lawful_and_every_handle_has_a_line() {
         let metrics = Metrics::new(TABLE).unwrap();
         let collector = CollectorMetrics::new(&metrics);
+        RegistryMetrics::new(&metrics).fresh.increment(1);
         KafkaMetrics::new(&metrics).show(&Statistics::default());
         collector.count(&Outcome::Accepted);
         let text = metrics.render();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clickmill_catalog::{Builtin, Folder, SchemaSource, Schemas, SourceError};
 use clickmill_server::admin::{self, Admin, Check, Readiness};
-use clickmill_server::clock::SystemClock;
+use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::{Metrics, MetricsError};
 use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::collector::{Collector, Parts};
 use crate::config::{BadConfig, Config};
 use crate::metrics::TABLE;
+use crate::refresh::Refresh;
 use crate::routes::Routes;
 use crate::sink::{KafkaSettings, KafkaSink};
 
@@ -73,10 +74,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let sink = Arc::new(KafkaSink::new(settings, metrics.clone())?);
     let schemas = open_schemas(&config).await?;
     let clock = SystemClock::shared();
-    run_parts(Parts { config, sink, schemas, clock, metrics }, listeners, shutdown).await
+    let refresh = open_registry(&config, &schemas, &clock, &metrics).await?;
+    run_parts(Parts { config, sink, schemas, refresh, clock, metrics }, listeners, shutdown).await
 }
 
-/// Checks a configuration as far as that goes without Kafka: values, keys, schemas.
+/// Checks a configuration as far as that goes without Kafka and without the registry: values, keys,
+/// schemas.
 ///
 /// # Errors
 /// The first thing that would keep a collector from starting.
@@ -92,7 +95,8 @@ async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {
     let folders = config.schemas.folders.iter();
     let folders = folders.map(|folder| Box::new(Folder::new(folder)) as Box<dyn SchemaSource>);
     let sources = builtin.into_iter().chain(folders).collect();
-    let opened = tokio::task::spawn_blocking(|| Schemas::open(sources)).await;
+    let formats = config.schemas.formats;
+    let opened = tokio::task::spawn_blocking(move || Schemas::open_with(sources, formats)).await;
     let (schemas, refused) = opened.map_err(|_| RunError::SchemasInterrupted)??;
     match refused.into_iter().next() {
         Some(refusal) => Err(refusal.into()),
@@ -100,17 +104,32 @@ async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {
     }
 }
 
+/// Adds the registry's schemas, where there is one. Unlike a folder, others than this collector's
+/// operators write into it: a bad schema in it is left out, and no error.
+pub(crate) async fn open_registry(
+    config: &Config,
+    schemas: &Arc<Schemas>,
+    clock: &SharedClock,
+    metrics: &Metrics,
+) -> Result<Option<Refresh>, BadConfig> {
+    let every = config.schemas.registry.refresh_every;
+    let Some(registry) = config.schemas.registry.open()? else { return Ok(None) };
+    let (schemas, clock) = (Arc::clone(schemas), Arc::clone(clock));
+    Ok(Some(Refresh::start(registry, schemas, every, clock, metrics).await))
+}
+
 /// Runs a collector from its parts: with Kafka in production, with a fake sink in tests.
 pub(crate) async fn run_parts(
-    parts: Parts,
+    mut parts: Parts,
     listeners: Listeners,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
-    let metrics = parts.metrics.clone();
+    let (metrics, refresh) = (parts.metrics.clone(), parts.refresh.take());
     let collector = Arc::new(Collector::new(parts)?);
     let sink = Arc::clone(&collector.producing.sink);
     let readiness = Readiness::new(shutdown.clone());
     let watch = tokio::spawn(watch(Arc::clone(&collector), Checks::new(&readiness)));
+    let refresh = refresh.map(|refresh| tokio::spawn(refresh.run(readiness.check("registry"))));
     let admin_stop = Shutdown::new();
     let admin = tokio::spawn(admin::run(Admin {
         listener: listeners.admin,
@@ -146,6 +165,9 @@ pub(crate) async fn run_parts(
         "drained"
     );
     watch.abort();
+    if let Some(refresh) = refresh {
+        refresh.abort();
+    }
     admin_stop.begin();
     // A listener that panicked has nothing left to end.
     let _ = admin.await;
@@ -175,6 +197,7 @@ async fn watch(collector: Arc<Collector>, checks: Checks) {
         } else {
             checks.schemas.pass();
         }
+        collector.metrics.schemas.set(collector.schemas.load().len() as f64);
         let (remembered, pending) = collector.producing.dedup.size();
         collector.metrics.remembered.set(remembered as f64);
         collector.metrics.pending.set(pending as f64);

@@ -5,5 +5,6 @@ mod edge;
 mod fates;
 mod identity;
 mod memory;
+mod registry;
 mod winding_down;
 mod without_kafka;

@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 use crate::collector::Parts;
 use crate::config::Config;
 use crate::metrics::TABLE;
-use crate::run::{RunError, run_parts};
+use crate::run::{RunError, open_registry, run_parts};
 use crate::sink::fake::FakeSink;
 use crate::testing::{NOW_MS, event_id, site_entry};
 
@@ -96,12 +96,16 @@ impl Edge {
         let listeners = Listeners::loopback().await.unwrap();
         let (public, admin) = (listeners.public_addr().unwrap(), listeners.admin_addr().unwrap());
         let (sink, clock, shutdown) = (FakeSink::new(), ManualClock::at(NOW_MS), Shutdown::new());
+        let schemas = Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0);
+        let metrics = Metrics::new(TABLE).unwrap();
+        let refresh = open_registry(&config, &schemas, &clock.shared(), &metrics).await.unwrap();
         let parts = Parts {
             config,
             sink: Arc::new(sink.clone()),
-            schemas: Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0),
+            schemas,
+            refresh,
             clock: clock.shared(),
-            metrics: Metrics::new(TABLE).unwrap(),
+            metrics,
         };
         let running = tokio::spawn(run_parts(parts, listeners, shutdown.clone()));
         Self { public, admin, sink, clock, shutdown, running }

@@ -74,6 +74,7 @@ fn collector(sink: &FakeSink) -> Arc<Collector> {
         config,
         sink: Arc::new(sink.clone()),
         schemas: Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0),
+        refresh: None,
         clock: ManualClock::at(NOW_MS).shared(),
         metrics: Metrics::new(TABLE).unwrap(),
     };
