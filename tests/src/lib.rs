@@ -14,6 +14,7 @@ pub mod http;
 pub mod kafka;
 pub mod page;
 pub mod recording;
+pub mod registry;
 pub mod replay;
 pub mod room;
 pub mod service;

@@ -7,6 +7,7 @@ mod drain_loses_nothing;
 mod forged_token_opens_nothing;
 mod long;
 mod origins;
+mod real_registry;
 mod shop_page;
 mod verdicts;
 

@@ -3,7 +3,7 @@
 
 mod broker;
 mod cluster;
-mod jars;
+pub(crate) mod jars;
 mod settings;
 
 use std::fmt;

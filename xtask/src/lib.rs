@@ -12,6 +12,7 @@ pub mod need;
 pub mod npm;
 pub mod place;
 pub mod process;
+pub mod registry;
 pub mod tidy;
 pub mod wait;
 pub mod web;

@@ -7,7 +7,7 @@ mod java;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use java::{JAVA_VERSION_MIN, java};
+pub use java::{JAVA_VERSION_MIN, java, java_from};
 
 use crate::interrupt::Interrupt;
 use crate::place::on_path;

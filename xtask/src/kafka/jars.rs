@@ -21,7 +21,8 @@ const POM: &str = include_str!("../../kafka/pom.xml");
 /// `<sha256>  <jar>` a line, as `sha256sum` writes it.
 const SUMS: &str = include_str!("../../kafka/jars.sha256");
 /// The part of Maven that copies jars, by exact version.
-const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+pub(crate) const COPY: &str =
+    "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 /// Between two lines of progress where there is no terminal to draw on.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -206,7 +207,7 @@ impl Progress {
 }
 
 /// Whether Maven's words mean that nothing answers where the jars are.
-fn no_network(said: &str) -> bool {
+pub(crate) fn no_network(said: &str) -> bool {
     // Somebody answered, but not as Java's list of authorities or the repository would have it.
     if ["PKIX", "certificate", "status code"].iter().any(|sign| said.contains(sign)) {
         return false;
@@ -227,14 +228,14 @@ fn no_network(said: &str) -> bool {
     .any(|sign| said.contains(sign))
 }
 
-fn first_error(said: &str) -> String {
+pub(crate) fn first_error(said: &str) -> String {
     let begins = |sign: &str| said.lines().find_map(|line| line.strip_prefix(sign));
     let error = begins("[FATAL] ").or_else(|| begins("[ERROR] "));
     error.unwrap_or("it gave no reason").to_owned()
 }
 
 /// The pinned sums by jar.
-fn parse_sums(text: &str) -> BTreeMap<&str, &str> {
+pub(crate) fn parse_sums(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.split_once("  ")).map(|(sum, jar)| (jar, sum)).collect()
 }
 
@@ -266,7 +267,7 @@ fn jars_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
 }
 
 /// The SHA-256 sum of a file, in hexadecimal.
-fn sum(path: &Path) -> Result<String, Error> {
+pub(crate) fn sum(path: &Path) -> Result<String, Error> {
     let mut file = File::open(path).map_err(Error::file(path))?;
     let (mut hash, mut block) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
@@ -278,7 +279,7 @@ fn sum(path: &Path) -> Result<String, Error> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -13,19 +13,20 @@ pub const JAVA_VERSION_MIN: u32 = 17;
 /// Where Linux distributions put their Javas.
 const JVMS: &str = "/usr/lib/jvm";
 
-/// The first Java that is new enough: of `JAVA_HOME`, of `PATH`, of the machine's folder of Javas.
+/// The first Java that runs Kafka: of `JAVA_HOME`, of `PATH`, of the machine's folder of Javas.
 ///
 /// # Errors
 /// When there is none.
 pub fn java() -> Result<PathBuf, Error> {
-    candidates()
-        .find(|java| version(java).is_some_and(|version| version >= JAVA_VERSION_MIN))
-        .ok_or_else(|| Error::Missing {
-            what: format!(
-                "Java {JAVA_VERSION_MIN} or newer (JAVA_HOME, PATH and {JVMS} have none)"
-            ),
-            command: on_path("apt-get").map(|_| "apt-get install default-jre-headless".to_owned()),
-        })
+    java_from(JAVA_VERSION_MIN).ok_or_else(|| Error::Missing {
+        what: format!("Java {JAVA_VERSION_MIN} or newer (JAVA_HOME, PATH and {JVMS} have none)"),
+        command: on_path("apt-get").map(|_| "apt-get install default-jre-headless".to_owned()),
+    })
+}
+
+/// The first Java that is at least this new, looked for in the same places.
+pub fn java_from(version_min: u32) -> Option<PathBuf> {
+    candidates().find(|java| version(java).is_some_and(|version| version >= version_min))
 }
 
 fn candidates() -> impl Iterator<Item = PathBuf> {
