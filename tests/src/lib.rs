@@ -12,6 +12,7 @@ pub mod demo;
 pub mod figure;
 pub mod http;
 pub mod kafka;
+pub mod load;
 pub mod page;
 pub mod recording;
 pub mod registry;
@@ -20,13 +21,16 @@ pub mod room;
 pub mod service;
 pub mod stream;
 pub mod until;
+pub mod wire;
 pub mod world;
 
 pub use child::Folder;
 
 pub use http::{Answer, Ask, Http};
 pub use kafka::{Kafka, Lying, TENANT};
+pub use load::{Crowd, Ledger, Load};
 pub use page::Page;
 pub use service::{Collector, Relay, Setup};
 pub use stream::{Frame, Stream};
+pub use wire::Wire;
 pub use world::{Edge, World};

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::http::{Ask, Http, HttpError};
 use crate::page::now;
 use crate::recording::{Recording, visitor};
-use crate::world::World;
+use crate::world::Edge;
 
 /// Events travel in parcels of at most this many.
 const BATCH_EVENTS_MAX: usize = 50;
@@ -224,17 +224,22 @@ pub struct Found {
     pub doubled: usize,
     /// Ids that nobody sent.
     pub unknown: usize,
-    /// Whether each visit's clicks lie in the order in which they were recorded.
+    /// Whether each visit's clicks lie in the order in which they were recorded, by the first copy
+    /// of each.
     pub in_order: bool,
 }
 
 impl Found {
     /// Reads the whole topic and compares it with the ids that were sent.
-    pub async fn of(sent: &HashSet<EventId>, world: &World, topic: Topic) -> Self {
+    pub async fn of(sent: &HashSet<EventId>, edge: &Edge, topic: Topic) -> Self {
         let (mut seen, mut found) = (HashMap::new(), Self { in_order: true, ..Self::default() });
         let mut last: HashMap<QueueId, u64> = HashMap::new();
-        for record in world.read(topic).await {
-            *seen.entry(record.id).or_insert(0_usize) += 1;
+        for record in edge.read(topic).await {
+            let copies = seen.entry(record.id).or_insert(0_usize);
+            *copies += 1;
+            if *copies > 1 {
+                continue;
+            }
             let before = last.insert(record.queue, record.seq);
             found.in_order &= before.is_none_or(|before| before < record.seq);
         }

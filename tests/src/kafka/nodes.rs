@@ -4,7 +4,8 @@ use clickmill_xtask::kafka::{Broker, BrokerOptions, Cluster, ClusterOptions};
 use tokio::task::block_in_place;
 
 use super::Kafka;
-use crate::child::Folder;
+use crate::child::{Folder, free_port};
+use crate::wire::Wire;
 
 /// The nodes of a cluster: one may go, and two copies are left.
 const CLUSTER_NODES: usize = 3;
@@ -21,8 +22,40 @@ impl Kafka {
             properties: properties.iter().map(property).collect(),
             ..BrokerOptions::new(folder.path().join("data"))
         };
-        let broker = Broker::start(&options).expect("a broker of its own");
-        Self::of(broker.bootstrap(), vec![broker], Some(folder)).apply(partitions, 1)
+        Self::one(&options, folder).apply(partitions, 1)
+    }
+
+    /// One broker that nobody else uses and that can also be reached by this wire. The harness does
+    /// not: its eye is independent.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    pub fn behind(wire: &Wire, partitions: u32) -> Self {
+        let folder = Folder::new("kafka");
+        let (port, controller_port) = (free_port(), free_port());
+        let listeners = |wire: u16| {
+            format!(
+                "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
+                 WIRE://127.0.0.1:{wire}"
+            )
+        };
+        let protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT".to_owned();
+        let options = BrokerOptions {
+            port,
+            controller_port,
+            properties: vec![
+                ("listeners".to_owned(), listeners(wire.far)),
+                ("advertised.listeners".to_owned(), listeners(wire.near)),
+                ("listener.security.protocol.map".to_owned(), protocols),
+            ],
+            ..BrokerOptions::new(folder.path().join("data"))
+        };
+        Self::one(&options, folder).apply(partitions, 1)
+    }
+
+    fn one(options: &BrokerOptions, folder: Folder) -> Self {
+        let broker = Broker::start(options).expect("a broker of its own");
+        Self::of(broker.bootstrap(), vec![broker], Some(folder))
     }
 
     /// Three brokers; every topic lies on all of them, and two must have a record.
