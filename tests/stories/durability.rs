@@ -11,9 +11,10 @@ const SOME: usize = 1000;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_killed_under_load_loses_nothing() {
     let mut edge = World::builder().edge().await;
-    let load = Crowd::default().visit(&edge);
+    // Hardly any rest, so that some requests are under way at every moment.
+    let load = Crowd { rest: Duration::from_millis(5), ..Crowd::default() }.visit(&edge);
     for _ in 0..3 {
-        load.settles(SOME).await;
+        load.settles(3 * SOME).await;
         edge.collector.kill();
         edge.collector.restart().await;
     }

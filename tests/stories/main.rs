@@ -5,6 +5,7 @@ mod click_to_hint;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;
 mod durability;
+mod fairness;
 mod forged_token_opens_nothing;
 mod long;
 mod origins;

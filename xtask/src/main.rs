@@ -19,7 +19,7 @@ cargo xtask COMMAND
                          a NAME is a filter as `cargo test` takes it
        [--wasm]          only those of the SDK's logic that run as wasm
   web [--release]        build the SDK's bundle into target/sdk
-  bench route|collector|sdk [--json] [...]
+  bench route|collector|fairness|sdk [--json] [...]
                          measure; what follows goes to the measuring program
   replay FILE [--rate N] [...]
                          play a recorded clickstream through the collector and

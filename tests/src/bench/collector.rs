@@ -3,6 +3,7 @@
 
 mod answer;
 mod ceiling;
+pub mod fairness;
 mod idle;
 mod load;
 mod pace;
@@ -72,6 +73,17 @@ struct Site {
     serials: Serials,
 }
 
+impl Site {
+    fn of(edge: &Edge) -> Self {
+        let address = edge.collector.url.trim_start_matches("http://").parse();
+        Self {
+            collector: address.expect("an address without a path"),
+            write_key: edge.write_key(),
+            serials: Serials::default(),
+        }
+    }
+}
+
 /// Everything that takes part.
 #[derive(Debug)]
 struct Bench {
@@ -89,12 +101,7 @@ pub async fn measure(options: Options, style: Style) {
     let edge = World::builder().partitions(PARTITIONS).set(|setup, _| setup.settings = more);
     let edge = edge.edge().await;
     eprintln!("the collector is process {}", edge.collector.process());
-    let address = edge.collector.url.trim_start_matches("http://").parse();
-    let site = Site {
-        collector: address.expect("an address without a path"),
-        write_key: edge.write_key(),
-        serials: Serials::default(),
-    };
+    let site = Site::of(&edge);
     let broker = std::env::var(BROKER_PROCESS).ok().and_then(|id| id.parse().ok());
     Bench { options, style, edge: Arc::new(edge), site, broker }.run().await;
 }

@@ -1,9 +1,10 @@
-//! Measures: `clickmill-bench route|collector [--json]`. Figures are printed one a line.
+//! Measures: `clickmill-bench route|collector|fairness [--json]`. Figures are printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clickmill_tests::bench::collector::fairness;
 use clickmill_tests::bench::{collector, route};
 use clickmill_tests::figure::Style;
 
@@ -38,6 +39,12 @@ enum Bench {
         #[arg(long, value_enum)]
         only: Vec<collector::Phase>,
     },
+    /// An honest site's waits, alone and beside one that sends ten times its quota.
+    Fairness {
+        /// Seconds measured each way.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+    },
 }
 
 #[tokio::main]
@@ -50,6 +57,7 @@ async fn main() -> ExitCode {
             let only = only.into_iter().collect();
             collector::measure(collector::Options { events, seconds, only }, style).await;
         }
+        Bench::Fairness { seconds } => fairness::measure(seconds, style).await,
     }
     ExitCode::SUCCESS
 }

@@ -16,9 +16,9 @@ const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector")) => through_kafka(shell, which, words),
+        Some(which @ ("route" | "collector" | "fairness")) => through_kafka(shell, which, words),
         Some("sdk") => sizes(shell, words),
-        _ => Err(Failure::Usage("bench needs one of route, collector, sdk".to_owned())),
+        _ => Err(Failure::Usage("bench needs one of route, collector, fairness, sdk".to_owned())),
     }
 }
 
