@@ -95,7 +95,7 @@ impl Producer {
             let ticket = batch.open();
             if full {
                 ticket.settle(Err(Failure::QUEUE_FULL));
-            } else if let Err((failure, ticket)) = self.hand_in(record, ticket) {
+            } else if let Err((failure, ticket)) = self.hand_in(&record, ticket) {
                 full = failure.class == Class::QueueFull;
                 ticket.settle(Err(failure));
             }
@@ -199,7 +199,7 @@ impl Producer {
         }
     }
 
-    fn hand_in(&self, record: Outgoing<'_>, ticket: Ticket) -> Result<(), (Failure, Ticket)> {
+    fn hand_in(&self, record: &Outgoing<'_>, ticket: Ticket) -> Result<(), (Failure, Ticket)> {
         let record = BaseRecord::<[u8], [u8], _> {
             topic: record.topic,
             partition: record.partition,

@@ -81,12 +81,7 @@ impl Pending {
     /// order of the records. What is still open is [`TimedOut`](crate::Class::TimedOut); it can be
     /// asked for again.
     pub async fn outcomes(&mut self, deadline: Instant) -> Vec<Outcome> {
-        while !self.is_settled() {
-            // A wake-up can be one of an earlier moment at which no record was open, hence the loop.
-            if tokio::time::timeout_at(deadline, self.batch.complete.notified()).await.is_err() {
-                break;
-            }
-        }
+        self.wait_until(deadline).await;
         let slots = self.batch.lock();
         slots.outcomes.iter().map(|slot| slot.unwrap_or(Err(Failure::DEADLINE))).collect()
     }
@@ -99,6 +94,36 @@ impl Pending {
     /// Whether every record has its outcome.
     pub fn is_settled(&self) -> bool {
         self.batch.lock().open == 0
+    }
+
+    /// The outcomes that are there, in the order of the records.
+    pub fn so_far(&self) -> Vec<Option<Outcome>> {
+        self.batch.lock().outcomes.clone()
+    }
+
+    /// Whether one of the records has failed already.
+    pub fn has_failed(&self) -> bool {
+        self.batch.lock().outcomes.iter().any(|outcome| matches!(outcome, Some(Err(_))))
+    }
+
+    /// Waits until every record has its final outcome, or should have had it. At most one may wait
+    /// at a time.
+    pub async fn wait(&self) {
+        self.wait_until(self.last).await;
+    }
+
+    /// Whether the time in which outcomes are reported is over.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.last
+    }
+
+    async fn wait_until(&self, deadline: Instant) {
+        while !self.is_settled() {
+            // A wake-up can be one of an earlier moment at which no record was open, hence the loop.
+            if tokio::time::timeout_at(deadline, self.batch.complete.notified()).await.is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -156,6 +181,17 @@ mod tests {
         assert_eq!(pending.outcomes(deadline).await, [at(1), Err(Failure::DEADLINE)]);
         open.settle(at(2));
         assert_eq!(pending.outcomes(Instant::now()).await, [at(1), at(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_can_be_asked_for_at_any_time() {
+        let (mut tickets, pending) = pair();
+        assert_eq!(pending.so_far(), [None, None]);
+        tickets.pop().unwrap().settle(Err(Failure::QUEUE_FULL));
+        assert_eq!(pending.so_far(), [None, Some(Err(Failure::QUEUE_FULL))]);
+        assert!(pending.has_failed() && !pending.is_settled() && !pending.is_over());
+        pending.wait().await;
+        assert!(!pending.is_settled() && pending.is_over());
     }
 
     #[tokio::test(start_paused = true)]

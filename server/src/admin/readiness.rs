@@ -46,7 +46,12 @@ pub struct Check {
 impl Check {
     /// The condition holds.
     pub fn pass(&self) {
-        self.watched.set(Ok(()));
+        self.watched.set(Ok(None));
+    }
+
+    /// The condition holds, and there is something to know about it.
+    pub fn pass_noting(&self, note: impl Into<String>) {
+        self.watched.set(Ok(Some(note.into())));
     }
 
     /// The condition does not hold, and why.
@@ -85,7 +90,8 @@ impl fmt::Display for Report {
         writeln!(f, "{}", if self.is_ready() { "ready" } else { "not ready" })?;
         for (name, state) in &self.lines {
             match state {
-                Ok(()) => writeln!(f, "{name}: ok")?,
+                Ok(None) => writeln!(f, "{name}: ok")?,
+                Ok(Some(note)) => writeln!(f, "{name}: ok, though {note}")?,
                 Err(why) => writeln!(f, "{name}: {why}")?,
             }
         }
@@ -93,7 +99,8 @@ impl fmt::Display for Report {
     }
 }
 
-type State = Result<(), String>;
+/// It holds, maybe with a note; or why it does not.
+type State = Result<Option<String>, String>;
 
 #[derive(Debug)]
 struct Watched {
@@ -105,9 +112,11 @@ impl Watched {
     fn set(&self, state: State) {
         let mut held = lock(&self.state);
         match (&*held, &state) {
-            (Ok(()), Err(why)) => tracing::warn!(check = self.name, %why, "not ready"),
-            (Err(_), Ok(())) => tracing::info!(check = self.name, "ready"),
-            (Ok(()), Ok(())) | (Err(_), Err(_)) => (),
+            (Ok(_), Err(why)) => tracing::warn!(check = self.name, %why, "not ready"),
+            (Err(_), Ok(_)) => tracing::info!(check = self.name, "ready"),
+            (Ok(None), Ok(Some(note))) => tracing::warn!(check = self.name, %note, "ready, though"),
+            (Ok(Some(_)), Ok(None)) => tracing::info!(check = self.name, "ready as ever"),
+            (Ok(_), Ok(_)) | (Err(_), Err(_)) => (),
         }
         *held = state;
     }
@@ -139,6 +148,8 @@ mod tests {
         shows(&readiness, "ready\nkafka: ok\nschemas: ok\n");
         kafka.fail("no broker answers");
         shows(&readiness, "not ready\nkafka: no broker answers\nschemas: ok\n");
+        kafka.pass_noting("no broker answers");
+        shows(&readiness, "ready\nkafka: ok, though no broker answers\nschemas: ok\n");
         kafka.pass();
         drop(schemas);
         shows(&readiness, "not ready\nkafka: ok\nschemas: nobody watches it any more\n");
