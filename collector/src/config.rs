@@ -41,6 +41,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// How records are sent.
     pub producer: ProducerConfig,
+    /// Where events wait that Kafka does not take in time.
+    pub spool: SpoolConfig,
     /// What events must look like.
     pub schemas: SchemasConfig,
     /// Bounds of connections.
@@ -74,6 +76,7 @@ impl Default for Config {
                 ..KafkaConfig::default()
             },
             producer: ProducerConfig::default(),
+            spool: SpoolConfig::default(),
             schemas: SchemasConfig::default(),
             connections: ConnectionLimits::default(),
             limits: LimitsConfig::default(),
@@ -83,6 +86,36 @@ impl Default for Config {
             privacy: PrivacyConfig::default(),
             drain: DrainConfig::default(),
             sites: Vec::new(),
+        }
+    }
+}
+
+/// Where events wait that Kafka does not take in time.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolConfig {
+    /// The folder, on a disk of this machine; without one there is no spool.
+    pub dir: Option<PathBuf>,
+    /// What all segments may take together, in bytes.
+    pub bytes_max: u64,
+    /// How long a segment may become, in bytes; it is deleted as a whole once it is drained.
+    pub segment_bytes_max: u64,
+    /// How old the oldest event may become before nothing more goes behind it.
+    #[serde(with = "duration")]
+    pub age_max: Duration,
+    /// How long Kafka may take before an event goes to the disk.
+    #[serde(with = "duration")]
+    pub after: Duration,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            bytes_max: 4 << 30,
+            segment_bytes_max: 16 << 20,
+            age_max: Duration::from_secs(24 * 3_600),
+            after: Duration::from_secs(2),
         }
     }
 }
@@ -423,7 +456,23 @@ impl Config {
         })?;
         Signer::new(&self.tokens.keys)
             .map_err(|error| value("tokens.keys", format!("is refused: {error}")))?;
+        self.check_spool()?;
         self.check_sites()
+    }
+
+    fn check_spool(&self) -> Result<(), BadConfig> {
+        let spool = &self.spool;
+        let in_time = spool.dir.is_none() || spool.after < self.limits.ack_timeout;
+        demand(in_time, || value("spool.after", "must be shorter than limits.ack_timeout"))?;
+        demand(spool.segment_bytes_max >= u64::from(self.producer.record_bytes_max), || {
+            value("spool.segment_bytes_max", "must not be below producer.record_bytes_max")
+        })?;
+        demand(spool.segment_bytes_max <= 1 << 30, || {
+            value("spool.segment_bytes_max", "must not be above 1073741824")
+        })?;
+        demand(spool.bytes_max >= spool.segment_bytes_max, || {
+            value("spool.bytes_max", "must not be below spool.segment_bytes_max")
+        })
     }
 
     fn check_sites(&self) -> Result<(), BadConfig> {
@@ -543,6 +592,13 @@ mod tests {
         assert!(complaint("path_prefix = \"\"", "path_prefix = \"cm/\"").contains("`path_prefix`"));
         assert!(complaint("depth_max = 16", "depth_max = 0").contains("`limits.depth_max`"));
         assert!(complaint("ack_timeout = \"10s\"", "ack_timeout = \"30s\"").contains("exceed"));
+        let slow = EXAMPLE.replacen("after = \"2s\"", "dir = \"spool\"\nafter = \"10s\"", 1);
+        let slow = read(&slow).unwrap().check().unwrap_err().to_string();
+        assert_eq!(slow, "`spool.after` must be shorter than limits.ack_timeout");
+        assert!(
+            complaint("segment_bytes_max = 16777216", "segment_bytes_max = 1")
+                .contains("`spool.segment_bytes_max` must not be below producer.record_bytes_max")
+        );
         assert!(
             complaint("inflated_bytes_max = 2097152", "inflated_bytes_max = 1")
                 .contains("`limits.inflated_bytes_max`")

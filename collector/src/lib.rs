@@ -28,6 +28,7 @@ mod routes;
 mod run;
 mod sink;
 mod site;
+mod spool;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
@@ -36,3 +37,6 @@ mod validate;
 
 pub use config::Config;
 pub use run::{RunError, check, run};
+pub use spool::SpoolError;
+#[doc(hidden)]
+pub use spool::scan_segment;

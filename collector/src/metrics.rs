@@ -9,6 +9,7 @@ use clickmill_server::metrics::{
 };
 
 use crate::books::Growth;
+use crate::spool::lanes::Stand;
 
 const DELIVERIES: Counters<0> = Counters::new(
     "clickmill_collector_deliveries_total",
@@ -119,6 +120,53 @@ const KAFKA_ROUND_TRIP_SECONDS: Gauges<1> = Gauges::new(
     ["quantile"],
 );
 
+const SPOOL_BYTES: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_bytes",
+    "What the spool's segments take on the disk.",
+    [],
+);
+const SPOOL_RECORDS: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_records",
+    "Records in the spool that Kafka does not have yet.",
+    [],
+);
+const SPOOL_OLDEST_SECONDS: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_oldest_seconds",
+    "How long the oldest record has been in the spool.",
+    [],
+);
+const SPOOL_LANES_CLOSED: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_lanes_closed",
+    "Lanes, of 17, whose records go to the disk first.",
+    [],
+);
+const SPOOL_FULL: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_full",
+    "1 while the spool takes nothing more: no bytes left, too old, or the disk fails.",
+    [],
+);
+const SPOOL_APPENDED: Counters<0> = Counters::new(
+    "clickmill_collector_spool_appended_total",
+    "Records that became durable in the spool.",
+    [],
+);
+const SPOOL_DRAINED: Counters<0> = Counters::new(
+    "clickmill_collector_spool_drained_total",
+    "Records that went from the spool to Kafka.",
+    [],
+);
+const SPOOL_DAMAGES: Counters<0> = Counters::new(
+    "clickmill_collector_spool_damages_total",
+    "Stretches of the spool that could not be read; the log names each.",
+    [],
+);
+const SPOOL_SYNC_SECONDS: Histograms<0> = Histograms::new(
+    "clickmill_collector_spool_sync_seconds",
+    "Time to write and sync what came together.",
+    [],
+    LATENCY_SECONDS,
+);
+
 /// The table of all of them.
 pub(crate) const TABLE: &[Entry] = &[
     DELIVERIES.entry(),
@@ -143,6 +191,15 @@ pub(crate) const TABLE: &[Entry] = &[
     KAFKA_BROKERS_UP.entry(),
     KAFKA_REQUEST_PROBLEMS.entry(),
     KAFKA_ROUND_TRIP_SECONDS.entry(),
+    SPOOL_BYTES.entry(),
+    SPOOL_RECORDS.entry(),
+    SPOOL_OLDEST_SECONDS.entry(),
+    SPOOL_LANES_CLOSED.entry(),
+    SPOOL_FULL.entry(),
+    SPOOL_APPENDED.entry(),
+    SPOOL_DRAINED.entry(),
+    SPOOL_DAMAGES.entry(),
+    SPOOL_SYNC_SECONDS.entry(),
 ];
 
 /// The handles of everything but Kafka.
@@ -323,6 +380,48 @@ impl KafkaMetrics {
         self.timeouts.set(number(statistics.request_timeouts));
         self.round_trip_p50.set(seconds(statistics.round_trip_p50_us));
         self.round_trip_p99.set(seconds(statistics.round_trip_p99_us));
+    }
+}
+
+/// The handles of the spool.
+#[derive(Debug)]
+pub(crate) struct SpoolMetrics {
+    bytes: Gauge,
+    records: Gauge,
+    oldest_seconds: Gauge,
+    lanes_closed: Gauge,
+    full: Gauge,
+    appended: Counter,
+    drained: Counter,
+    pub(crate) damages: Counter,
+    pub(crate) sync_seconds: Histogram,
+}
+
+impl SpoolMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            bytes: metrics.gauge(&SPOOL_BYTES, []),
+            records: metrics.gauge(&SPOOL_RECORDS, []),
+            oldest_seconds: metrics.gauge(&SPOOL_OLDEST_SECONDS, []),
+            lanes_closed: metrics.gauge(&SPOOL_LANES_CLOSED, []),
+            full: metrics.gauge(&SPOOL_FULL, []),
+            appended: metrics.counter(&SPOOL_APPENDED, []),
+            drained: metrics.counter(&SPOOL_DRAINED, []),
+            damages: metrics.counter(&SPOOL_DAMAGES, []),
+            sync_seconds: metrics.histogram(&SPOOL_SYNC_SECONDS, []),
+        }
+    }
+
+    /// Shows how the spool stands.
+    pub(crate) fn show(&self, stand: &Stand, now_ms: u64) {
+        let age_ms = stand.oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms));
+        self.bytes.set(stand.bytes as f64);
+        self.records.set(stand.records as f64);
+        self.oldest_seconds.set(Duration::from_millis(age_ms).as_secs_f64());
+        self.lanes_closed.set(stand.closed as f64);
+        self.full.set(f64::from(u8::from(stand.no_room.is_some())));
+        self.appended.absolute(stand.appended);
+        self.drained.absolute(stand.drained);
     }
 }
 

@@ -18,7 +18,8 @@ use crate::config::{BadConfig, Config};
 use crate::metrics::TABLE;
 use crate::refresh::Refresh;
 use crate::routes::Routes;
-use crate::sink::{KafkaSettings, KafkaSink};
+use crate::sink::{Health, KafkaSettings, KafkaSink, Sink, Spooling, Standing};
+use crate::spool::SpoolError;
 
 /// How often the sink is asked whether it would take something.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
@@ -50,6 +51,9 @@ pub enum RunError {
     /// A schema is no good.
     #[error("schemas: {0}")]
     SchemaRefused(#[from] clickmill_catalog::Refusal),
+    /// The spool cannot be opened.
+    #[error("spool.dir: {0}")]
+    Spool(#[from] SpoolError),
     /// Records were left when the time was up; their senders got no success answer for them.
     #[error("drain: {0}")]
     Unflushed(String),
@@ -58,7 +62,8 @@ pub enum RunError {
 /// Runs a collector until the shutdown begins and its drain has ended.
 ///
 /// The drain: readiness fails at once; after `drain.notice` accepting stops; open requests finish;
-/// the producer is flushed; the admin listener ends. Requests and flush are bounded by
+/// the producer is flushed, and what Kafka does not take goes into the spool if there is one; the
+/// admin listener ends. Requests and flush are bounded by
 /// `drain.grace`.
 ///
 /// # Errors
@@ -71,10 +76,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         producer: config.producer.clone(),
         topic_prefix: config.topic_prefix.clone(),
     };
-    let sink = Arc::new(KafkaSink::new(settings, metrics.clone())?);
+    let kafka = Arc::new(KafkaSink::new(settings, metrics.clone())?);
     let schemas = open_schemas(&config).await?;
     let clock = SystemClock::shared();
     let refresh = open_registry(&config, &schemas, &clock, &metrics).await?;
+    let sink: Arc<dyn Sink> = match &config.spool.dir {
+        None => kafka,
+        Some(_) => Arc::new(Spooling::open(&config.spool, kafka, clock.clone(), &metrics).await?),
+    };
     run_parts(Parts { config, sink, schemas, refresh, clock, metrics }, listeners, shutdown).await
 }
 
@@ -176,18 +185,38 @@ pub(crate) async fn run_parts(
 
 /// What a collector must have to get traffic.
 struct Checks {
+    readiness: Readiness,
     kafka: Check,
+    /// Once it is known that there is a spool.
+    spool: Option<Check>,
     schemas: Check,
 }
 
 impl Checks {
     fn new(readiness: &Readiness) -> Self {
-        Self { kafka: readiness.check("kafka"), schemas: readiness.check("schemas") }
+        let (kafka, schemas) = (readiness.check("kafka"), readiness.check("schemas"));
+        Self { readiness: readiness.clone(), kafka, spool: None, schemas }
+    }
+
+    /// Shows how things stand on the way out.
+    fn show(&mut self, standing: Standing) {
+        show(&self.kafka, standing.way);
+        if let Some(health) = standing.spool {
+            show(self.spool.get_or_insert_with(|| self.readiness.check("spool")), health);
+        }
+    }
+}
+
+fn show(check: &Check, health: Health) {
+    match health {
+        Health::Good => check.pass(),
+        Health::Bearable(note) => check.pass_noting(note),
+        Health::Away(why) | Health::Broken(why) => check.fail(why),
     }
 }
 
 /// Keeps readiness and the gauges true.
-async fn watch(collector: Arc<Collector>, checks: Checks) {
+async fn watch(collector: Arc<Collector>, mut checks: Checks) {
     let mut ticks = interval(PROBE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -202,9 +231,6 @@ async fn watch(collector: Arc<Collector>, checks: Checks) {
         collector.metrics.remembered.set(remembered as f64);
         collector.metrics.pending.set(pending as f64);
         collector.metrics.memory_bytes.set(collector.memory.taken() as f64);
-        match collector.producing.sink.probe().await {
-            Ok(()) => checks.kafka.pass(),
-            Err(why) => checks.kafka.fail(why),
-        }
+        checks.show(collector.producing.sink.probe().await);
     }
 }

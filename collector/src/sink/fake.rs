@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Delivered, Kept, Message, Sink};
+use super::{Delivered, Health, Kept, Message, Sink, Standing};
 
 /// How the fake behaves. By default everything is durable at once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,9 +114,10 @@ impl Sink for FakeSink {
         .boxed()
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn probe(&self) -> BoxFuture<'_, Standing> {
         let refused = self.lock().faults.refuse;
-        async move { refused.map_or(Ok(()), |class| Err(format!("the fake is {class}"))) }.boxed()
+        let away = |class| Health::Away(format!("the fake is {class}"));
+        async move { Standing { way: refused.map_or(Health::Good, away), spool: None } }.boxed()
     }
 
     fn flush(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {

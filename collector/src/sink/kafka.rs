@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clickmill_kafka::{
-    Error, Failure, KafkaConfig, Outgoing, Producer, ProducerConfig, Statistics,
+    Class, Error, Failure, KafkaConfig, Outcome, Outgoing, Pending, Producer, ProducerConfig,
+    Statistics,
 };
 use clickmill_sdk_core::wire::Topic;
 use clickmill_server::metrics::Metrics;
@@ -13,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Delivered, Kept, Message, Sink};
+use super::{Delivered, Health, Kept, Line, Message, Sink, Standing, Underway};
 use crate::metrics::KafkaMetrics;
 
 /// How long the question for a topic's partitions may take.
@@ -54,6 +55,31 @@ impl KafkaSink {
         self.names.get(topic as usize).map_or(topic.as_str(), String::as_str)
     }
 
+    fn enqueue<'a>(&self, messages: impl Iterator<Item = &'a Message>) -> Pending {
+        self.producer.load().enqueue(messages.map(|message| Outgoing {
+            topic: self.topic(message.topic),
+            key: message.key.as_deref().map(str::as_bytes),
+            value: Some(message.value.as_bytes()),
+            headers: Some(&message.headers),
+            ..Outgoing::default()
+        }))
+    }
+
+    async fn health(&self) -> Health {
+        if let Err(why) = self.replace_if_dead() {
+            return Health::Away(why);
+        }
+        let producer = self.producer.load_full();
+        for topic in [Topic::ClicksRaw, Topic::ClicksRejected] {
+            if let Err(error) = producer.partitions(self.topic(topic), PROBE_WAIT).await {
+                let broken = error.class() == Class::Refused;
+                let why = error.to_string();
+                return if broken { Health::Broken(why) } else { Health::Away(why) };
+            }
+        }
+        Health::Good
+    }
+
     /// Replaces a producer that can send nothing any more. Its messages have failed, so none of
     /// them can come after what the new one sends.
     fn replace_if_dead(&self) -> Result<(), String> {
@@ -68,36 +94,12 @@ impl KafkaSink {
 
 impl Sink for KafkaSink {
     fn hand_over(&self, messages: Vec<Message>) -> BoxFuture<'static, Vec<Delivered>> {
-        let producer = self.producer.load();
-        let outgoing = messages.iter().map(|message| Outgoing {
-            topic: self.topic(message.topic),
-            key: message.key.as_deref().map(str::as_bytes),
-            value: Some(message.value.as_bytes()),
-            headers: Some(&message.headers),
-            ..Outgoing::default()
-        });
-        let pending = producer.enqueue(outgoing);
-        let class = |failure: Failure| failure.class;
-        async move {
-            let outcomes = pending.settled().await.into_iter();
-            outcomes.map(|outcome| outcome.map(Kept::InKafka).map_err(class)).collect()
-        }
-        .boxed()
+        let pending = self.enqueue(messages.iter());
+        async move { pending.settled().await.into_iter().map(delivered).collect() }.boxed()
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), String>> {
-        async move {
-            self.replace_if_dead()?;
-            let producer = self.producer.load_full();
-            for topic in [Topic::ClicksRaw, Topic::ClicksRejected] {
-                producer
-                    .partitions(self.topic(topic), PROBE_WAIT)
-                    .await
-                    .map_err(|error| error.to_string())?;
-            }
-            Ok(())
-        }
-        .boxed()
+    fn probe(&self) -> BoxFuture<'_, Standing> {
+        async move { Standing { way: self.health().await, spool: None } }.boxed()
     }
 
     fn flush(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {
@@ -107,6 +109,35 @@ impl Sink for KafkaSink {
         }
         .boxed()
     }
+}
+
+impl Line for KafkaSink {
+    fn send(&self, messages: &[&Message]) -> Box<dyn Underway> {
+        Box::new(self.enqueue(messages.iter().copied()))
+    }
+}
+
+impl Underway for Pending {
+    fn wait(&self) -> BoxFuture<'_, ()> {
+        Self::wait(self).boxed()
+    }
+
+    fn is_settled(&self) -> bool {
+        Self::is_settled(self) || self.is_over()
+    }
+
+    fn has_failed(&self) -> bool {
+        Self::has_failed(self)
+    }
+
+    fn so_far(&self) -> Vec<Option<Delivered>> {
+        let over = self.is_over().then_some(Err(Class::TimedOut));
+        Self::so_far(self).into_iter().map(|outcome| outcome.map(delivered).or(over)).collect()
+    }
+}
+
+fn delivered(outcome: Outcome) -> Delivered {
+    outcome.map(Kept::InKafka).map_err(|failure: Failure| failure.class)
 }
 
 fn produce_with(settings: &KafkaSettings, metrics: &Metrics) -> Result<Producer, Error> {
