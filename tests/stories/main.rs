@@ -11,6 +11,7 @@ mod long;
 mod origins;
 mod real_registry;
 mod shop_page;
+mod spooling;
 mod verdicts;
 
 use clickmill_sdk_core::wire::Hint;
