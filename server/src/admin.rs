@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::metrics::{self, Metrics};
 use crate::reply::{self, Body};
-use crate::serve::{ConnectionLimits, ConnectionMetrics, Serve, serve};
+use crate::serve::{ConnectionLimits, ConnectionMetrics, Serve, Transport, serve};
 use crate::shutdown::Shutdown;
 
 pub use readiness::{Check, Readiness, Report};
@@ -51,6 +51,7 @@ pub async fn run(admin: Admin) {
     };
     let serving = serve(Serve {
         listener,
+        transport: Transport::default(),
         service,
         limits: limits(),
         shutdown: stop,

@@ -1,4 +1,4 @@
-//! What both services share: accept, limits, drain, admin listener, config, telemetry, tokens, clock.
+//! What both services share: accept, limits, drain, TLS, admin listener, config, telemetry, tokens, clock.
 //!
 //! Nothing here knows what a click is or that there is a Kafka. A service puts the parts together
 //! in its own `run(config, listeners, shutdown)`:
@@ -19,11 +19,15 @@ pub mod clock;
 pub mod config;
 pub mod cookie;
 pub mod cors;
+pub mod forwarded;
 pub mod listen;
 pub mod metrics;
+pub mod network;
+pub mod proxy;
 pub mod query;
 pub mod reply;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

@@ -6,14 +6,95 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-/// Where a service listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+use crate::forwarded::Forwarded;
+use crate::network::Networks;
+use crate::serve::Transport;
+use crate::tls::{Tls, TlsConfig, TlsError};
+
+/// Where a service listens, and what stands before it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenConfig {
     /// Address and port for everybody, such as `127.0.0.1:8081`.
     pub public: SocketAddr,
     /// Address and port for operators only: health and metrics.
     pub admin: SocketAddr,
+    /// Certificate and key of the public listener; without them it speaks plainly.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// Whether connections to the public listener open with a PROXY header.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+    /// How many proxies of ours append to `X-Forwarded-For`; 0 ignores the header.
+    #[serde(default)]
+    pub forwarded_depth: usize,
+    /// The networks that our proxies and balancers connect from.
+    #[serde(default)]
+    pub trusted_proxies: Networks,
+}
+
+/// Whether connections open with a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// None does.
+    #[default]
+    Off,
+    /// Each does, and comes from one of the trusted networks; others are refused.
+    Required,
+}
+
+/// A header of proxies is to be believed, and nothing says whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must name the networks of the proxies whose word counts, since {0} is set; \
+     [\"0.0.0.0/0\", \"::/0\"] would believe everybody"
+)]
+pub struct NoTrust(&'static str);
+
+impl ListenConfig {
+    /// Two addresses, spoken to plainly and directly.
+    pub fn plain(public: SocketAddr, admin: SocketAddr) -> Self {
+        Self {
+            public,
+            admin,
+            tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            forwarded_depth: 0,
+            trusted_proxies: Networks::default(),
+        }
+    }
+
+    /// Checks that proxies are believed only where it is said whose they are; the error is about
+    /// `listen.trusted_proxies`.
+    ///
+    /// # Errors
+    /// If nothing says it.
+    pub fn check_trust(&self) -> Result<(), NoTrust> {
+        match (self.proxy_protocol, self.forwarded_depth) {
+            _ if !self.trusted_proxies.is_empty() => Ok(()),
+            (ProxyProtocol::Required, _) => Err(NoTrust("listen.proxy_protocol")),
+            (ProxyProtocol::Off, 1..) => Err(NoTrust("listen.forwarded_depth")),
+            (ProxyProtocol::Off, 0) => Ok(()),
+        }
+    }
+
+    /// What stands between the public socket and HTTP; reads certificate and key.
+    ///
+    /// # Errors
+    /// If certificate or key cannot be used.
+    pub fn transport(&self) -> Result<Transport, TlsError> {
+        let proxies = match self.proxy_protocol {
+            ProxyProtocol::Off => None,
+            ProxyProtocol::Required => Some(self.trusted_proxies.clone()),
+        };
+        Ok(Transport { tls: self.tls.as_ref().map(Tls::open).transpose()?, proxies })
+    }
+
+    /// How far `X-Forwarded-For` is believed.
+    pub fn forwarded(&self) -> Forwarded {
+        Forwarded { depth: self.forwarded_depth, trusted: self.trusted_proxies.clone() }
+    }
 }
 
 /// The two bound sockets of a service.
@@ -37,7 +118,7 @@ impl Listeners {
     /// Binds both sockets on the loopback address, on ports that the system picks.
     pub async fn loopback() -> Result<Self, ListenError> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::bind(&ListenConfig { public: any_port, admin: any_port }).await
+        Self::bind(&ListenConfig::plain(any_port, any_port)).await
     }
 
     /// Where the public socket ended up.
@@ -115,6 +196,20 @@ mod tests {
                 "{addr} (listen.public) is taken by another program: stop it or choose another port"
             )
         );
+    }
+
+    #[test]
+    fn nobody_is_believed_unless_it_is_said_who() {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = ListenConfig::plain(addr, addr);
+        config.check_trust().unwrap();
+        config.forwarded_depth = 1;
+        let complaint = config.check_trust().unwrap_err().to_string();
+        assert!(complaint.contains("since listen.forwarded_depth is set"), "{complaint}");
+        config.proxy_protocol = ProxyProtocol::Required;
+        assert_eq!(config.check_trust(), Err(NoTrust("listen.proxy_protocol")));
+        config.trusted_proxies = serde_json::from_str(r#"["10.0.0.0/8"]"#).unwrap();
+        config.check_trust().unwrap();
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The accept loop: bounded connections over HTTP/1.1, each given to the service, and the drain.
+//! The accept loop: bounded connections, each a task that gives its requests to the service, and the
+//! drain.
 //!
 //! At the connection cap the loop stops accepting until a connection ends, so the system's own
 //! queue and then the clients feel it. On shutdown it takes what the system has already accepted
@@ -7,30 +8,32 @@
 //! count as begun: hyper alone would close a connection whose first request it has not read yet.
 
 mod accept;
+mod connection;
+mod crowd;
+mod http;
 mod limits;
+mod transport;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 
 use crate::metrics::{Counter, Counters, Entry, Gauge, Gauges, Metrics};
-use crate::reply::{Body, BoxError};
+use crate::reply::Body;
 use crate::shutdown::Shutdown;
+
+use connection::{Common, Ended};
 
 pub use accept::Accept;
 pub use limits::ConnectionLimits;
+pub use transport::Transport;
 
 const OPEN: Gauges<1> = Gauges::new("http_connections_open", "Open connections.", ["listener"]);
 const ACCEPTED: Counters<1> =
@@ -45,15 +48,27 @@ const ACCEPT_ERRORS: Counters<1> = Counters::new(
     "Errors while accepting, such as a lack of file descriptors.",
     ["listener"],
 );
+const STREAM_PANICS: Counters<1> = Counters::new(
+    "http_stream_panics_total",
+    "Requests over HTTP/2 whose handler panicked: each costs its own stream.",
+    ["listener"],
+);
 const ENDED: Counters<2> = Counters::new(
     "http_connections_ended_total",
-    "Connections that ended, by how: clean, timeout, protocol, broken, panic, cut.",
+    "Connections that ended, by how: clean, timeout, protocol, broken, panic, cut, proxy (its header \
+     is wrong or its source not trusted), handshake (of TLS), crowded (too many of one address).",
     ["listener", "how"],
 );
 
 /// This module's lines in every service's table of metrics.
-pub(crate) const METRICS: &[Entry] =
-    &[OPEN.entry(), ACCEPTED.entry(), FULL.entry(), ACCEPT_ERRORS.entry(), ENDED.entry()];
+pub(crate) const METRICS: &[Entry] = &[
+    OPEN.entry(),
+    ACCEPTED.entry(),
+    FULL.entry(),
+    ACCEPT_ERRORS.entry(),
+    STREAM_PANICS.entry(),
+    ENDED.entry(),
+];
 
 /// What answers requests. Any `async fn(Request<Incoming>, SocketAddr) -> Response<Body>` does.
 ///
@@ -87,6 +102,8 @@ where
 pub struct Serve<S, A = TcpListener> {
     /// The bound socket.
     pub listener: A,
+    /// What stands between its connections and HTTP.
+    pub transport: Transport,
     /// What answers.
     pub service: S,
     /// The bounds of connections.
@@ -110,8 +127,9 @@ pub struct Drained {
 
 /// Serves until the shutdown begins and the drain has ended. Dropping the future cuts everything.
 pub async fn serve<S: Service, A: Accept>(serve: Serve<S, A>) -> Drained {
-    let Serve { mut listener, service, limits, shutdown, grace, metrics } = serve;
-    let mut connections = Connections::new(service, limits, metrics);
+    let Serve { mut listener, transport, service, limits, shutdown, grace, metrics } = serve;
+    let common = Common::new(service, transport, limits, metrics.stream_panics.clone());
+    let mut connections = Connections::new(common, metrics);
     let mut stop = pin!(shutdown.triggered());
     let mut backoff = accept::Backoff::default();
     let mut was_full = false;
@@ -153,6 +171,10 @@ pub struct ConnectionMetrics {
     broken: Counter,
     panic: Counter,
     cut: Counter,
+    proxy: Counter,
+    handshake: Counter,
+    crowded: Counter,
+    stream_panics: Counter,
 }
 
 impl ConnectionMetrics {
@@ -170,65 +192,49 @@ impl ConnectionMetrics {
             broken: ended("broken"),
             panic: ended("panic"),
             cut: ended("cut"),
+            proxy: ended("proxy"),
+            handshake: ended("handshake"),
+            crowded: ended("crowded"),
+            stream_panics: metrics.counter(&STREAM_PANICS, [listener]),
         }
     }
 }
 
 /// The open connections, each a task.
 struct Connections<S> {
-    service: Arc<S>,
-    limits: ConnectionLimits,
+    common: Arc<Common<S>>,
     metrics: ConnectionMetrics,
-    http: http1::Builder,
-    /// Asks the open connections to finish: later than the listener's own shutdown.
-    finish: Shutdown,
-    tasks: JoinSet<hyper::Result<()>>,
+    tasks: JoinSet<Ended>,
 }
 
 impl<S: Service> Connections<S> {
-    fn new(service: S, limits: ConnectionLimits, metrics: ConnectionMetrics) -> Self {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_timeout)
-            .max_header_size(limits.head_bytes_max.get())
-            .max_buf_size(limits.buffer_bytes());
-        Self {
-            service: Arc::new(service),
-            limits,
-            metrics,
-            http,
-            finish: Shutdown::new(),
-            tasks: JoinSet::new(),
-        }
+    fn new(common: Common<S>, metrics: ConnectionMetrics) -> Self {
+        Self { common: Arc::new(common), metrics, tasks: JoinSet::new() }
     }
 
     fn is_full(&self) -> bool {
-        self.tasks.len() >= self.limits.connections_max.get()
+        self.tasks.len() >= self.common.limits.connections_max.get()
     }
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
         // A system that refuses the option only makes small answers slower.
         let _ = stream.set_nodelay(true);
-        let service = Arc::clone(&self.service);
-        let answer = service_fn(move |request| {
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.call(request, peer).await) }
-        });
-        let io = TokioIo::new(bound_writes(stream, self.limits.write_stall_timeout));
-        let connection = self.http.serve_connection(io, answer);
-        self.tasks.spawn(finish_on(self.finish.triggered(), connection));
+        self.tasks.spawn(connection::run(Arc::clone(&self.common), stream, peer));
         self.metrics.accepted.increment(1);
         self.metrics.open.increment(1.0);
     }
 
-    fn count(&self, ended: Result<hyper::Result<()>, JoinError>) {
+    fn count(&self, ended: Result<Ended, JoinError>) {
         self.metrics.open.decrement(1.0);
         let metrics = &self.metrics;
         let how = match ended {
-            Ok(Ok(())) => &metrics.clean,
-            Ok(Err(error)) if error.is_timeout() => &metrics.timeout,
-            Ok(Err(error)) if error.is_parse() || error.is_parse_too_large() => &metrics.protocol,
-            Ok(Err(_)) => &metrics.broken,
+            Ok(Ended::Broken) => &metrics.broken,
+            Ok(Ended::Clean) => &metrics.clean,
+            Ok(Ended::Crowded) => &metrics.crowded,
+            Ok(Ended::Handshake) => &metrics.handshake,
+            Ok(Ended::Protocol) => &metrics.protocol,
+            Ok(Ended::Proxy) => &metrics.proxy,
+            Ok(Ended::Timeout) => &metrics.timeout,
             Err(error) if error.is_panic() => {
                 tracing::error!(%error, "a request's handler panicked; its connection is cut");
                 &metrics.panic
@@ -252,7 +258,7 @@ impl<S: Service> Connections<S> {
 
     async fn drain(mut self, grace: Duration) -> Drained {
         let open = self.tasks.len();
-        self.finish.begin();
+        self.common.finish.begin();
         let all_ended = async {
             while let Some(ended) = self.tasks.join_next().await {
                 self.count(ended);
@@ -272,35 +278,4 @@ impl<S: Service> Connections<S> {
         }
         Drained { finished: open - cut, cut }
     }
-}
-
-/// Runs a connection to its end; from the signal on it takes no further request.
-async fn finish_on<S, B>(
-    signal: impl Future<Output = ()>,
-    connection: http1::Connection<Io, S>,
-) -> hyper::Result<()>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    B: hyper::body::Body + 'static,
-    B::Error: Into<BoxError>,
-{
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // The connection first, so that it reads what has arrived before it is asked to finish.
-        biased;
-        ended = connection.as_mut() => return ended,
-        () = signal => (),
-    }
-    connection.as_mut().graceful_shutdown();
-    connection.await
-}
-
-type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
-
-/// A stream whose writes fail once the peer has taken nothing for that long.
-fn bound_writes(stream: TcpStream, stall: Duration) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(stall));
-    Box::pin(stream)
 }

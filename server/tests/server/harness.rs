@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clickmill_server::metrics::Metrics;
 use clickmill_server::serve::{
-    Accept, ConnectionLimits, ConnectionMetrics, Drained, Serve, Service, serve,
+    Accept, ConnectionLimits, ConnectionMetrics, Drained, Serve, Service, Transport, serve,
 };
 use clickmill_server::shutdown::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,12 +31,17 @@ pub(crate) struct Server {
 /// How a server is made; the defaults are generous.
 pub(crate) struct Make {
     pub(crate) limits: ConnectionLimits,
+    pub(crate) transport: Transport,
     pub(crate) grace: Duration,
 }
 
 impl Default for Make {
     fn default() -> Self {
-        Self { limits: ConnectionLimits::default(), grace: DEADLINE }
+        Self {
+            limits: ConnectionLimits::default(),
+            transport: Transport::default(),
+            grace: DEADLINE,
+        }
     }
 }
 
@@ -57,6 +62,7 @@ impl Make {
         let shutdown = Shutdown::new();
         let task = tokio::spawn(serve(Serve {
             listener,
+            transport: self.transport,
             service,
             limits: self.limits,
             shutdown: shutdown.clone(),
