@@ -67,7 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         Self {
-            listen: ListenConfig { public: loopback(8081), admin: loopback(9081) },
+            listen: ListenConfig::plain(loopback(8081), loopback(9081)),
             path_prefix: String::new(),
             topic_prefix: String::new(),
             log: LogConfig::default(),
@@ -429,6 +429,9 @@ impl Config {
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), BadConfig> {
         self.kafka.check()?;
+        self.listen
+            .check_trust()
+            .map_err(|error| value("listen.trusted_proxies", error.to_string()))?;
         self.producer.check_deadline(self.limits.ack_timeout)?;
         let prefix = &self.path_prefix;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b);

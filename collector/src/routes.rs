@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clickmill_server::cors::{self, Cors};
+use clickmill_server::forwarded::Forwarded;
 use clickmill_server::reply::{self, Body};
 use clickmill_server::serve::Service;
 use hyper::body::Incoming;
@@ -57,11 +58,12 @@ const ROUTES: &[Route] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     collector: Arc<Collector>,
+    forwarded: Forwarded,
 }
 
 impl Routes {
     pub(crate) fn new(collector: Arc<Collector>) -> Self {
-        Self { collector }
+        Self { forwarded: collector.config.listen.forwarded(), collector }
     }
 
     fn find(&self, path: &str) -> Option<&'static Route> {
@@ -107,6 +109,7 @@ impl Service for Routes {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let origin = cors::origin(request.headers()).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
+        let peer = self.forwarded.client(peer, request.headers());
         let mut response = self.answer(request, peer).await.unwrap_or_else(|refused| {
             self.collector.metrics.refuse(refused.code());
             refused.response()

@@ -10,6 +10,7 @@ use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::{Metrics, MetricsError};
 use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
 use clickmill_server::shutdown::Shutdown;
+use clickmill_server::tls::TlsError;
 use clickmill_server::token::KeyError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -54,6 +55,9 @@ pub enum RunError {
     /// The spool cannot be opened.
     #[error("spool.dir: {0}")]
     Spool(#[from] SpoolError),
+    /// Certificate or key of the public listener is no good.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Records were left when the time was up; their senders got no success answer for them.
     #[error("drain: {0}")]
     Unflushed(String),
@@ -94,6 +98,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// The first thing that would keep a collector from starting.
 pub async fn check(config: &Config) -> Result<(), RunError> {
     config.check()?;
+    config.listen.transport()?;
     open_schemas(config).await.map(drop)
 }
 
@@ -134,6 +139,7 @@ pub(crate) async fn run_parts(
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let (metrics, refresh) = (parts.metrics.clone(), parts.refresh.take());
+    let transport = parts.config.listen.transport()?;
     let collector = Arc::new(Collector::new(parts)?);
     let sink = Arc::clone(&collector.producing.sink);
     let readiness = Readiness::new(shutdown.clone());
@@ -151,6 +157,7 @@ pub(crate) async fn run_parts(
     let accept_stop = Shutdown::new();
     let serving = serve(Serve {
         listener: listeners.public,
+        transport,
         service: Routes::new(Arc::clone(&collector)),
         limits: collector.config.connections,
         shutdown: accept_stop.clone(),

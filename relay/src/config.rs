@@ -10,7 +10,7 @@ use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig};
 use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot};
 use clickmill_server::config::{self, ConfigError, duration};
 use clickmill_server::cors::Origins;
-use clickmill_server::listen::ListenConfig;
+use clickmill_server::listen::{ListenConfig, NoTrust};
 use clickmill_server::serve::ConnectionLimits;
 use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{KeyError, Signer, SigningKey};
@@ -59,7 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
-            listen: ListenConfig { public: loopback(8082), admin: loopback(9082) },
+            listen: ListenConfig::plain(loopback(8082), loopback(9082)),
             path_prefix: String::new(),
             topic_prefix: String::new(),
             log: LogConfig::default(),
@@ -283,6 +283,9 @@ pub enum Unfit {
     /// The prefix would never match.
     #[error("path_prefix must be empty, or begin with a slash and not end with one")]
     PathPrefix,
+    /// Nothing says which proxies to believe.
+    #[error("listen.trusted_proxies {0}")]
+    Trust(#[from] NoTrust),
     /// A time that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -305,6 +308,7 @@ impl Config {
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), Unfit> {
         self.kafka.check()?;
+        self.listen.check_trust()?;
         Signer::new(&self.tokens.keys)?;
         let prefix = &self.path_prefix;
         if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {

@@ -13,6 +13,7 @@ use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::{Metrics, MetricsError};
 use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
 use clickmill_server::shutdown::Shutdown;
+use clickmill_server::tls::TlsError;
 use clickmill_server::token::{KeyError, Signer};
 use clickmill_streams::{Parts, Runtime, RuntimeConfig, Status, Table, TableConfig};
 use tokio::time::{Instant, sleep, timeout};
@@ -41,6 +42,9 @@ pub enum RunError {
     /// The table of metrics is wrong: a fault of the program.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Certificate or key of the public listener is no good.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The visitor view or a table cannot be run, or run on.
     #[error(transparent)]
     View(#[from] clickmill_streams::Error),
@@ -79,6 +83,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let stop_public = Shutdown::new();
     let public = tokio::spawn(serve(Serve {
         listener: listeners.public,
+        transport: config.listen.transport()?,
         service: Routes {
             path_prefix: config.path_prefix.clone(),
             hints: config.hints.clone(),

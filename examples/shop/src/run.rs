@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clickmill_server::clock::SharedClock;
 use clickmill_server::metrics::{Metrics, MetricsError};
-use clickmill_server::serve::{ConnectionLimits, ConnectionMetrics, Serve, serve};
+use clickmill_server::serve::{ConnectionLimits, ConnectionMetrics, Serve, Transport, serve};
 use clickmill_server::shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
@@ -57,6 +57,7 @@ pub async fn run(
     let front = Front::new(Arc::clone(&shop), publisher.clone(), config.sdk_dir, clock.clone());
     let serving = serve(Serve {
         listener,
+        transport: Transport::default(),
         service: move |request, peer| {
             let front = front.clone();
             async move { front.call(request, peer).await }

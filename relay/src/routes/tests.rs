@@ -6,7 +6,7 @@ use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Slot, Tenant, Visit
 use clickmill_server::clock::{Clock as _, SystemClock};
 use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::Metrics;
-use clickmill_server::serve::{ConnectionLimits, ConnectionMetrics, Serve, serve};
+use clickmill_server::serve::{ConnectionLimits, ConnectionMetrics, Serve, Transport, serve};
 use clickmill_server::shutdown::Shutdown;
 use clickmill_server::token::{Claims, SigningKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,6 +57,7 @@ impl Relay {
         let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
         let serving = tokio::spawn(serve(Serve {
             listener,
+            transport: Transport::default(),
             service: Routes {
                 path_prefix: String::new(),
                 hints,
