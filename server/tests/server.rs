@@ -5,6 +5,8 @@
 
 #[path = "server/harness.rs"]
 mod harness;
+#[path = "server/pki.rs"]
+mod pki;
 
 #[path = "server/admin.rs"]
 mod admin;
@@ -12,7 +14,17 @@ mod admin;
 mod bodies;
 #[path = "server/drain.rs"]
 mod drain;
+#[path = "server/drain_behind_tls.rs"]
+mod drain_behind_tls;
+#[path = "server/hard_inputs.rs"]
+mod hard_inputs;
+#[path = "server/http2.rs"]
+mod http2;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/proxied.rs"]
+mod proxied;
 #[path = "server/signals.rs"]
 mod signals;
+#[path = "server/tls.rs"]
+mod tls;

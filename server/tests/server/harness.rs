@@ -9,13 +9,13 @@ use clickmill_server::serve::{
     Accept, ConnectionLimits, ConnectionMetrics, Drained, Serve, Service, Transport, serve,
 };
 use clickmill_server::shutdown::Shutdown;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 /// After this a test has failed; nothing waits for it in a good run.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A request without a body.
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nhost: t\r\n\r\n";
@@ -103,11 +103,12 @@ impl Server {
 }
 
 /// A client that writes what it is told and reads what there is.
-pub(crate) struct Client(pub(crate) TcpStream);
+pub(crate) struct Client<T = TcpStream>(pub(crate) T);
 
-impl Client {
+impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 
     /// Reads until the text ends like this.
