@@ -73,6 +73,7 @@ type Keyed<C> =
 #[derive(Debug)]
 pub(crate) struct EventQuota<C: Clock = DefaultClock> {
     per_s: NonZeroU32,
+    burst: NonZeroU32,
     limiter: Direct<C>,
     clock: C,
 }
@@ -86,7 +87,12 @@ impl EventQuota {
 impl<C: Clock + Clone> EventQuota<C> {
     fn with_clock(per_s: NonZeroU32, burst: NonZeroU32, clock: C) -> Self {
         let quota = Quota::per_second(per_s).allow_burst(burst);
-        Self { per_s, limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
+        Self { per_s, burst, limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
+    }
+
+    /// Whether it is a quota of that size.
+    pub(crate) fn is(&self, per_s: NonZeroU32, burst: NonZeroU32) -> bool {
+        (self.per_s, self.burst) == (per_s, burst)
     }
 
     /// Charges the events of one batch, all or none.
@@ -126,6 +132,15 @@ enum Slot {
 }
 
 impl AddressQuota {
+    /// Whether both limits come to the same quotas.
+    pub(crate) fn is_same(one: &LimitsConfig, other: &LimitsConfig) -> bool {
+        let of = |limits: &LimitsConfig| {
+            let per_s = limits.address_requests_per_s;
+            (per_s, limits.address_requests_burst, limits.addresses_max)
+        };
+        of(one) == of(other)
+    }
+
     pub(crate) fn new(limits: &LimitsConfig) -> Self {
         Self::with_clock(limits, DefaultClock::default())
     }

@@ -11,7 +11,7 @@ use clickmill_server::token::KeyError;
 
 use crate::admit::AddressQuota;
 use crate::books::QueueBooks;
-use crate::config::Config;
+use crate::config::{Config, LimitsConfig};
 use crate::decode::DecodeLimits;
 use crate::dedup::{Dedup, WindowLimits};
 use crate::identity::Identities;
@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::metrics::CollectorMetrics;
 use crate::produce::Producing;
 use crate::refresh::Refresh;
+use crate::reload::Source;
 use crate::sink::Sink;
 use crate::site::{self, Sites};
 
@@ -35,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) refresh: Option<Refresh>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
+    /// Where the configuration came from.
+    pub(crate) source: Source,
 }
 
 /// All parts of a collector that requests meet.
@@ -42,7 +45,7 @@ pub(crate) struct Parts {
 pub(crate) struct Collector {
     pub(crate) config: Config,
     pub(crate) sites: Sites,
-    pub(crate) addresses: AddressQuota,
+    pub(crate) addresses: Arc<AddressQuota>,
     /// What the deliveries that are inside may hold together.
     pub(crate) memory: Memory,
     pub(crate) body_limits: BodyLimits,
@@ -52,9 +55,9 @@ pub(crate) struct Collector {
     /// What senders are told to keep to.
     pub(crate) limits_told: Limits,
     pub(crate) schemas: Arc<Schemas>,
-    pub(crate) producing: Producing,
+    pub(crate) producing: Arc<Producing>,
     pub(crate) identities: Identities,
-    pub(crate) books: QueueBooks,
+    pub(crate) books: Arc<QueueBooks>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Arc<CollectorMetrics>,
 }
@@ -62,41 +65,58 @@ pub(crate) struct Collector {
 impl Collector {
     /// Puts a collector together. Errors if the signing keys are no good.
     pub(crate) fn new(parts: Parts) -> Result<Self, KeyError> {
-        let Parts { config, sink, schemas, refresh: _, clock, metrics } = parts;
+        let Parts { config, sink, schemas, clock, metrics, .. } = parts;
         let metrics = Arc::new(CollectorMetrics::new(&metrics));
         let limits = &config.limits;
-        let batch_events_max = usize::try_from(limits.batch_events_max.get());
         let age_ms_max = u64::try_from(config.dedup.age_max.as_millis()).unwrap_or(u64::MAX);
         let window = WindowLimits { events_max: config.dedup.events_max, age_ms_max };
         Ok(Self {
             sites: Sites::new(&config, Millis(clock.now_ms())),
-            addresses: AddressQuota::new(limits),
+            addresses: Arc::new(AddressQuota::new(limits)),
             memory: Memory::new(limits.memory_bytes_max, metrics.no_room.clone()),
-            body_limits: BodyLimits {
-                bytes_max: limits.body_bytes_max,
-                timeout: limits.body_timeout,
-            },
-            decode_limits: DecodeLimits {
-                inflated_bytes_max: limits.inflated_bytes_max,
-                batch_events_max: batch_events_max.unwrap_or(usize::MAX),
-                context_bytes_max: limits.context_bytes_max,
-                event_bytes_max: limits.event_bytes_max,
-                depth_max: limits.depth_max,
-            },
+            body_limits: body_limits(limits),
+            decode_limits: decode_limits(limits),
             record_bytes_max: config.producer.record_bytes_max as usize,
             limits_told: site::limits_told(&config),
             schemas,
-            producing: Producing {
+            producing: Arc::new(Producing {
                 sink,
                 dedup: Dedup::new(window),
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
                 ack_timeout: limits.ack_timeout,
-            },
+            }),
             identities: Identities::new(&config)?,
-            books: QueueBooks::new(QUEUES_MAX),
+            books: Arc::new(QueueBooks::new(QUEUES_MAX)),
             clock,
             metrics,
+            config,
+        })
+    }
+
+    /// The same collector under another configuration: what it has remembered, counted and promised
+    /// goes on. Errors if the signing keys are no good.
+    pub(crate) fn renewed(&self, config: Config) -> Result<Self, KeyError> {
+        let limits = &config.limits;
+        let addresses = if AddressQuota::is_same(limits, &self.config.limits) {
+            Arc::clone(&self.addresses)
+        } else {
+            Arc::new(AddressQuota::new(limits))
+        };
+        Ok(Self {
+            sites: self.sites.renewed(&config, self.now()),
+            addresses,
+            memory: self.memory.clone(),
+            body_limits: body_limits(limits),
+            decode_limits: decode_limits(limits),
+            record_bytes_max: self.record_bytes_max,
+            limits_told: site::limits_told(&config),
+            schemas: Arc::clone(&self.schemas),
+            producing: Arc::clone(&self.producing),
+            identities: Identities::new(&config)?,
+            books: Arc::clone(&self.books),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
             config,
         })
     }
@@ -104,5 +124,20 @@ impl Collector {
     /// The wall time.
     pub(crate) fn now(&self) -> Millis {
         Millis(self.clock.now_ms())
+    }
+}
+
+fn body_limits(limits: &LimitsConfig) -> BodyLimits {
+    BodyLimits { bytes_max: limits.body_bytes_max, timeout: limits.body_timeout }
+}
+
+fn decode_limits(limits: &LimitsConfig) -> DecodeLimits {
+    let batch_events_max = usize::try_from(limits.batch_events_max.get());
+    DecodeLimits {
+        inflated_bytes_max: limits.inflated_bytes_max,
+        batch_events_max: batch_events_max.unwrap_or(usize::MAX),
+        context_bytes_max: limits.context_bytes_max,
+        event_bytes_max: limits.event_bytes_max,
+        depth_max: limits.depth_max,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clickmill_sdk_core::wire::{Refusal, RefusalCode, ToJson};
 use clickmill_server::body::BodyError;
 use clickmill_server::reply::{self, Body};
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::decode::DecodeError;
@@ -120,6 +120,16 @@ impl IngestError {
         }
     }
 
+    /// The name and rate of the quota that is used up.
+    fn quota(&self) -> Option<(&'static str, u32)> {
+        match self {
+            Self::AddressOverQuota { per_s, .. } => Some(("address", *per_s)),
+            Self::KeyOverQuota { per_s, .. } => Some(("key", *per_s)),
+            // Every other refusal is about something else than how much is sent.
+            _ => None,
+        }
+    }
+
     /// The stable code, as metrics count it.
     pub(crate) fn code(&self) -> RefusalCode {
         self.terms().0
@@ -137,11 +147,32 @@ impl IngestError {
         if let Some(wait) = wait {
             response.headers_mut().insert(RETRY_AFTER, whole_seconds(wait).into());
         }
+        if let Some((policy, per_s)) = self.quota() {
+            let seconds = wait.map_or(1, whole_seconds);
+            response.headers_mut().extend(limits_headers(policy, per_s, seconds));
+        }
         if let Self::Method { allow } = self {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
         response
     }
+}
+
+/// The quota and what is left of it, as the IETF's draft on rate limit headers has it: nothing is left
+/// until the given seconds are over.
+fn limits_headers(
+    policy: &str,
+    per_s: u32,
+    seconds: u64,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let policy_text = format!("\"{policy}\";q={per_s};w=1");
+    let left_text = format!("\"{policy}\";r=0;t={seconds}");
+    let named = |name, text: String| {
+        // Letters, digits and marks of ASCII are always a valid header.
+        let value = HeaderValue::from_str(&text).ok()?;
+        Some((HeaderName::from_static(name), value))
+    };
+    [named("ratelimit-policy", policy_text), named("ratelimit", left_text)].into_iter().flatten()
 }
 
 /// The header knows whole seconds only: at least one, and never sooner than meant.
@@ -183,6 +214,17 @@ mod tests {
         check(IngestError::UnknownWriteKey, 401, Code::UnknownWriteKey, None);
         check(IngestError::OriginNotAllowed, 403, Code::OriginNotAllowed, None);
         check(IngestError::Method { allow: "POST" }, 405, Code::MethodNotAllowed, None);
+    }
+
+    #[test]
+    fn who_is_over_a_quota_reads_which_and_for_how_long() {
+        let wait = Duration::from_millis(1_200);
+        let over = IngestError::KeyOverQuota { per_s: 50, wait }.response();
+        assert_eq!(over.headers()["ratelimit-policy"], "\"key\";q=50;w=1");
+        assert_eq!(over.headers()["ratelimit"], "\"key\";r=0;t=2");
+        let over = IngestError::AddressOverQuota { per_s: 7, wait }.response();
+        assert_eq!(over.headers()["ratelimit-policy"], "\"address\";q=7;w=1");
+        assert!(!IngestError::from(NoRoom).response().headers().contains_key("ratelimit"));
     }
 
     #[test]

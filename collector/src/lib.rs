@@ -24,6 +24,7 @@ mod produce;
 mod receipt;
 mod record;
 mod refresh;
+mod reload;
 mod routes;
 mod run;
 mod sink;
@@ -36,6 +37,7 @@ mod testing;
 mod validate;
 
 pub use config::Config;
+pub use reload::Source;
 pub use run::{RunError, check, run};
 pub use spool::SpoolError;
 #[doc(hidden)]

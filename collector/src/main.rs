@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use clickmill_collector::Config;
+use clickmill_collector::{Config, Source};
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
 use clickmill_server::telemetry;
@@ -52,13 +52,14 @@ async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
 
 async fn serve(arguments: &Arguments) -> Result<ExitCode, String> {
     let config = load(arguments)?;
-    telemetry::init(&config.log).map_err(text)?;
+    let log = telemetry::init(&config.log).map_err(text)?;
+    let source = Source { file: arguments.config.clone(), log: Some(log) };
     let signals = Signals::install().map_err(text)?;
     let listeners = Listeners::bind(&config.listen).await.map_err(text)?;
     tracing::info!(public = %config.listen.public, admin = %config.listen.admin, "listening");
     let shutdown = Shutdown::new();
     tokio::select! {
-        ended = clickmill_collector::run(config, listeners, shutdown.clone()) => {
+        ended = clickmill_collector::run(config, source, listeners, shutdown.clone()) => {
             ended.map(|()| ExitCode::SUCCESS).map_err(text)
         }
         // A second signal gives the drain up.

@@ -1,7 +1,6 @@
 //! The table of routes, and what holds for all of them: cross-origin headers on every status.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clickmill_server::cors::{self, Cors};
@@ -17,12 +16,13 @@ use crate::admit;
 use crate::collector::Collector;
 use crate::error::IngestError;
 use crate::ingest::ingest;
+use crate::reload::Current;
 
 /// What a browser's script may send and read.
 const CORS: Cors = Cors {
     methods: "GET, POST",
     request_headers: "content-type, content-encoding, traceparent",
-    exposed_headers: "retry-after",
+    exposed_headers: "ratelimit, ratelimit-policy, retry-after",
     max_age: Duration::from_secs(24 * 3_600),
 };
 
@@ -57,63 +57,65 @@ const ROUTES: &[Route] = &[
 /// The public listener's service.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
-    collector: Arc<Collector>,
+    current: Current,
     forwarded: Forwarded,
 }
 
 impl Routes {
-    pub(crate) fn new(collector: Arc<Collector>) -> Self {
-        Self { forwarded: collector.config.listen.forwarded(), collector }
+    pub(crate) fn new(current: Current) -> Self {
+        Self { forwarded: current.load().config.listen.forwarded(), current }
     }
 
-    fn find(&self, path: &str) -> Option<&'static Route> {
-        let path = path.strip_prefix(self.collector.config.path_prefix.as_str())?;
+    fn find(path: &str, collector: &Collector) -> Option<&'static Route> {
+        let path = path.strip_prefix(collector.config.path_prefix.as_str())?;
         ROUTES.iter().find(|route| route.path == path)
     }
 
     async fn answer(
-        &self,
+        collector: &Collector,
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Body>, IngestError> {
-        let route = self.find(request.uri().path()).ok_or(IngestError::NotFound)?;
+        let route = Self::find(request.uri().path(), collector).ok_or(IngestError::NotFound)?;
         if request.method() == Method::OPTIONS {
-            return Ok(self.preflight(&request.into_parts().0));
+            return Ok(preflight(&request.into_parts().0, collector));
         }
         if request.method() != route.method {
             return Err(IngestError::Method { allow: route.allow });
         }
         let started = Instant::now();
         let (answer, took) = match route.to {
-            To::Events => (
-                ingest(&self.collector, request, peer).await,
-                &self.collector.metrics.events_seconds,
-            ),
+            To::Events => {
+                (ingest(collector, request, peer).await, &collector.metrics.events_seconds)
+            }
             To::SiteConfig => (
-                site_config(&request.into_parts().0, peer, &self.collector),
-                &self.collector.metrics.config_seconds,
+                site_config(&request.into_parts().0, peer, collector),
+                &collector.metrics.config_seconds,
             ),
         };
         took.record(started.elapsed());
         answer
     }
+}
 
-    /// Our own SDK needs no preflight; others may.
-    fn preflight(&self, head: &Parts) -> Response<Body> {
-        let allowed = admit::find_site(head, &self.collector.sites).is_ok();
-        CORS.preflight(cors::origin(&head.headers).filter(|_| allowed))
-    }
+/// Our own SDK needs no preflight; others may.
+fn preflight(head: &Parts, collector: &Collector) -> Response<Body> {
+    let allowed = admit::find_site(head, &collector.sites).is_ok();
+    CORS.preflight(cors::origin(&head.headers).filter(|_| allowed))
 }
 
 impl Service for Routes {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        // One configuration for the whole request.
+        let collector = self.current.load_full();
         let origin = cors::origin(request.headers()).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
         let peer = self.forwarded.client(peer, request.headers());
-        let mut response = self.answer(request, peer).await.unwrap_or_else(|refused| {
-            self.collector.metrics.refuse(refused.code());
-            refused.response()
-        });
+        let mut response =
+            Self::answer(&collector, request, peer).await.unwrap_or_else(|refused| {
+                collector.metrics.refuse(refused.code());
+                refused.response()
+            });
         if !is_preflight {
             // Any origin may read what it gets. An origin that is not allowed gets nothing but a
             // refusal, and that holds nothing of anybody's: its developer shall see what is wrong.

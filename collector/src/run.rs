@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use clickmill_catalog::{Builtin, Folder, SchemaSource, Schemas, SourceError};
 use clickmill_server::admin::{self, Admin, Check, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::{Metrics, MetricsError};
+use clickmill_server::reload::Changes;
 use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
 use clickmill_server::shutdown::Shutdown;
 use clickmill_server::tls::TlsError;
@@ -18,6 +20,7 @@ use crate::collector::{Collector, Parts};
 use crate::config::{BadConfig, Config};
 use crate::metrics::TABLE;
 use crate::refresh::Refresh;
+use crate::reload::{Current, Reload, Source};
 use crate::routes::Routes;
 use crate::sink::{Health, KafkaSettings, KafkaSink, Sink, Spooling, Standing};
 use crate::spool::SpoolError;
@@ -55,6 +58,9 @@ pub enum RunError {
     /// The spool cannot be opened.
     #[error("spool.dir: {0}")]
     Spool(#[from] SpoolError),
+    /// The system lets nobody listen to SIGHUP.
+    #[error("SIGHUP cannot be listened to: {0}")]
+    Signals(#[from] std::io::Error),
     /// Certificate or key of the public listener is no good.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -72,7 +78,12 @@ pub enum RunError {
 ///
 /// # Errors
 /// When it cannot start, or when records were left at the end of the drain.
-pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    source: Source,
+    listeners: Listeners,
+    shutdown: Shutdown,
+) -> Result<(), RunError> {
     config.check()?;
     let metrics = Metrics::new(TABLE)?;
     let settings = KafkaSettings {
@@ -88,7 +99,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         None => kafka,
         Some(_) => Arc::new(Spooling::open(&config.spool, kafka, clock.clone(), &metrics).await?),
     };
-    run_parts(Parts { config, sink, schemas, refresh, clock, metrics }, listeners, shutdown).await
+    run_parts(Parts { config, sink, schemas, refresh, clock, metrics, source }, listeners, shutdown)
+        .await
 }
 
 /// Checks a configuration as far as that goes without Kafka and without the registry: values, keys,
@@ -139,9 +151,14 @@ pub(crate) async fn run_parts(
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let (metrics, refresh) = (parts.metrics.clone(), parts.refresh.take());
+    let source = std::mem::take(&mut parts.source);
+    let changes = Changes::install()?;
     let transport = parts.config.listen.transport()?;
     let collector = Arc::new(Collector::new(parts)?);
     let sink = Arc::clone(&collector.producing.sink);
+    let current: Current = Arc::new(ArcSwap::new(Arc::clone(&collector)));
+    let reload = Reload { source, current: Arc::clone(&current), tls: transport.tls.clone() };
+    let reload = tokio::spawn(reload.follow(changes));
     let readiness = Readiness::new(shutdown.clone());
     let watch = tokio::spawn(watch(Arc::clone(&collector), Checks::new(&readiness)));
     let refresh = refresh.map(|refresh| tokio::spawn(refresh.run(readiness.check("registry"))));
@@ -158,7 +175,7 @@ pub(crate) async fn run_parts(
     let serving = serve(Serve {
         listener: listeners.public,
         transport,
-        service: Routes::new(Arc::clone(&collector)),
+        service: Routes::new(current),
         limits: collector.config.connections,
         shutdown: accept_stop.clone(),
         grace,
@@ -180,6 +197,7 @@ pub(crate) async fn run_parts(
         flushed = flushed.is_ok(),
         "drained"
     );
+    reload.abort();
     watch.abort();
     if let Some(refresh) = refresh {
         refresh.abort();

@@ -21,7 +21,7 @@ pub(crate) struct Site {
     pub(crate) origins: Origins,
     /// What counts as granted while a visitor has said nothing.
     pub(crate) consent: Consent,
-    pub(crate) quota: EventQuota,
+    pub(crate) quota: Arc<EventQuota>,
     /// What the SDK is told.
     pub(crate) told: Told,
 }
@@ -34,31 +34,50 @@ pub(crate) struct Told {
 }
 
 /// All sites by their keys.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sites {
+    /// By their numbers, which outlive a reload: copies are recognised by them.
+    tenants: Vec<Tenant>,
     by_key: HashMap<String, Arc<Site>>,
 }
 
 impl Sites {
     /// Takes the sites of a configuration; `as_of` is the moment it came into force.
     pub(crate) fn new(config: &Config, as_of: Millis) -> Self {
-        let mut tenants: Vec<&Tenant> = config.sites.iter().map(|site| &site.tenant).collect();
-        tenants.sort_unstable();
-        tenants.dedup();
+        Self::default().renewed(config, as_of)
+    }
+
+    /// The sites of another configuration. What a key has spent of its quota stays spent, unless
+    /// the quota itself is another.
+    pub(crate) fn renewed(&self, config: &Config, as_of: Millis) -> Self {
+        let mut tenants = self.tenants.clone();
+        for entry in &config.sites {
+            if !tenants.contains(&entry.tenant) {
+                tenants.push(entry.tenant.clone());
+            }
+        }
         let sites = config.sites.iter().map(|entry| {
-            let number = tenants.binary_search(&&entry.tenant).unwrap_or_default();
+            let number = tenants.iter().position(|tenant| *tenant == entry.tenant);
             let site = Site {
                 write_key: entry.write_key.clone(),
                 tenant: entry.tenant.clone(),
-                tenant_number: u32::try_from(number).unwrap_or(u32::MAX),
+                tenant_number: number.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
                 origins: entry.origins.clone(),
                 consent: Consent { granted: entry.consent_default.clone(), gpc: false },
-                quota: EventQuota::new(entry.events_per_s, entry.events_burst),
+                quota: self.quota(entry),
                 told: tell(entry, config, as_of),
             };
             (entry.write_key.as_str().to_owned(), Arc::new(site))
         });
-        Self { by_key: sites.collect() }
+        Self { by_key: sites.collect(), tenants }
+    }
+
+    fn quota(&self, entry: &SiteEntry) -> Arc<EventQuota> {
+        let known = self.find(entry.write_key.as_str()).map(|site| &site.quota);
+        match known.filter(|quota| quota.is(entry.events_per_s, entry.events_burst)) {
+            Some(quota) => Arc::clone(quota),
+            None => Arc::new(EventQuota::new(entry.events_per_s, entry.events_burst)),
+        }
     }
 
     /// The site of that key.

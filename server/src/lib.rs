@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod network;
 pub mod proxy;
 pub mod query;
+pub mod reload;
 pub mod reply;
 pub mod serve;
 pub mod shutdown;

@@ -45,15 +45,46 @@ pub enum TelemetryError {
     AlreadySet,
 }
 
+/// Changes what is logged while the process runs.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl std::fmt::Debug for LogFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogFilter").finish_non_exhaustive()
+    }
+}
+
+impl LogFilter {
+    /// Takes another filter.
+    ///
+    /// # Errors
+    /// If it cannot be read; the old one stays.
+    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
+        (self.0)(EnvFilter::try_new(filter)?);
+        Ok(())
+    }
+}
+
 /// Sets up logging for the whole process: for `main`, and there once.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+pub fn init(config: &LogConfig) -> Result<LogFilter, TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let done = match config.format {
-        LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).finish().try_init(),
+    let (done, filter) = match config.format {
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            // It fails only once nobody logs any more.
+            let set = move |filter| drop(handle.reload(filter));
+            (lines.finish().try_init(), LogFilter(Box::new(set)))
+        }
+        LogFormat::Text => {
+            let lines = lines.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let set = move |filter| drop(handle.reload(filter));
+            (lines.finish().try_init(), LogFilter(Box::new(set)))
+        }
     };
-    done.map_err(|_| TelemetryError::AlreadySet)
+    done.map(|()| filter).map_err(|_| TelemetryError::AlreadySet)
 }
 
 #[cfg(test)]
@@ -66,7 +97,10 @@ mod tests {
         assert!(matches!(init(&bad), Err(TelemetryError::Filter(_))));
         // Off: the other tests of this process shall not begin to talk.
         let quiet = LogConfig { filter: "off".to_owned(), format: LogFormat::Json };
-        init(&quiet).unwrap();
+        let filter = init(&quiet).unwrap();
+        assert!(matches!(filter.set("clickmill=loud"), Err(TelemetryError::Filter(_))));
+        filter.set("off,clickmill=error").unwrap();
+        filter.set("off").unwrap();
         assert!(matches!(init(&quiet), Err(TelemetryError::AlreadySet)));
     }
 }

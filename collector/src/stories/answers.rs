@@ -42,7 +42,10 @@ fn check(answer: &Answer, status: u16, code: RefusalCode) {
     assert_eq!(answer.refusal().error, code);
     assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN), "{}", answer.text);
     assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
-    assert_eq!(answer.header("access-control-expose-headers"), Some("retry-after"));
+    assert_eq!(
+        answer.header("access-control-expose-headers"),
+        Some("ratelimit, ratelimit-policy, retry-after")
+    );
     assert_eq!(answer.header("vary"), Some("origin"));
 }
 

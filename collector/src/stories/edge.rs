@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep};
 use crate::collector::Parts;
 use crate::config::Config;
 use crate::metrics::TABLE;
+use crate::reload::Source;
 use crate::run::{RunError, open_registry, run_parts};
 use crate::sink::fake::FakeSink;
 use crate::testing::{NOW_MS, event_id, site_entry};
@@ -106,6 +107,7 @@ impl Edge {
             refresh,
             clock: clock.shared(),
             metrics,
+            source: Source::default(),
         };
         let running = tokio::spawn(run_parts(parts, listeners, shutdown.clone()));
         Self { public, admin, sink, clock, shutdown, running }

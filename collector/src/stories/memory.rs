@@ -21,6 +21,7 @@ use crate::collector::{Collector, Parts};
 use crate::error::IngestError;
 use crate::ingest::ingest;
 use crate::metrics::TABLE;
+use crate::reload::Source;
 use crate::sink::fake::FakeSink;
 use crate::testing::NOW_MS;
 
@@ -71,6 +72,7 @@ fn collector(sink: &FakeSink) -> Arc<Collector> {
     config.limits.memory_bytes_max = BYTES_MAX;
     config.check().unwrap();
     let parts = Parts {
+        source: Source::default(),
         config,
         sink: Arc::new(sink.clone()),
         schemas: Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0),

@@ -22,7 +22,8 @@ async fn nothing_is_claimed_and_nothing_hangs() {
     let listeners = Listeners::loopback().await.unwrap();
     let (public, admin) = (listeners.public_addr().unwrap(), listeners.admin_addr().unwrap());
     let shutdown = Shutdown::new();
-    let running = tokio::spawn(crate::run(config, listeners, shutdown.clone()));
+    let running =
+        tokio::spawn(crate::run(config, crate::Source::default(), listeners, shutdown.clone()));
 
     let sent = Bytes::from(batch([event(1), event(2)]).to_string());
     let head = || Request::post("/v1/events?k=wk");
