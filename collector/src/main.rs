@@ -9,6 +9,11 @@ use clickmill_collector::{Config, Source};
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
 use clickmill_server::telemetry;
+use tikv_jemallocator::Jemalloc;
+
+/// For Rust's own allocations; librdkafka's take the same way, since the crate stands in for `malloc`.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Takes events over HTTP, judges each, and answers once they are durable in Kafka.
 #[derive(Debug, Parser)]

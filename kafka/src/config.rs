@@ -193,7 +193,7 @@ fn owned(key: &str) -> Option<&'static str> {
             "transactions belong to the task they serve"
         }
         "enable.gapless.guarantee" => "one lost record must not stop all others",
-        "linger.ms" | "queue.buffering.max.ms" => "set the producer's `linger_ms`",
+        "linger.ms" | "queue.buffering.max.ms" => "set the producer's `linger_us`",
         "queue.buffering.max.messages" => "set the producer's `queue_messages_max`",
         "queue.buffering.max.kbytes" => "set the producer's `queue_bytes_max`",
         "message.timeout.ms" | "delivery.timeout.ms" => "set the producer's `message_timeout_ms`",

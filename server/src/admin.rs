@@ -23,7 +23,7 @@ use crate::shutdown::Shutdown;
 pub use readiness::{Check, Readiness, Report};
 
 /// How often samples of histograms are folded into their buckets.
-const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the listener's own connections may take to end.
 const GRACE: Duration = Duration::from_millis(500);

@@ -11,8 +11,8 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProducerConfig {
-    /// How long a record waits for others to share its request, in milliseconds.
-    pub linger_ms: u32,
+    /// How long a record waits for others to share its request, in microseconds.
+    pub linger_us: u32,
     /// How many records may be queued or in flight.
     pub queue_messages_max: u32,
     /// How many bytes they may have together.
@@ -31,7 +31,7 @@ pub struct ProducerConfig {
 impl Default for ProducerConfig {
     fn default() -> Self {
         Self {
-            linger_ms: 1,
+            linger_us: 500,
             queue_messages_max: 200_000,
             queue_bytes_max: 128 << 20,
             record_bytes_max: 1_000_000,
@@ -84,8 +84,8 @@ impl ProducerConfig {
             let problem = "must not be 0: records would be tried for ever".to_owned();
             return Err(Error::BadSetting { key: "message_timeout_ms", problem });
         }
-        if self.message_timeout_ms <= self.linger_ms {
-            let problem = "must exceed linger_ms".to_owned();
+        if self.message_timeout_ms <= self.linger_us.div_ceil(1_000) {
+            let problem = "must exceed linger_us".to_owned();
             return Err(Error::BadSetting { key: "message_timeout_ms", problem });
         }
         if self.queue_messages_max == 0 {
@@ -96,7 +96,7 @@ impl ProducerConfig {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", self.linger_ms.to_string())
+            .set("linger.ms", format!("{}.{:03}", self.linger_us / 1_000, self.linger_us % 1_000))
             .set("queue.buffering.max.messages", self.queue_messages_max.to_string())
             .set("queue.buffering.max.kbytes", self.queue_bytes_max.div_ceil(1024).to_string())
             .set("message.max.bytes", self.record_bytes_max.to_string())
@@ -104,7 +104,7 @@ impl ProducerConfig {
             .set("message.timeout.ms", self.message_timeout_ms.to_string())
             .set("compression.type", self.compression.as_str())
             // Records without a key: the default would collect them in one partition for 10 ms.
-            .set("sticky.partitioning.linger.ms", self.linger_ms.to_string())
+            .set("sticky.partitioning.linger.ms", self.linger_us.div_ceil(1_000).to_string())
             // A topic that is missing is told within a request's deadline, not after 30 s.
             .set("topic.metadata.propagation.max.ms", "5000");
         Ok(())
@@ -130,7 +130,7 @@ mod tests {
             ("acks", "all"),
             ("enable.idempotence", "true"),
             ("partitioner", "murmur2_random"),
-            ("linger.ms", "1"),
+            ("linger.ms", "0.500"),
             ("queue.buffering.max.kbytes", "131072"),
         ] {
             assert_eq!(client.get(key), Some(value), "{key}");
@@ -151,7 +151,7 @@ mod tests {
         let base = ProducerConfig::default;
         assert!(check(&ProducerConfig { message_timeout_ms: 0, ..base() }).is_err());
         assert!(check(&ProducerConfig { queue_messages_max: 0, ..base() }).is_err());
-        assert!(check(&ProducerConfig { linger_ms: 40_000, ..base() }).is_err());
+        assert!(check(&ProducerConfig { linger_us: 40_000_000, ..base() }).is_err());
         assert!(check(&ProducerConfig { record_bytes_max: 1, ..base() }).is_err());
     }
 
