@@ -16,6 +16,9 @@ const AXE: (&str, &str) = ("axe-core@4.10.3", "CLICKMILL_AXE");
 /// The stories that need a real schema registry.
 const REGISTRY_STORIES: &str = "real_registry::";
 
+/// Where the tests find the folder with Segment's clients.
+const SEGMENT: &str = "CLICKMILL_SEGMENT";
+
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     if words.flag("--wasm") {
         words.end()?;
@@ -30,12 +33,16 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
         let file = npm::file(&shell.place, AXE.0, "axe.min.js", &shell.interrupt);
         file.map_err(|error| Failure::Told(error.to_string()))
     })?;
+    let segment = shell.step("Segment's clients", || {
+        let folder = npm::folder(&shell.place, &npm::SEGMENT, &shell.interrupt);
+        folder.map_err(|error| Failure::Told(error.to_string()))
+    })?;
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
 
     let mut command = shell.cargo(Build::Dev, "test");
     // The browser shell is no program for this machine.
     command.args(["--workspace", "--exclude", "clickmill-sdk-web", "--no-fail-fast"]);
-    command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe);
+    command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).env(SEGMENT, segment);
     if all {
         command.args(["--", "--include-ignored", "--skip", REGISTRY_STORIES]);
     }
