@@ -14,17 +14,21 @@ macro_rules! builtin {
 }
 
 const SCHEMAS: &[(&str, u32, &str)] = builtin![
+    "alias" 1,
     "basket_add" 1,
     "basket_remove" 1,
     "checkout_step" 1,
     "click" 1,
     "consent" 1,
     "exposure" 1,
+    "group" 1,
+    "identify" 1,
     "login" 1,
     "order" 1,
     "page_view" 1,
     "product_click" 1,
     "product_view" 1,
+    "screen_view" 1,
     "search" 1,
 ];
 

@@ -246,7 +246,9 @@ mod tests {
             json!({"order": "o1", "lines": [line], "total_cents": 10, "currency": "GBP",
                    "email": email})
         };
-        let good: [(&str, Value); 16] = [
+        let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
+        let good: [(&str, Value); 23] = [
+            ("alias", json!({"previous": "a@b.c"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
             ("basket_remove", json!({"sku": "A1"})),
             ("checkout_step", json!({"step": 1, "name": "address", "total_cents": 0})),
@@ -255,12 +257,18 @@ mod tests {
             ("consent", json!({"granted": ["analytics"], "source": "banner"})),
             ("consent", json!({"granted": []})),
             ("exposure", json!({"hint": hint, "slot": "product-below", "sku": "A1"})),
+            ("group", json!({"group": "g 1", "traits": traits})),
+            ("identify", json!({})),
+            ("identify", json!({ "traits": traits })),
             ("login", json!({})),
             ("order", order("a@b.c")),
             ("page_view", json!({})),
+            ("page_view", json!({"name": "Home", "category": "Docs"})),
             ("page_view", json!({"kind": "product", "navigation": "restore"})),
             ("product_click", json!({"sku": "A1", "list": "home", "position": 0, "hint": hint})),
             ("product_view", json!({"sku": "Ü 1", "category": "kettles", "price_cents": 0})),
+            ("screen_view", json!({})),
+            ("screen_view", json!({"name": "Cart", "category": "Shop"})),
             ("search", json!({"query": "kettle", "results": 3})),
             ("search", json!({"query": ""})),
         ];
@@ -271,7 +279,8 @@ mod tests {
                 "{kind} {props}"
             );
         }
-        let bad: [(&str, Value, &str); 17] = [
+        let bad: [(&str, Value, &str); 22] = [
+            ("alias", json!({}), ""),
             ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
             ("basket_remove", json!({}), ""),
             ("checkout_step", json!({"step": 1.5}), "/step"),
@@ -280,6 +289,8 @@ mod tests {
             ("consent", json!({"granted": ["analytics", "analytics"]}), "/granted"),
             ("exposure", json!({"hint": hint, "slot": "Product Below"}), "/slot"),
             ("exposure", json!({"slot": "product-below"}), ""),
+            ("group", json!({ "traits": traits }), ""),
+            ("identify", json!({"traits": "gold"}), "/traits"),
             ("login", json!({"password": "x"}), "/password"),
             ("order", order("nobody"), "/email"),
             (
@@ -296,6 +307,8 @@ mod tests {
             ("product_click", json!({"sku": "x".repeat(65)}), "/sku"),
             ("product_view", json!({"sku": "a\nb"}), "/sku"),
             ("product_view", json!({"sku": "a", "price_cents": -1}), "/price_cents"),
+            ("page_view", json!({"plan": "gold"}), "/plan"),
+            ("screen_view", json!({"name": ""}), "/name"),
             ("search", json!([]), ""),
         ];
         for (kind, props, pointer) in &bad {
@@ -311,6 +324,10 @@ mod tests {
         let (schemas, _) = Schemas::open(vec![Box::new(Builtin)]).unwrap();
         assert_eq!(resolve(&schemas, "order", None).pii_pointers(), ["/email"]);
         assert_eq!(resolve(&schemas, "search", None).pii_pointers(), ["/query"]);
+        for kind in ["group", "identify"] {
+            assert_eq!(resolve(&schemas, kind, None).pii_pointers(), ["/traits"]);
+        }
+        assert_eq!(resolve(&schemas, "alias", None).pii_pointers(), ["/previous"]);
         assert!(resolve(&schemas, "product_view", None).pii_pointers().is_empty());
     }
 
