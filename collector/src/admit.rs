@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use clickmill_server::{cors, query};
+use clickmill_server::cors;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -19,6 +19,7 @@ use hyper::http::request::Parts;
 
 use crate::address;
 use crate::config::LimitsConfig;
+use crate::dialect::Dialect;
 use crate::error::IngestError;
 use crate::site::{Site, Sites};
 
@@ -28,24 +29,26 @@ const SHARED_QUOTAS: u64 = 64;
 /// How often quotas that are full again are looked for, ms.
 const SWEEP_EVERY_MS: u64 = 1_000;
 
-/// Lets a request in before its body is read, or says why not.
+/// Lets a request in before its body is read, or says why not. No site is known yet where its key
+/// may be in the body.
 pub(crate) fn admit(
     head: &Parts,
+    dialect: Dialect,
     peer: IpAddr,
     sites: &Sites,
     addresses: &AddressQuota,
-) -> Result<Arc<Site>, IngestError> {
+) -> Result<Option<Arc<Site>>, IngestError> {
     addresses.charge(peer)?;
-    let site = find_site(head, sites)?;
+    let key = dialect.key(head)?;
+    let site = key.map(|key| find_site(head, &key, sites)).transpose()?;
     check_encoding(head)?;
     Ok(site)
 }
 
-/// The site whose key the request names, if the page's origin may use it. A request without an
-/// origin comes from a server.
-pub(crate) fn find_site(head: &Parts, sites: &Sites) -> Result<Arc<Site>, IngestError> {
-    let key = query::find(&head.uri, "k").ok_or(IngestError::NoWriteKey)?;
-    let site = sites.find(&key).ok_or(IngestError::UnknownWriteKey)?;
+/// The site of that key, if the page's origin may use it. A request without an origin comes from a
+/// server.
+pub(crate) fn find_site(head: &Parts, key: &str, sites: &Sites) -> Result<Arc<Site>, IngestError> {
+    let site = sites.find(key).ok_or(IngestError::UnknownWriteKey)?;
     match cors::origin(&head.headers) {
         Some(origin) if !site.origins.allow(origin) => Err(IngestError::OriginNotAllowed),
         Some(_) | None => Ok(Arc::clone(site)),
@@ -162,7 +165,7 @@ impl<C: Clock + Clone> AddressQuota<C> {
     }
 
     /// Charges one request.
-    fn charge(&self, peer: IpAddr) -> Result<(), IngestError> {
+    pub(crate) fn charge(&self, peer: IpAddr) -> Result<(), IngestError> {
         let slot = self.slot(address::counted(peer));
         self.limiter.check_key(&slot).map_err(|not_until| IngestError::AddressOverQuota {
             per_s: self.per_s.get(),

@@ -2,6 +2,7 @@
 //!
 //! `collector.example.toml` documents every key; a test holds it to this type.
 
+mod dialects;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -19,6 +20,7 @@ use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{Signer, SigningKey};
 use serde::Deserialize;
 
+pub use self::dialects::{CloudEventsConfig, DialectsConfig, SegmentConfig};
 pub use self::registry::RegistryConfig;
 use crate::memory;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub cookie: CookieConfig,
     /// What is cut off before anything is stored.
     pub privacy: PrivacyConfig,
+    /// How strangers' names are ours.
+    pub dialects: DialectsConfig,
     /// Going down.
     pub drain: DrainConfig,
     /// The sites that may send.
@@ -84,6 +88,7 @@ impl Default for Config {
             tokens: TokensConfig::default(),
             cookie: CookieConfig::default(),
             privacy: PrivacyConfig::default(),
+            dialects: DialectsConfig::default(),
             drain: DrainConfig::default(),
             sites: Vec::new(),
         }
@@ -556,7 +561,8 @@ mod tests {
             // Keys that are optional without a default stand in the example as comments.
             let shown: BTreeSet<String> = table.keys().cloned().collect();
             for (key, below) in table.iter() {
-                let free = path.is_empty() && key == "sites" || key == "properties";
+                let names = ["properties", "types", "consent"].contains(&key.as_str());
+                let free = path.is_empty() && key == "sites" || names;
                 if below.is_table() && !free {
                     tables.push([path.clone(), vec![key.clone()]].concat());
                 }

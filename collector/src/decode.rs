@@ -155,7 +155,7 @@ impl Packing {
 }
 
 /// The body itself, or what is packed in it. Never holds more than the bound and one byte.
-fn inflate(body: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
+pub(crate) fn inflate(body: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
     if Packing::of(body) == Packing::Plain {
         if body.len() > bytes_max {
             return Err(DecodeError::InflatedTooLarge(bytes_max));

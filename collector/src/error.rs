@@ -45,6 +45,12 @@ pub(crate) enum IngestError {
         /// When there is room again.
         wait: Duration,
     },
+    /// Some events of the batch found no fate yet, and its sender can only send all of it again.
+    #[error("not all events of the batch are durable; send it again, what is will be recognised")]
+    Incomplete {
+        /// When to try again.
+        wait: Duration,
+    },
     /// The method does not exist on the path.
     #[error("only {allow} is understood here")]
     Method {
@@ -114,7 +120,7 @@ impl IngestError {
             }
             Self::NotFound => (Code::NotFound, StatusCode::NOT_FOUND, None),
             Self::OriginNotAllowed => (Code::OriginNotAllowed, StatusCode::FORBIDDEN, None),
-            Self::Unavailable { wait } => {
+            Self::Incomplete { wait } | Self::Unavailable { wait } => {
                 (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(*wait))
             }
         }
@@ -202,6 +208,7 @@ mod tests {
         use RefusalCode as Code;
         let wait = Duration::from_millis(1_200);
         check(IngestError::AddressOverQuota { per_s: 1, wait }, 429, Code::RateLimited, Some("2"));
+        check(IngestError::Incomplete { wait }, 503, Code::Unavailable, Some("2"));
         check(IngestError::Unavailable { wait }, 503, Code::Unavailable, Some("2"));
         check(NoRoom, 503, Code::Unavailable, Some("2"));
         check(BodyError::Broken, 400, Code::BodyBroken, Some("1"));

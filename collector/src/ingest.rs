@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Arrival, Context, Proof, ToJson};
+use clickmill_sdk_core::wire::{Arrival, Context, Proof};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::query;
 use clickmill_server::reply::{self, Body};
@@ -14,10 +14,11 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 
 use crate::address;
-use crate::admit::admit;
+use crate::admit::{admit, find_site};
 use crate::collector::Collector;
 use crate::decode::{self, Packing};
 use crate::delivery::{self, Delivery};
+use crate::dialect::{Asked, Dialect};
 use crate::error::IngestError;
 use crate::identity::{self, Evidence, Issued, Standing};
 use crate::memory::{self, Share};
@@ -33,19 +34,21 @@ const USER_AGENT_BYTES_MAX: usize = 512;
 /// How long the body of a request that was not admitted is listened to.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Answers one delivery: admit, decode, validate, produce, receipt.
+/// Answers one delivery in whatever dialect: admit, decode, validate, produce, receipt.
 pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     collector: &Collector,
     request: Request<B>,
+    dialect: Dialect,
     peer: SocketAddr,
 ) -> Result<Response<Body>, IngestError> {
     let (head, body) = request.into_parts();
-    let site = match admit(&head, peer.ip(), &collector.sites, &collector.addresses) {
+    let (sites, addresses) = (&collector.sites, &collector.addresses);
+    let site = match admit(&head, dialect, peer.ip(), sites, addresses) {
         Ok(site) => site,
         Err(refused) => return Err(discard(body, refused).await),
     };
     let (body, memory) = take_in(collector, body).await?;
-    let opened = open(collector, Taken { head: &head, peer, site, body, memory })?;
+    let opened = open(collector, Taken { head: &head, dialect, peer, site, body, memory })?;
     let Opened { delivery, proof, load } = opened;
 
     let account = Account::open(&collector.metrics, load.judged.len());
@@ -61,7 +64,7 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let positions = query::find(&head.uri, "positions").is_some_and(|asked| asked == "1");
     let extras = Extras { positions, limits: collector.limits_told, identity };
     let receipt = receipt::assemble(&subjects, &landed, extras)?;
-    let mut response = reply::json(StatusCode::OK, receipt.to_json());
+    let mut response = reply::json(StatusCode::OK, dialect.reply(&receipt)?);
     response.headers_mut().extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
     Ok(response)
 }
@@ -69,8 +72,10 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
 /// A request whose body is there.
 struct Taken<'a> {
     head: &'a Parts,
+    dialect: Dialect,
     peer: SocketAddr,
-    site: Arc<Site>,
+    /// None where the body tells.
+    site: Option<Arc<Site>>,
     body: Bytes,
     memory: Share,
 }
@@ -103,14 +108,19 @@ async fn take_in<B: hyper::body::Body<Data = Bytes> + Unpin>(
 
 /// Decodes and validates. Nothing in here waits, so all of it may borrow from the body.
 fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> {
-    let Taken { head, peer, site, body, mut memory } = taken;
-    let limits = &collector.decode_limits;
-    let text = decode::unpack(&body, limits)?;
-    let Parcel { sent_at, attempt, proof, context, events } = decode::read(&text)?;
+    let Taken { head, dialect, peer, site, body, mut memory } = taken;
+    let (limits, received_at) = (&collector.decode_limits, collector.now());
+    let text = dialect.text(head, &body, limits)?;
+    let site = match site {
+        Some(site) => site,
+        None => find_site(head, &dialect.key_inside(&text)?, &collector.sites)?,
+    };
+    let asked = Asked::new(head, received_at, limits, &site.consent);
+    let parcel = dialect.read(&text, &asked, &collector.config.dialects)?;
+    let Parcel { sent_at, attempt, proof, context, events } = parcel;
     decode::check(&context, &events, limits)?;
     site.quota.charge(events.len())?;
 
-    let received_at = collector.now();
     let arrival = Arrival {
         write_key: site.write_key.clone(),
         sent_at: sent_at.unwrap_or(received_at),

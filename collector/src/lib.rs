@@ -13,6 +13,7 @@ pub mod config;
 pub mod decode;
 mod dedup;
 mod delivery;
+pub mod dialect;
 mod error;
 mod identity;
 mod ingest;

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::LimitsConfig;
 use crate::decode::Packing;
-use crate::parcel::Sent;
+use crate::parcel::{Form, Sent};
 
 /// The pieces of a body are joined in a buffer that doubles when it is full.
 const BODY_FACTOR: usize = 2;
@@ -114,7 +114,11 @@ pub(crate) fn for_decoding(
 
 /// For the events of a batch from here to the landing.
 pub(crate) fn for_events(events: &[Sent<'_>], context_bytes: usize) -> usize {
-    let text_bytes = events.iter().map(|event| event.original.len()).sum();
+    let longer = |event: &Sent<'_>| match &event.form {
+        Form::Native | Form::Refused(_) => event.original.len(),
+        Form::Translated(text) => event.original.len().max(text.len()),
+    };
+    let text_bytes = events.iter().map(longer).sum();
     of_events(events.len(), text_bytes, context_bytes)
 }
 
@@ -137,7 +141,6 @@ pub(crate) fn largest(limits: &LimitsConfig) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parcel::Form;
 
     #[test]
     fn shares_are_taken_resized_and_given_back() {

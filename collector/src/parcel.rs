@@ -30,7 +30,6 @@ pub(crate) struct Sent<'a> {
 
 /// What an event is in our own terms.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(dead_code, reason = "dialects make the other two")]
 pub(crate) enum Form {
     /// It was written in them; nobody has opened it yet.
     Native,

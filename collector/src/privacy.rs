@@ -6,8 +6,18 @@ use clickmill_catalog::Tree;
 use clickmill_sdk_core::wire::{Reason, Rejection};
 use serde_json::Value;
 
-/// The fields of an event, as it was sent, that know a visitor again.
-const KNOWING: [&str; 3] = ["visitor", "session", "customer"];
+/// The fields of an event, as it was sent, that know a visitor again or tell of one: ours and those
+/// of dialects, in the event itself or in its `context`.
+const KNOWING: [&str; 8] = [
+    "visitor",
+    "session",
+    "customer",
+    "anonymousId",
+    "previousId",
+    "sessionId",
+    "traits",
+    "userId",
+];
 
 /// The properties without those at the pointers, whose segment `*` stands for every element or key;
 /// none if nothing is there.
@@ -32,6 +42,7 @@ pub(crate) fn original<'a>(text: &'a str, recognised: bool, why: &Rejection) -> 
     let Ok(mut event) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed("") };
     if let Some(fields) = event.as_object_mut() {
         fields.remove("queue");
+        fields.retain(|name, _| !KNOWING.contains(&name.as_str()));
         if let Some(context) = fields.get_mut("context").and_then(Value::as_object_mut) {
             context.retain(|name, _| !KNOWING.contains(&name.as_str()));
         }

@@ -130,6 +130,7 @@ fn merge(running: &Config, read: Config) -> Config {
     config.tokens = read.tokens;
     config.cookie = read.cookie;
     config.privacy = read.privacy;
+    config.dialects = read.dialects;
     config.sites = read.sites;
     config
 }

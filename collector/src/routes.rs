@@ -8,12 +8,15 @@ use clickmill_server::forwarded::Forwarded;
 use clickmill_server::reply::{self, Body};
 use clickmill_server::serve::Service;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, ETAG, HOST, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::admit;
 use crate::collector::Collector;
+use crate::dialect::Dialect;
+use crate::dialect::segment::{self, Shape};
 use crate::error::IngestError;
 use crate::ingest::ingest;
 use crate::reload::Current;
@@ -21,7 +24,9 @@ use crate::reload::Current;
 /// What a browser's script may send and read.
 const CORS: Cors = Cors {
     methods: "GET, POST",
-    request_headers: "content-type, content-encoding, traceparent",
+    // The latter three are of strangers' SDKs.
+    request_headers: "content-type, content-encoding, traceparent, authorization, x-retry-count, \
+                      anonymousid",
     exposed_headers: "ratelimit, ratelimit-policy, retry-after",
     max_age: Duration::from_secs(24 * 3_600),
 };
@@ -30,9 +35,10 @@ const CORS: Cors = Cors {
 const CONFIG_CACHE: &str = "public, max-age=300";
 
 /// One line of the table.
+#[derive(Clone, Copy, Debug)]
 struct Route {
     path: &'static str,
-    method: Method,
+    method: &'static Method,
     /// As the `Allow` header names them.
     allow: &'static str,
     to: To,
@@ -43,16 +49,52 @@ struct Route {
 enum To {
     /// A delivery. Its body is bounded by `limits.body_bytes_max`, `inflated_bytes_max` and
     /// `body_timeout`.
-    Events,
+    Events(Dialect),
+    /// The settings of Segment's browser SDK, whose path names a key. A body is never read.
+    SegmentSettings,
     /// The SDK's settings. A body is never read.
     SiteConfig,
 }
 
-/// All there is on the public listener, behind the configured prefix.
+/// All there is on the public listener, behind the configured prefix, but for what is Segment's:
+/// see [`of_segment`].
 const ROUTES: &[Route] = &[
-    Route { path: "/v1/events", method: Method::POST, allow: "POST, OPTIONS", to: To::Events },
-    Route { path: "/v1/config", method: Method::GET, allow: "GET, OPTIONS", to: To::SiteConfig },
+    Route::post("/v1/events", To::Events(Dialect::Native)),
+    Route::post("/v1/cloudevents", To::Events(Dialect::CloudEvents)),
+    Route::get("/v1/config", To::SiteConfig),
 ];
+
+impl Route {
+    const fn get(path: &'static str, to: To) -> Self {
+        Self { path, method: &Method::GET, allow: "GET, OPTIONS", to }
+    }
+
+    const fn post(path: &'static str, to: To) -> Self {
+        Self { path, method: &Method::POST, allow: "POST, OPTIONS", to }
+    }
+
+    /// The dialect of what is answered.
+    fn dialect(self) -> Dialect {
+        match self.to {
+            To::Events(dialect) => dialect,
+            To::SegmentSettings | To::SiteConfig => Dialect::Native,
+        }
+    }
+}
+
+/// Segment's paths, which are many and alike: `/v1/batch`, `/v1/track`, `/v1/t` and so on; the
+/// letters also alone, for browsers whose `apiHost` has no `/v1`.
+fn of_segment(path: &str) -> Option<Route> {
+    if segment::site_of(path).is_some() {
+        return Some(Route::get("/v1/projects/…/settings", To::SegmentSettings));
+    }
+    let name = path.strip_prefix("/v1/").or_else(|| {
+        let letter = path.strip_prefix('/')?;
+        (letter.len() == 1).then_some(letter)
+    })?;
+    let shape = Shape::of(name)?;
+    Some(Route::post("/v1/…", To::Events(Dialect::Segment(shape))))
+}
 
 /// The public listener's service.
 #[derive(Clone, Debug)]
@@ -66,28 +108,32 @@ impl Routes {
         Self { forwarded: current.load().config.listen.forwarded(), current }
     }
 
-    fn find(path: &str, collector: &Collector) -> Option<&'static Route> {
-        let path = path.strip_prefix(collector.config.path_prefix.as_str())?;
-        ROUTES.iter().find(|route| route.path == path)
+    fn find(path: &str, collector: &Collector) -> Option<Route> {
+        let path = inner(path, collector)?;
+        ROUTES.iter().find(|route| route.path == path).copied().or_else(|| of_segment(path))
     }
 
     async fn answer(
         collector: &Collector,
         request: Request<Incoming>,
+        route: Route,
         peer: SocketAddr,
     ) -> Result<Response<Body>, IngestError> {
-        let route = Self::find(request.uri().path(), collector).ok_or(IngestError::NotFound)?;
         if request.method() == Method::OPTIONS {
-            return Ok(preflight(&request.into_parts().0, collector));
+            return Ok(preflight(&request.into_parts().0, route, collector));
         }
         if request.method() != route.method {
             return Err(IngestError::Method { allow: route.allow });
         }
         let started = Instant::now();
         let (answer, took) = match route.to {
-            To::Events => {
-                (ingest(collector, request, peer).await, &collector.metrics.events_seconds)
+            To::Events(dialect) => {
+                (ingest(collector, request, dialect, peer).await, &collector.metrics.events_seconds)
             }
+            To::SegmentSettings => (
+                segment_settings(&request.into_parts().0, peer, collector),
+                &collector.metrics.config_seconds,
+            ),
             To::SiteConfig => (
                 site_config(&request.into_parts().0, peer, collector),
                 &collector.metrics.config_seconds,
@@ -98,10 +144,21 @@ impl Routes {
     }
 }
 
-/// Our own SDK needs no preflight; others may.
-fn preflight(head: &Parts, collector: &Collector) -> Response<Body> {
-    let allowed = admit::find_site(head, &collector.sites).is_ok();
-    CORS.preflight(cors::origin(&head.headers).filter(|_| allowed))
+/// The path behind the prefix.
+fn inner<'a>(path: &'a str, collector: &Collector) -> Option<&'a str> {
+    path.strip_prefix(collector.config.path_prefix.as_str())
+}
+
+/// Our own SDK needs no preflight; others may. Where a key is not in the address, a preflight does
+/// not tell it, so the origin may be any site's; the request itself is held to its own.
+fn preflight(head: &Parts, route: Route, collector: &Collector) -> Response<Body> {
+    let sites = &collector.sites;
+    let allowed = |origin: &&HeaderValue| match route.dialect().key(head) {
+        Ok(Some(key)) => admit::find_site(head, &key, sites).is_ok(),
+        Ok(None) => sites.allow(origin),
+        Err(_) => false,
+    };
+    CORS.preflight(cors::origin(&head.headers).filter(allowed))
 }
 
 impl Service for Routes {
@@ -111,11 +168,15 @@ impl Service for Routes {
         let origin = cors::origin(request.headers()).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
         let peer = self.forwarded.client(peer, request.headers());
-        let mut response =
-            Self::answer(&collector, request, peer).await.unwrap_or_else(|refused| {
-                collector.metrics.refuse(refused.code());
-                refused.response()
-            });
+        let route = Self::find(request.uri().path(), &collector);
+        let answer = match route {
+            Some(route) => Self::answer(&collector, request, route, peer).await,
+            None => Err(IngestError::NotFound),
+        };
+        let mut response = answer.unwrap_or_else(|refused| {
+            collector.metrics.refuse(refused.code());
+            route.map_or(Dialect::Native, Route::dialect).refuse(&refused)
+        });
         if !is_preflight {
             // Any origin may read what it gets. An origin that is not allowed gets nothing but a
             // refusal, and that holds nothing of anybody's: its developer shall see what is wrong.
@@ -131,7 +192,9 @@ fn site_config(
     peer: SocketAddr,
     collector: &Collector,
 ) -> Result<Response<Body>, IngestError> {
-    let site = admit::admit(head, peer.ip(), &collector.sites, &collector.addresses)?;
+    let (sites, addresses) = (&collector.sites, &collector.addresses);
+    let site = admit::admit(head, Dialect::Native, peer.ip(), sites, addresses)?;
+    let site = site.ok_or(IngestError::NoWriteKey)?;
     let told = &site.told;
     let mut response = if has(&head.headers, &told.etag) {
         reply::empty(StatusCode::NOT_MODIFIED)
@@ -141,6 +204,24 @@ fn site_config(
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(CONFIG_CACHE));
     headers.insert(ETAG, told.etag.clone());
+    Ok(response)
+}
+
+/// Answers with the settings of Segment's browser SDK: its events come to where it got them.
+fn segment_settings(
+    head: &Parts,
+    peer: SocketAddr,
+    collector: &Collector,
+) -> Result<Response<Body>, IngestError> {
+    collector.addresses.charge(peer.ip())?;
+    let key = inner(head.uri.path(), collector).and_then(segment::site_of);
+    let site = admit::find_site(head, key.unwrap_or_default(), &collector.sites)?;
+    let host = head.uri.authority().map(Authority::as_str);
+    let host = host.or_else(|| head.headers.get(HOST)?.to_str().ok());
+    let api_host = host.map(|host| format!("{host}{}/v1", collector.config.path_prefix));
+    let settings = segment::settings(site.write_key.as_str(), api_host.as_deref());
+    let mut response = reply::json(StatusCode::OK, settings);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(CONFIG_CACHE));
     Ok(response)
 }
 

@@ -84,6 +84,11 @@ impl Sites {
     pub(crate) fn find(&self, write_key: &str) -> Option<&Arc<Site>> {
         self.by_key.get(write_key)
     }
+
+    /// Whether pages of that origin may use the key of any site.
+    pub(crate) fn allow(&self, origin: &HeaderValue) -> bool {
+        self.by_key.values().any(|site| site.origins.allow(origin))
+    }
 }
 
 /// What senders keep to: the SDK's own limits where this collector's are wider.

@@ -2,15 +2,33 @@
 
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::{Arrival, Context, Millis};
+use clickmill_sdk_core::wire::{Arrival, Consent, Context, Millis};
 use serde_json::{Value, json};
 
 use crate::config::{Config, SiteEntry};
+use crate::decode::DecodeLimits;
 use crate::delivery::Delivery;
+use crate::dialect::Asked;
 use crate::site::{Site, Sites};
 
 /// The moment at which tests take place.
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Bounds that no usual event meets.
+pub(crate) const LIMITS: DecodeLimits = DecodeLimits {
+    inflated_bytes_max: 65_536,
+    batch_events_max: 100,
+    context_bytes_max: 4_096,
+    event_bytes_max: 4_096,
+    depth_max: 8,
+};
+
+/// A dialect's request at that moment.
+pub(crate) const ASKED: Asked<'static> =
+    Asked { now: Millis(NOW_MS), seed: 1, attempt: 0, limits: &LIMITS, consent: &CONSENT };
+
+/// Nothing is granted.
+const CONSENT: Consent = Consent { granted: Vec::new(), gpc: false };
 
 /// An event id for a number.
 pub(crate) fn event_id(number: u32) -> String {

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::edge::{batch, config, event, until};
 use crate::collector::{Collector, Parts};
+use crate::dialect::Dialect;
 use crate::error::IngestError;
 use crate::ingest::ingest;
 use crate::metrics::TABLE;
@@ -88,7 +89,7 @@ async fn deliver(
     body: Sent,
 ) -> Result<Response<reply::Body>, IngestError> {
     let request = Request::post("/v1/events?k=wk").body(body).unwrap();
-    ingest(&collector, request, SocketAddr::from(([192, 0, 2, 1], 1))).await
+    ingest(&collector, request, Dialect::Native, SocketAddr::from(([192, 0, 2, 1], 1))).await
 }
 
 async fn check_full_then_free(announced: Option<u64>) {
