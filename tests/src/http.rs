@@ -63,6 +63,13 @@ impl Ask {
         self
     }
 
+    /// With these headers alone.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
     /// With this header.
     ///
     /// # Panics

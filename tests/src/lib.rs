@@ -10,6 +10,7 @@ pub mod browser;
 pub mod child;
 pub mod demo;
 pub mod figure;
+pub mod front;
 pub mod http;
 pub mod kafka;
 pub mod load;
@@ -26,6 +27,7 @@ pub mod world;
 
 pub use child::Folder;
 
+pub use front::{Front, Mishap, Passed};
 pub use http::{Answer, Ask, Http};
 pub use kafka::{Kafka, Lying, TENANT};
 pub use load::{Crowd, Ledger, Load};
