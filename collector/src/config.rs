@@ -380,6 +380,10 @@ pub struct SiteEntry {
     /// What counts as granted while a visitor has said nothing.
     #[serde(default)]
     pub consent_default: Vec<Purpose>,
+    /// Whether a visitor who has said nothing is known for a day, by a salted hash of address and
+    /// browser: nothing is kept in the browser, and the next day nobody can tell.
+    #[serde(default)]
+    pub cookieless: bool,
     /// Event types that its pages send at once; the SDK's own list if left out.
     #[serde(default)]
     pub urgent: Option<Vec<EventType>>,

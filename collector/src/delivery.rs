@@ -30,6 +30,10 @@ pub(crate) struct Delivery {
     pub(crate) gpc: bool,
     /// The trace that the request belongs to.
     pub(crate) traceparent: Option<String>,
+    /// Whom the cookie knows.
+    pub(crate) by_cookie: Option<VisitorId>,
+    /// Who the visitor is for today, where the site asks for that.
+    pub(crate) of_today: Option<VisitorId>,
 }
 
 impl Delivery {
@@ -53,7 +57,9 @@ impl Delivery {
     pub(crate) fn enforce(&self, context: &mut Context) {
         let consent = self.consent(context);
         if !consent.allows(Purpose::Analytics) {
-            context.visitor = None;
+            // Who has refused is not even known for a day.
+            let may_be_counted = context.consent.is_none() && !consent.gpc;
+            context.visitor = self.of_today.clone().filter(|_| may_be_counted);
             context.session = None;
             context.customer = None;
         }
@@ -81,8 +87,23 @@ impl Delivery {
     pub(crate) fn circumstances(&self, context: &Context) -> Circumstances {
         let mut context = context.clone();
         self.enforce(&mut context);
+        self.written(&context)
+    }
+
+    /// The same for a visitor's decision about consent. Also one that refuses tells whose it is, or
+    /// nobody downstream could carry it out; it names the visitor and nothing else.
+    pub(crate) fn decision(&self, context: &Context) -> Circumstances {
+        let mut kept = context.clone();
+        self.enforce(&mut kept);
+        if !self.may_recognise(&kept) {
+            kept.visitor = self.by_cookie.as_ref().or(context.visitor.as_ref()).cloned();
+        }
+        self.written(&kept)
+    }
+
+    fn written(&self, context: &Context) -> Circumstances {
         Circumstances {
-            recognised: self.may_recognise(&context),
+            recognised: self.may_recognise(context),
             key: key(&self.site.tenant, context.visitor.as_ref()),
             context: Written(context.to_json()),
         }

@@ -10,9 +10,13 @@
 //!    batch names none. From then on there is a cookie.
 //! 4. A visitor id alone proves nothing: it is readable in every page.
 //!
+//! A visitor who withdraws consent loses the cookie. Where a site asks for it, a visitor who has said
+//! nothing yet is known for a day by a number that neither the browser nor anybody else could tell.
+//!
 //! A cookie counts for its tenant alone; each tenant has a cookie name of its own, so that two of
 //! them behind one host do not take turns.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{Identity, Millis, Proof, Tenant, VisitorId};
@@ -27,6 +31,12 @@ pub(crate) const HINTS: &str = "hints";
 
 /// What the cookie is signed for.
 const VISITOR: &str = "visitor";
+
+/// What a day's salt is made for, and then a visitor's number of that day.
+const DAY: &str = "cookieless day";
+const DAILY_VISITOR: &str = "cookieless visitor";
+
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What a delivery shows of its visitor.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +56,13 @@ pub(crate) struct Evidence<'a> {
 pub(crate) struct CookieRead {
     visitor: VisitorId,
     expires_at_ms: u64,
+}
+
+impl CookieRead {
+    /// Whose it is.
+    pub(crate) fn visitor(&self) -> &VisitorId {
+        &self.visitor
+    }
 }
 
 /// Who the visitor is, and what that rests on.
@@ -133,6 +150,23 @@ impl Identities {
         Some(Issued { identity, set_cookie })
     }
 
+    /// The header that takes the cookie away.
+    pub(crate) fn clear(&self, tenant: &Tenant) -> Option<HeaderValue> {
+        self.set("", Duration::ZERO, tenant)
+    }
+
+    /// Who a visitor of that address and browser is today (UTC), without anything that is kept:
+    /// salted by the day and our own key, so that no two days can be joined, not even by us once
+    /// the key is gone.
+    pub(crate) fn of_today(&self, who: &Stranger<'_>, now: Millis) -> VisitorId {
+        let day = self.signer.derive(DAY, &(now.0 / DAY_MS).to_string());
+        let Stranger { tenant, address, user_agent } = who;
+        let text = format!("{}\n{tenant}\n{address}\n{user_agent}", hex(&day));
+        let number = hex(&self.signer.derive(DAILY_VISITOR, &text)[..16]);
+        // 33 letters and digits are a lawful id; the other arm is never taken.
+        VisitorId::parse(format!("d{number}")).unwrap_or_else(|_| Proof::mint(&day).visitor())
+    }
+
     /// Whether a cookie was set so long ago that it is set anew.
     fn has_aged(&self, read: &CookieRead, now: Millis) -> bool {
         let left_ms = read.expires_at_ms.saturating_sub(now.0);
@@ -142,12 +176,16 @@ impl Identities {
     fn cookie(&self, visitor: &VisitorId, tenant: &Tenant, now: Millis) -> Option<HeaderValue> {
         let expires_at_ms = (now + millis(self.cookie.lifetime)).0;
         let claims = Claims::new(tenant.as_str(), visitor.as_str(), expires_at_ms).ok()?;
+        self.set(&self.signer.sign(VISITOR, &claims), self.cookie.lifetime, tenant)
+    }
+
+    fn set(&self, value: &str, max_age: Duration, tenant: &Tenant) -> Option<HeaderValue> {
         let set = SetCookie {
             name: &self.cookie_name(tenant),
-            value: &self.signer.sign(VISITOR, &claims),
+            value,
             domain: self.cookie.domain.as_deref(),
             path: "/",
-            max_age: self.cookie.lifetime,
+            max_age,
             reader: Reader::Server,
             same_site: match self.cookie.same_site {
                 SameSite::Lax => cookie::SameSite::Lax,
@@ -166,6 +204,18 @@ impl Identities {
     }
 }
 
+/// A visitor who has said nothing yet, as the request shows them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stranger<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) address: IpAddr,
+    pub(crate) user_agent: &'a str,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
@@ -178,8 +228,37 @@ mod tests {
 
     use super::*;
 
-    const DAY_MS: u64 = 24 * 3_600_000;
     const NOW: Millis = Millis(1_800_000_000_000);
+
+    #[test]
+    fn a_visitor_of_today_is_another_one_tomorrow() {
+        let (identities, tenant) = (identities(), Tenant::parse("shop").unwrap());
+        let id = |address: &str, user_agent: &str, now| {
+            let address = address.parse().unwrap();
+            identities.of_today(&Stranger { tenant: &tenant, address, user_agent }, now)
+        };
+        let today = id("192.0.2.1", "ua", NOW);
+        assert_eq!(id("192.0.2.1", "ua", NOW + 1_000), today);
+        assert!(today.as_str().starts_with('d') && today.as_str().len() == 33);
+        for other in [
+            id("192.0.2.1", "ua", NOW + DAY_MS),
+            id("192.0.2.2", "ua", NOW),
+            id("192.0.2.1", "another", NOW),
+        ] {
+            assert_ne!(other, today);
+        }
+    }
+
+    #[test]
+    fn a_cookie_can_be_taken_away() {
+        let tenant = Tenant::parse("shop").unwrap();
+        let header = identities().clear(&tenant).unwrap();
+        let header = header.to_str().unwrap();
+        assert!(
+            header.starts_with("cm_visitor_shop=;") && header.contains("Max-Age=0"),
+            "{header}"
+        );
+    }
 
     fn proof(seed: u8) -> Proof {
         Proof::mint(&[seed; 32])

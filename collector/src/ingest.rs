@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Arrival, Context, Proof};
+use clickmill_sdk_core::wire::{Arrival, Context, Identity, Proof};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::query;
 use clickmill_server::reply::{self, Body};
-use hyper::header::{SET_COOKIE, USER_AGENT};
+use hyper::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 
@@ -20,7 +20,7 @@ use crate::decode::{self, Packing};
 use crate::delivery::{self, Delivery};
 use crate::dialect::{Asked, Dialect};
 use crate::error::IngestError;
-use crate::identity::{self, Evidence, Issued, Standing};
+use crate::identity::{self, CookieRead, Evidence, Issued, Standing, Stranger};
 use crate::memory::{self, Share};
 use crate::parcel::Parcel;
 use crate::produce::{Load, produce};
@@ -49,7 +49,8 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     };
     let (body, memory) = take_in(collector, body).await?;
     let opened = open(collector, Taken { head: &head, dialect, peer, site, body, memory })?;
-    let Opened { delivery, proof, load } = opened;
+    let Opened { delivery, proof, cookie, load } = opened;
+    let withdraws = load.judged.iter().any(|judged| judged.withdraws);
 
     let account = Account::open(&collector.metrics, load.judged.len());
     let subjects: Vec<Subject> = load.judged.iter().map(Subject::from).collect();
@@ -57,10 +58,8 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     receipt::hold_order(&subjects, &mut landed);
     account.close(&landed);
 
-    let (identity, set_cookie) = match recognise(collector, &head, &delivery, proof.as_ref()) {
-        Some(Issued { identity, set_cookie }) => (Some(identity), set_cookie),
-        None => (None, None),
-    };
+    let shown = Shown { proof: proof.as_ref(), cookie: cookie.as_ref(), withdraws };
+    let (identity, set_cookie) = recognise(collector, &delivery, &shown);
     let positions = query::find(&head.uri, "positions").is_some_and(|asked| asked == "1");
     let extras = Extras { positions, limits: collector.limits_told, identity };
     let receipt = receipt::assemble(&subjects, &landed, extras)?;
@@ -84,6 +83,7 @@ struct Taken<'a> {
 struct Opened {
     delivery: Delivery,
     proof: Option<Proof>,
+    cookie: Option<CookieRead>,
     load: Load,
 }
 
@@ -129,7 +129,16 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
         address: address::kept(peer.ip(), collector.config.privacy.address),
         user_agent: user_agent(head),
     };
+    let identities = &collector.identities;
+    let cookie = identities.read_cookie(&head.headers, &site.tenant, received_at);
+    let of_today = site.cookieless.then(|| {
+        let user_agent = arrival.user_agent.as_deref().unwrap_or_default();
+        let stranger = Stranger { tenant: &site.tenant, address: peer.ip(), user_agent };
+        identities.of_today(&stranger, received_at)
+    });
     let delivery = Delivery {
+        by_cookie: cookie.as_ref().map(|cookie| cookie.visitor().clone()),
+        of_today,
         site,
         arrival,
         shared: context,
@@ -152,7 +161,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     let stripped = judged.iter().filter(|judged| judged.stripped).count();
     collector.metrics.stripped.increment(stripped as u64);
     let tenant_number = delivery.site.tenant_number;
-    Ok(Opened { delivery, proof, load: Load { tenant_number, judged, memory } })
+    Ok(Opened { delivery, proof, cookie, load: Load { tenant_number, judged, memory } })
 }
 
 /// Listens for a little to a body that nobody wants: a client that is still sending when the
@@ -180,25 +189,41 @@ fn count_books(collector: &Collector, judged: &[Judged], shared: &Context) {
     }
 }
 
-/// The token and cookie for the visitor, if it is known who that is.
+/// What a delivery shows of its visitor.
+struct Shown<'a> {
+    proof: Option<&'a Proof>,
+    cookie: Option<&'a CookieRead>,
+    /// Whether consent was withdrawn in it.
+    withdraws: bool,
+}
+
+/// The token for the visitor, if it is known who that is, and the cookie to set: to remember the
+/// visitor, or to forget one who wants that.
 fn recognise(
     collector: &Collector,
-    head: &Parts,
     delivery: &Delivery,
-    proof: Option<&Proof>,
-) -> Option<Issued> {
+    shown: &Shown<'_>,
+) -> (Option<Identity>, Option<HeaderValue>) {
     let (tenant, now) = (&delivery.site.tenant, delivery.arrival.received_at);
-    let cookie = collector.identities.read_cookie(&head.headers, tenant, now);
+    let consented = delivery.may_recognise(&delivery.shared) && !shown.withdraws;
+    let told = delivery.shared.consent.is_some() || shown.withdraws;
+    if shown.cookie.is_some() && told && !consented {
+        collector.metrics.withdrawn.increment(1);
+        return (None, collector.identities.clear(tenant));
+    }
     let standing = identity::recognise(&Evidence {
-        consented: delivery.may_recognise(&delivery.shared),
+        consented,
         claimed: delivery.shared.visitor.as_ref(),
-        proof,
-        cookie: cookie.as_ref(),
+        proof: shown.proof,
+        cookie: shown.cookie,
     });
     match &standing {
         Standing::ByCookie(_) => collector.metrics.by_cookie.increment(1),
         Standing::ByProof(_) => collector.metrics.by_proof.increment(1),
         Standing::Unknown => {}
     }
-    collector.identities.issue(&standing, cookie.as_ref(), tenant, now)
+    match collector.identities.issue(&standing, shown.cookie, tenant, now) {
+        Some(Issued { identity, set_cookie }) => (Some(identity), set_cookie),
+        None => (None, None),
+    }
 }

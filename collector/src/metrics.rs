@@ -82,6 +82,11 @@ const REGISTRY_LAST_SUCCESS_SECONDS: Gauges<0> = Gauges::new(
     "When the registry last told what is new, seconds since 1970; 0 before the first time.",
     [],
 );
+const WITHDRAWN: Counters<0> = Counters::new(
+    "clickmill_collector_withdrawals_total",
+    "Cookies that were taken away since their visitor withdrew consent.",
+    [],
+);
 const REMEMBERED: Gauges<0> = Gauges::new(
     "clickmill_collector_dedup_remembered",
     "Ids in the window of copies that are durable.",
@@ -183,6 +188,7 @@ pub(crate) const TABLE: &[Entry] = &[
     SCHEMAS_REFUSED.entry(),
     REGISTRY_REFRESHES.entry(),
     REGISTRY_LAST_SUCCESS_SECONDS.entry(),
+    WITHDRAWN.entry(),
     REMEMBERED.entry(),
     PENDING.entry(),
     SDK_EVENTS.entry(),
@@ -221,6 +227,7 @@ pub(crate) struct CollectorMetrics {
     pub(crate) by_cookie: Counter,
     pub(crate) by_proof: Counter,
     pub(crate) schemas: Gauge,
+    pub(crate) withdrawn: Counter,
     pub(crate) remembered: Gauge,
     pub(crate) pending: Gauge,
     sdk: SdkCounters,
@@ -260,6 +267,7 @@ impl CollectorMetrics {
             by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
             by_proof: metrics.counter(&IDENTITIES, ["proof"]),
             schemas: metrics.gauge(&SCHEMAS, []),
+            withdrawn: metrics.counter(&WITHDRAWN, []),
             remembered: metrics.gauge(&REMEMBERED, []),
             pending: metrics.gauge(&PENDING, []),
             sdk: SdkCounters {

@@ -21,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) origins: Origins,
     /// What counts as granted while a visitor has said nothing.
     pub(crate) consent: Consent,
+    /// Whether who has said nothing is known for a day.
+    pub(crate) cookieless: bool,
     pub(crate) quota: Arc<EventQuota>,
     /// What the SDK is told.
     pub(crate) told: Told,
@@ -64,6 +66,7 @@ impl Sites {
                 tenant_number: number.and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX),
                 origins: entry.origins.clone(),
                 consent: Consent { granted: entry.consent_default.clone(), gpc: false },
+                cookieless: entry.cookieless,
                 quota: self.quota(entry),
                 told: tell(entry, config, as_of),
             };

@@ -74,5 +74,7 @@ pub(crate) fn delivery() -> Delivery {
         shared,
         gpc: false,
         traceparent: None,
+        by_cookie: None,
+        of_today: None,
     }
 }

@@ -15,6 +15,9 @@ use crate::privacy;
 use crate::record::{self, Fit, Refused};
 use crate::sink::Message;
 
+/// The type of a visitor's decision about consent.
+const CONSENT: &str = "consent";
+
 /// What events are judged by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
@@ -42,6 +45,8 @@ pub(crate) struct Judged {
     pub(crate) message: Message,
     /// Whether personal properties were taken out of it.
     pub(crate) stripped: bool,
+    /// Whether it says that the visitor may not be known again.
+    pub(crate) withdraws: bool,
 }
 
 /// Judges the events of one parcel, in their order: one judgement for each.
@@ -79,8 +84,7 @@ impl Judge<'_> {
                 return self.refuse(number, sent, unreadable, &self.common.circumstances);
             }
         };
-        let own = opened.context.as_ref();
-        let own = own.map(|own| self.delivery.circumstances(&self.delivery.shared.overlaid(own)));
+        let own = self.own_circumstances(&opened);
         let circumstances = own.as_ref().unwrap_or(&self.common.circumstances);
         match self.accept(&opened, circumstances) {
             Ok((message, stripped)) => Judged {
@@ -90,12 +94,23 @@ impl Judge<'_> {
                 verdict: Ok(()),
                 message,
                 stripped,
+                withdraws: opened.kind.as_str() == CONSENT && !circumstances.recognised,
             },
             Err(rejection) => {
                 let unreadable = Unreadable { id: Some(opened.id), rejection };
                 self.refuse(number, sent, unreadable, circumstances)
             }
         }
+    }
+
+    /// The circumstances of an event that are not those of its batch.
+    fn own_circumstances(&self, event: &Opened<'_>) -> Option<Circumstances> {
+        let shared = &self.delivery.shared;
+        let own = event.context.as_ref().map(|own| shared.overlaid(own));
+        if event.kind.as_str() == CONSENT {
+            return Some(self.delivery.decision(own.as_ref().unwrap_or(shared)));
+        }
+        own.map(|own| self.delivery.circumstances(&own))
     }
 
     /// The record of an event that may be stored, and whether something was taken out of it.
@@ -192,7 +207,15 @@ impl Judge<'_> {
             Refused { id, number, rejection: &rejection, original: &original, recognised };
         let message = record::letter(&refused, self.common, self.delivery);
         let key = circumstances.key.clone();
-        Judged { id, key, queue: None, verdict: Err(rejection), message, stripped: false }
+        Judged {
+            id,
+            key,
+            queue: None,
+            verdict: Err(rejection),
+            message,
+            stripped: false,
+            withdraws: false,
+        }
     }
 }
 
@@ -425,6 +448,47 @@ mod tests {
         let record = record(&one(&refused, &delivery, UnknownType::Reject));
         assert_eq!(record.key(), None);
         assert_eq!(record.context.consent, Some(Consent { granted: vec![], gpc: true }));
+    }
+
+    #[test]
+    fn a_withdrawal_is_recorded_under_the_visitor_it_is_of() {
+        let refused = Context { consent: Some(Consent::default()), ..testing::delivery().shared };
+        let mut delivery = Delivery { shared: refused, ..testing::delivery() };
+        let consent = event("consent", NOW_MS, &json!({"granted": []}));
+        let judged = one(&consent, &delivery, UnknownType::Reject);
+        assert!(judged.withdraws);
+        let told = record(&judged).context;
+        assert_eq!(told.visitor.as_ref().map(|id| id.as_str()), Some("v1"));
+        assert_eq!((told.session, told.customer), (None, None));
+        // The cookie knows better than the page.
+        delivery.by_cookie = clickmill_sdk_core::wire::VisitorId::parse("older").ok();
+        let judged = one(&consent, &delivery, UnknownType::Reject);
+        assert_eq!(judged.message.key.as_deref(), Some("shop:older"));
+        // Nothing else tells who it is of, and a grant is no withdrawal.
+        let login = one(&event("login", NOW_MS, &json!({})), &delivery, UnknownType::Reject);
+        assert_eq!((login.message.key, login.withdraws), (None, false));
+        let granted = json!({"granted": ["analytics"]});
+        let given = event("consent", NOW_MS, &granted);
+        assert!(!one(&given, &testing::delivery(), UnknownType::Reject).withdraws);
+    }
+
+    #[test]
+    fn who_has_said_nothing_may_be_counted_for_a_day_and_who_refused_may_not() {
+        let of_today = clickmill_sdk_core::wire::VisitorId::parse("d1").ok();
+        let site = testing::site(&json!({"consent_default": []}));
+        let mut delivery = Delivery { site, of_today, ..testing::delivery() };
+        let key = |delivery: &Delivery| {
+            let login = event("login", NOW_MS, &json!({}));
+            let judged = one(&login, delivery, UnknownType::Reject);
+            assert_eq!(record(&judged).context.session, None);
+            judged.message.key
+        };
+        assert_eq!(key(&delivery).as_deref(), Some("shop:d1"));
+        delivery.gpc = true;
+        assert_eq!(key(&delivery), None);
+        delivery.gpc = false;
+        delivery.shared.consent = Some(Consent::default());
+        assert_eq!(key(&delivery), None);
     }
 
     fn good_or_bad() -> impl Strategy<Value = (String, bool)> {

@@ -153,6 +153,12 @@ impl Signer {
         Ok(Self { first, others: ready.collect() })
     }
 
+    /// A secret number for a purpose and a text, from the key that signs: the same for the same, and
+    /// nothing that could be told without the key.
+    pub fn derive(&self, purpose: &str, text: &str) -> [u8; 32] {
+        self.first.over(purpose, text).finalize().into_bytes().into()
+    }
+
     /// Makes a token for one purpose.
     pub fn sign(&self, purpose: &str, claims: &Claims) -> String {
         let Claims { tenant, subject, expires_at_ms } = claims;

@@ -174,12 +174,14 @@ impl Hub {
         self.count(handed);
     }
 
-    /// Forgets what was said to a visitor, and takes it off the pages.
+    /// Forgets what was said to a visitor, takes it off the pages, and ends the streams: for one who
+    /// allows no hints any more.
     pub fn forget(&self, subject: &Subject, now: Millis) {
         let mut shard = self.shard(subject);
         shard.hide_all(subject);
         if let Some(visitor) = shard.visitors.get_mut(subject) {
             self.meters.resets.increment(visitor.forget(now));
+            visitor.close_all();
         }
     }
 
