@@ -5,6 +5,8 @@
 //! that event.
 
 mod event;
+#[cfg(test)]
+mod hard;
 mod strict;
 
 use std::borrow::Cow;
