@@ -154,6 +154,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Found {
 fn body(bytes: &[u8]) -> Option<Stored> {
     let mut left = Reader(bytes);
     let (seq, taken_ms) = (left.u64()?, left.u64()?);
+    // Nothing could follow the last number, so nothing here ever had it.
+    seq.checked_add(1)?;
     let topic_bytes = usize::from(*left.take(1)?.first()?);
     let topic = Topic::parse(left.text(topic_bytes)?)?;
     let key = match left.u32()? {
