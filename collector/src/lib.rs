@@ -15,6 +15,8 @@ mod dedup;
 mod delivery;
 pub mod dialect;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod ingest;
 mod memory;
@@ -41,5 +43,3 @@ pub use config::Config;
 pub use reload::Source;
 pub use run::{RunError, check, run};
 pub use spool::SpoolError;
-#[doc(hidden)]
-pub use spool::scan_segment;

@@ -43,9 +43,3 @@ pub(crate) const KEYED_LANES: usize = 16;
 
 /// All lanes: the last one is for messages without a key.
 pub(crate) const LANES: usize = KEYED_LANES + 1;
-
-/// Decodes any bytes as a segment, for the fuzz targets. Yields how many records there are.
-#[doc(hidden)]
-pub fn scan_segment(bytes: &[u8]) -> u64 {
-    segment::scan(bytes, 0).records
-}

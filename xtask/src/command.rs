@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod demo;
+pub(crate) mod fuzz;
 pub(crate) mod kafka;
 pub(crate) mod replay;
 pub(crate) mod test;

@@ -18,6 +18,9 @@ cargo xtask COMMAND
   test [--all] [NAME...] all tests against a real Kafka; --all adds the long ones,
                          a NAME is a filter as `cargo test` takes it
        [--wasm]          only those of the SDK's logic that run as wasm
+  fuzz [NAME...] [--seconds N]
+                         feed hard inputs to all that reads strangers' bytes, each
+                         target for a minute; what is found stays in tests/corpus
   web [--release]        build the SDK's bundle into target/sdk
   bench route|collector|fairness|sdk [--json] [...]
                          measure; what follows goes to the measuring program
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("demo") => command::demo::run(&shell, words),
         Some("test") => command::test::run(&shell, words),
+        Some("fuzz") => command::fuzz::run(&shell, words),
         Some("web") => command::web::run(&shell, words),
         Some("bench") => command::bench::run(&shell, words),
         Some("replay") => command::replay::run(&shell, words),
