@@ -17,6 +17,7 @@ use crate::dedup::{Dedup, WindowLimits};
 use crate::identity::Identities;
 use crate::memory::Memory;
 use crate::metrics::CollectorMetrics;
+use crate::overflow::VisitorQuota;
 use crate::produce::Producing;
 use crate::refresh::Refresh;
 use crate::reload::Source;
@@ -45,6 +46,8 @@ pub(crate) struct Parts {
 pub(crate) struct Collector {
     pub(crate) config: Config,
     pub(crate) sites: Sites,
+    /// What visitors may send in order.
+    pub(crate) visitors: Arc<VisitorQuota>,
     pub(crate) addresses: Arc<AddressQuota>,
     /// What the deliveries that are inside may hold together.
     pub(crate) memory: Memory,
@@ -72,6 +75,7 @@ impl Collector {
         let window = WindowLimits { events_max: config.dedup.events_max, age_ms_max };
         Ok(Self {
             sites: Sites::new(&config, Millis(clock.now_ms())),
+            visitors: Arc::new(VisitorQuota::new(limits)),
             addresses: Arc::new(AddressQuota::new(limits)),
             memory: Memory::new(limits.memory_bytes_max, metrics.no_room.clone()),
             body_limits: body_limits(limits),
@@ -103,7 +107,13 @@ impl Collector {
         } else {
             Arc::new(AddressQuota::new(limits))
         };
+        let visitors = if VisitorQuota::is_same(limits, &self.config.limits) {
+            Arc::clone(&self.visitors)
+        } else {
+            Arc::new(VisitorQuota::new(limits))
+        };
         Ok(Self {
+            visitors,
             sites: self.sites.renewed(&config, self.now()),
             addresses,
             memory: self.memory.clone(),

@@ -196,6 +196,10 @@ pub struct LimitsConfig {
     /// How long a request waits for Kafka before its events are `retry`.
     #[serde(with = "duration")]
     pub ack_timeout: Duration,
+    /// Events a second that one visitor may send in the long run; beyond it they leave the stream.
+    pub visitor_events_per_s: NonZeroU32,
+    /// Events that one visitor may send at once.
+    pub visitor_events_burst: NonZeroU32,
     /// Requests a second that one address may send, in the long run.
     pub address_requests_per_s: NonZeroU32,
     /// Requests that one address may send at once.
@@ -208,6 +212,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         const BATCH_EVENTS_MAX: NonZeroU32 = NonZeroU32::new(500).unwrap();
         const PER_S: NonZeroU32 = NonZeroU32::new(500).unwrap();
+        const VISITOR_PER_S: NonZeroU32 = NonZeroU32::new(100).unwrap();
         const BURST: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
         Self {
             body_bytes_max: 512 * 1024,
@@ -220,6 +225,8 @@ impl Default for LimitsConfig {
             depth_max: 16,
             event_age_max: Duration::from_secs(7 * 24 * 3_600),
             ack_timeout: Duration::from_secs(10),
+            visitor_events_per_s: VISITOR_PER_S,
+            visitor_events_burst: BURST,
             address_requests_per_s: PER_S,
             address_requests_burst: BURST,
             addresses_max: 50_000,

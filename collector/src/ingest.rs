@@ -153,6 +153,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
         record_bytes_max: collector.record_bytes_max,
         event_age_max: collector.config.limits.event_age_max,
         schemas: &collector.schemas.load(),
+        visitors: &collector.visitors,
         unknown_type: collector.config.schemas.unknown_type,
         pii_without_consent: collector.config.privacy.pii_without_consent,
     };

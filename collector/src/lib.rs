@@ -21,6 +21,7 @@ mod identity;
 mod ingest;
 mod memory;
 mod metrics;
+mod overflow;
 mod parcel;
 mod privacy;
 mod produce;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{
-    EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Verdict,
+    EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Topic, Verdict,
 };
 
 use crate::error::IngestError;
@@ -19,11 +19,14 @@ pub(crate) struct Subject {
     id: Option<EventId>,
     /// Its record's key: what shares it shares an order.
     key: Option<Arc<str>>,
+    /// Whether it is kept beside the stream.
+    spilled: bool,
 }
 
 impl From<&Judged> for Subject {
     fn from(judged: &Judged) -> Self {
-        Self { id: judged.id, key: judged.key.clone() }
+        let spilled = judged.message.topic == Topic::ClicksOverflow;
+        Self { id: judged.id, key: judged.key.clone(), spilled }
     }
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn assemble(
     for (index, (subject, landed)) in (0_u32..).zip(subjects.iter().zip(landed)) {
         if landed.outcome == Outcome::Accepted {
             receipt.accepted += 1;
+            receipt.overflow.extend(subject.spilled.then_some(index));
             receipt.positions.extend(placed(index, landed).filter(|_| extras.positions));
         } else {
             let verdict = Verdict { index, id: subject.id, outcome: landed.outcome.clone() };
@@ -148,7 +152,7 @@ mod tests {
                     'r' => (rejected(Reason::Malformed), None),
                     _ => (Outcome::Retry { after_ms: 700 }, None),
                 };
-                (Subject { id: None, key }, Landed { outcome, place })
+                (Subject { id: None, key, spilled: false }, Landed { outcome, place })
             })
             .unzip()
     }
@@ -238,6 +242,15 @@ mod tests {
                 Err(_) => prop_assert_eq!(text.matches('?').count(), count),
             }
         }
+    }
+
+    #[test]
+    fn what_left_the_stream_is_told() {
+        let (mut subjects, landed) = parse("a1 a- d-");
+        subjects[1].spilled = true;
+        subjects[2].spilled = true;
+        let extras = Extras { positions: false, limits: Limits::default(), identity: None };
+        assert_eq!(assemble(&subjects, &landed, extras).unwrap().overflow, [1]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clickmill_sdk_core::wire::{EventId, Millis, QueueId, Reason, Rejection, Topi
 use crate::config::{PiiWithoutConsent, UnknownType};
 use crate::decode::{self, DecodeLimits, Opened, Unreadable};
 use crate::delivery::{Circumstances, Common, Delivery};
+use crate::overflow::VisitorQuota;
 use crate::parcel::{Form, Sent};
 use crate::privacy;
 use crate::record::{self, Fit, Refused};
@@ -27,6 +28,7 @@ pub(crate) struct Rules<'a> {
     /// How old an event may be when it arrives.
     pub(crate) event_age_max: Duration,
     pub(crate) schemas: &'a SchemaSet,
+    pub(crate) visitors: &'a VisitorQuota,
     pub(crate) unknown_type: UnknownType,
     pub(crate) pii_without_consent: PiiWithoutConsent,
 }
@@ -87,19 +89,33 @@ impl Judge<'_> {
         let own = self.own_circumstances(&opened);
         let circumstances = own.as_ref().unwrap_or(&self.common.circumstances);
         match self.accept(&opened, circumstances) {
-            Ok((message, stripped)) => Judged {
-                id: Some(opened.id),
-                key: circumstances.key.clone(),
-                queue: Some(opened.queue),
-                verdict: Ok(()),
-                message,
-                stripped,
-                withdraws: opened.kind.as_str() == CONSENT && !circumstances.recognised,
-            },
+            Ok((message, stripped)) => {
+                let decides = opened.kind.as_str() == CONSENT;
+                let message = if decides { message } else { self.spill(message) };
+                Judged {
+                    id: Some(opened.id),
+                    key: message.key.clone(),
+                    queue: Some(opened.queue),
+                    verdict: Ok(()),
+                    message,
+                    stripped,
+                    withdraws: decides && !circumstances.recognised,
+                }
+            }
             Err(rejection) => {
                 let unreadable = Unreadable { id: Some(opened.id), rejection };
                 self.refuse(number, sent, unreadable, circumstances)
             }
+        }
+    }
+
+    /// Diverts the record of a visitor who sends more than a visitor can.
+    fn spill(&self, message: Message) -> Message {
+        match &message.key {
+            Some(key) if self.rules.visitors.spills(key) => {
+                Message { topic: Topic::ClicksOverflow, key: None, ..message }
+            }
+            Some(_) | None => message,
         }
     }
 
@@ -225,6 +241,7 @@ fn refuse(reason: Reason, schema: Option<String>, pointer: &str, detail: String)
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::sync::Arc;
 
     use clickmill_catalog::{Builtin, Schemas};
@@ -236,6 +253,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::LimitsConfig;
     use crate::testing::{self, NOW_MS};
 
     const LIMITS: DecodeLimits = DecodeLimits {
@@ -257,6 +275,7 @@ mod tests {
             record_bytes_max: 10_000,
             event_age_max: Duration::from_secs(7 * 86_400),
             schemas,
+            visitors: Box::leak(Box::new(VisitorQuota::new(&LimitsConfig::default()))),
             unknown_type,
             pii_without_consent: PiiWithoutConsent::Strip,
         }
@@ -448,6 +467,28 @@ mod tests {
         let record = record(&one(&refused, &delivery, UnknownType::Reject));
         assert_eq!(record.key(), None);
         assert_eq!(record.context.consent, Some(Consent { granted: vec![], gpc: true }));
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_visitor_leaves_the_stream() {
+        let schemas = schemas();
+        let visitors = VisitorQuota::new(&LimitsConfig {
+            visitor_events_per_s: NonZeroU32::MIN,
+            visitor_events_burst: NonZeroU32::MIN,
+            ..LimitsConfig::default()
+        });
+        let rules = Rules { visitors: &visitors, ..rules(&schemas, UnknownType::Reject) };
+        let login = event("login", NOW_MS, &json!({})).to_string();
+        let granted = json!({"granted": ["analytics"]});
+        let consent = event("consent", NOW_MS, &granted).to_string();
+        let judged = judge_texts(&[&login, &login, &consent], &testing::delivery(), &rules);
+        let lay =
+            |judged: &Judged| (judged.message.topic, judged.key.as_deref().map(str::to_owned));
+        let lain: Vec<_> = judged.iter().map(lay).collect();
+        let in_order = (Topic::ClicksRaw, Some("shop:v1".to_owned()));
+        // A decision about consent is never beside the stream.
+        assert_eq!(lain, [in_order.clone(), (Topic::ClicksOverflow, None), in_order]);
+        assert!(judged.iter().all(|judged| judged.verdict.is_ok()));
     }
 
     #[test]

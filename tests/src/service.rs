@@ -79,6 +79,8 @@ impl Collector {
             cookie.secure = false
             limits.address_requests_per_s = 1000000
             limits.address_requests_burst = 1000000
+            limits.visitor_events_per_s = 10000000
+            limits.visitor_events_burst = 10000000
             {settings}
             [[sites]]
             write_key = "{WRITE_KEY}"

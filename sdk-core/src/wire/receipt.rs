@@ -12,6 +12,9 @@ pub struct Receipt {
     pub accepted: u32,
     /// The events that were not plainly accepted, by their place in the batch.
     pub verdicts: Vec<Verdict>,
+    /// Accepted events that were more than one visitor can send, by their places: they are kept beside
+    /// the stream, without order, and feed no visitor's view.
+    pub overflow: Vec<u32>,
     /// Where accepted events lie in Kafka, if the sender asked with `positions=1`.
     pub positions: Vec<Placed>,
     /// What the sender should keep to from now on.
@@ -226,6 +229,7 @@ impl Receipt {
                 .iter()
                 .map(|verdict| Verdict::from_value(verdict).ok_or(NotJson))
                 .collect::<Result<_, _>>()?,
+            overflow: list("overflow").iter().filter_map(|at| small(Some(at))).collect(),
             positions: list("positions").iter().filter_map(Placed::from_value).collect(),
             limits: value.get("limits").and_then(Limits::from_value),
             sample: value.get("sample").and_then(Value::float),
@@ -294,6 +298,7 @@ impl ToJson for Receipt {
         w.object(|w| {
             w.field("accepted", Some(&self.accepted));
             w.list_field("verdicts", &self.verdicts);
+            w.list_field("overflow", &self.overflow);
             w.list_field("positions", &self.positions);
             w.field("limits", self.limits.as_ref());
             if let Some(sample) = self.sample {
