@@ -11,6 +11,7 @@ use clickmill_sdk_core::wire::{Arrival, EventId, Millis, Rejection, Topic};
 use crate::config::Config;
 use crate::decode::{self, DecodeError, DecodeLimits};
 use crate::delivery::Delivery;
+use crate::overflow::VisitorQuota;
 use crate::site::{Site, Sites};
 use crate::spool::disk::RealDisk;
 use crate::spool::log::{Log, LogSettings, ReadLimits};
@@ -88,8 +89,10 @@ impl Court {
             by_cookie: None,
             of_today: None,
         };
+        let visitors = VisitorQuota::new(&self.config.limits);
         let rules = Rules {
             limits,
+            visitors: &visitors,
             record_bytes_max: self.config.producer.record_bytes_max as usize,
             event_age_max: self.config.limits.event_age_max,
             schemas: &self.schemas,
