@@ -15,6 +15,7 @@ use crate::config::{Config, LimitsConfig};
 use crate::decode::DecodeLimits;
 use crate::dedup::{Dedup, WindowLimits};
 use crate::identity::Identities;
+use crate::inspect::Inspector;
 use crate::memory::Memory;
 use crate::metrics::CollectorMetrics;
 use crate::overflow::VisitorQuota;
@@ -61,6 +62,8 @@ pub(crate) struct Collector {
     pub(crate) producing: Arc<Producing>,
     pub(crate) identities: Identities,
     pub(crate) books: Arc<QueueBooks>,
+    /// Shows what becomes of events to those who look.
+    pub(crate) inspector: Inspector,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Arc<CollectorMetrics>,
 }
@@ -69,6 +72,7 @@ impl Collector {
     /// Puts a collector together. Errors if the signing keys are no good.
     pub(crate) fn new(parts: Parts) -> Result<Self, KeyError> {
         let Parts { config, sink, schemas, clock, metrics, .. } = parts;
+        let inspector = Inspector::new(&config.inspect, &metrics);
         let metrics = Arc::new(CollectorMetrics::new(&metrics));
         let limits = &config.limits;
         let age_ms_max = u64::try_from(config.dedup.age_max.as_millis()).unwrap_or(u64::MAX);
@@ -92,6 +96,7 @@ impl Collector {
             }),
             identities: Identities::new(&config)?,
             books: Arc::new(QueueBooks::new(QUEUES_MAX)),
+            inspector,
             clock,
             metrics,
             config,
@@ -125,6 +130,7 @@ impl Collector {
             producing: Arc::clone(&self.producing),
             identities: Identities::new(&config)?,
             books: Arc::clone(&self.books),
+            inspector: self.inspector.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             config,
@@ -141,7 +147,7 @@ fn body_limits(limits: &LimitsConfig) -> BodyLimits {
     BodyLimits { bytes_max: limits.body_bytes_max, timeout: limits.body_timeout }
 }
 
-fn decode_limits(limits: &LimitsConfig) -> DecodeLimits {
+pub(crate) fn decode_limits(limits: &LimitsConfig) -> DecodeLimits {
     let batch_events_max = usize::try_from(limits.batch_events_max.get());
     DecodeLimits {
         inflated_bytes_max: limits.inflated_bytes_max,

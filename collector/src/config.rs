@@ -3,6 +3,7 @@
 //! `collector.example.toml` documents every key; a test holds it to this type.
 
 mod dialects;
+mod inspect;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ use clickmill_server::token::{Signer, SigningKey};
 use serde::Deserialize;
 
 pub use self::dialects::{CloudEventsConfig, DialectsConfig, SegmentConfig};
+pub use self::inspect::InspectConfig;
 pub use self::registry::RegistryConfig;
 use crate::memory;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub privacy: PrivacyConfig,
     /// How strangers' names are ours.
     pub dialects: DialectsConfig,
+    /// Looking at events as they come.
+    pub inspect: InspectConfig,
     /// Going down.
     pub drain: DrainConfig,
     /// The sites that may send.
@@ -89,6 +93,7 @@ impl Default for Config {
             cookie: CookieConfig::default(),
             privacy: PrivacyConfig::default(),
             dialects: DialectsConfig::default(),
+            inspect: InspectConfig::default(),
             drain: DrainConfig::default(),
             sites: Vec::new(),
         }
@@ -475,6 +480,7 @@ impl Config {
         })?;
         Signer::new(&self.tokens.keys)
             .map_err(|error| value("tokens.keys", format!("is refused: {error}")))?;
+        self.inspect.check()?;
         self.check_spool()?;
         self.check_sites()
     }

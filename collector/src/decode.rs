@@ -16,7 +16,7 @@ use clickmill_sdk_core::wire::{Batch, Context, ToJson};
 use flate2::bufread::GzDecoder;
 use serde_json::value::RawValue;
 
-pub(crate) use event::{Opened, Unreadable, open};
+pub(crate) use event::{Opened, Unreadable, find_type, open};
 use strict::Trail;
 
 use crate::parcel::{Form, Parcel, Sent};

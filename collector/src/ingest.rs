@@ -54,9 +54,13 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
 
     let account = Account::open(&collector.metrics, load.judged.len());
     let subjects: Vec<Subject> = load.judged.iter().map(Subject::from).collect();
+    let seen = collector.inspector.sight(&load.judged);
     let mut landed = produce(&collector.producing, load).await;
     receipt::hold_order(&subjects, &mut landed);
     account.close(&landed);
+    if let Some(seen) = seen {
+        collector.inspector.show(seen, &landed, &delivery);
+    }
 
     let shown = Shown { proof: proof.as_ref(), cookie: cookie.as_ref(), withdraws };
     let (identity, set_cookie) = recognise(collector, &delivery, &shown);

@@ -19,6 +19,7 @@ mod error;
 pub mod fuzzing;
 mod identity;
 mod ingest;
+pub mod inspect;
 mod memory;
 mod metrics;
 mod overflow;

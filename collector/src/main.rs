@@ -1,10 +1,12 @@
 //! The collector as a program: reads its configuration, binds its ports, runs.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clickmill_collector::inspect::{self, ReplayOptions, TailOptions};
 use clickmill_collector::{Config, Source};
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
@@ -30,13 +32,20 @@ struct Arguments {
 enum Command {
     /// Says whether the configuration and its schemas are good, and ends.
     CheckConfig,
+    /// Shows events as they come to a running collector, and what becomes of them.
+    Tail(TailOptions),
+    /// Judges dead letters again by the schemas as they are now, and puts through what is good: as
+    /// it would have been taken when it came, with its id, time and key. The rest stays where it is.
+    ReplayRejected(ReplayOptions),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.command {
+    let done = match &arguments.command {
         Some(Command::CheckConfig) => check(&arguments).await,
+        Some(Command::Tail(options)) => tail(&arguments, options).await,
+        Some(Command::ReplayRejected(options)) => replay(&arguments, options).await,
         None => serve(&arguments).await,
     };
     match done {
@@ -53,6 +62,23 @@ async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
     clickmill_collector::check(&config).await.map_err(text)?;
     println!("the configuration is good; sites: {}", config.sites.len());
     Ok(ExitCode::SUCCESS)
+}
+
+async fn tail(arguments: &Arguments, options: &TailOptions) -> Result<ExitCode, String> {
+    let told = options.admin.is_some() && options.token.is_some();
+    let config = if told { None } else { Some(load(arguments)?) };
+    let show = |line: &str| writeln!(io::stdout(), "{line}");
+    inspect::tail(options, config.as_ref(), show).await.map_err(text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(arguments: &Arguments, options: &ReplayOptions) -> Result<ExitCode, String> {
+    let tally = inspect::replay(load(arguments)?, options.clone()).await.map_err(text)?;
+    println!("{tally}");
+    if options.dry_run {
+        println!("nothing was put through: this was a dry run");
+    }
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn serve(arguments: &Arguments) -> Result<ExitCode, String> {

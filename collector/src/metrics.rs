@@ -172,6 +172,17 @@ const SPOOL_SYNC_SECONDS: Histograms<0> = Histograms::new(
     LATENCY_SECONDS,
 );
 
+const INSPECT_READERS: Gauges<0> = Gauges::new(
+    "clickmill_collector_inspect_readers",
+    "Readers that look at events as they come.",
+    [],
+);
+const INSPECT_LOST: Counters<0> = Counters::new(
+    "clickmill_collector_inspect_lost_lines_total",
+    "Lines that passed before a reader had read them; it was told how many.",
+    [],
+);
+
 /// The table of all of them.
 pub(crate) const TABLE: &[Entry] = &[
     DELIVERIES.entry(),
@@ -206,6 +217,8 @@ pub(crate) const TABLE: &[Entry] = &[
     SPOOL_DRAINED.entry(),
     SPOOL_DAMAGES.entry(),
     SPOOL_SYNC_SECONDS.entry(),
+    INSPECT_READERS.entry(),
+    INSPECT_LOST.entry(),
 ];
 
 /// The handles of everything but Kafka.
@@ -388,6 +401,22 @@ impl KafkaMetrics {
         self.timeouts.set(number(statistics.request_timeouts));
         self.round_trip_p50.set(seconds(statistics.round_trip_p50_us));
         self.round_trip_p99.set(seconds(statistics.round_trip_p99_us));
+    }
+}
+
+/// The handles of the inspector.
+#[derive(Debug)]
+pub(crate) struct InspectMetrics {
+    pub(crate) readers: Gauge,
+    pub(crate) lost: Counter,
+}
+
+impl InspectMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            readers: metrics.gauge(&INSPECT_READERS, []),
+            lost: metrics.counter(&INSPECT_LOST, []),
+        }
     }
 }
 

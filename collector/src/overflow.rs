@@ -35,6 +35,12 @@ impl VisitorQuota {
         Self::with_clock(per_s, burst, &DefaultClock::default())
     }
 
+    /// As good as none: for events that are judged outside of a visitor's stream.
+    pub(crate) fn boundless() -> Self {
+        const PER_S: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
+        Self::with_clock(PER_S, NonZeroU32::MAX, &DefaultClock::default())
+    }
+
     /// Whether two configurations ask for the same quotas.
     pub(crate) fn is_same(one: &LimitsConfig, other: &LimitsConfig) -> bool {
         one.visitor_events_per_s == other.visitor_events_per_s

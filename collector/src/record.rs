@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clickmill_kafka::{Headers, SchemaId, names};
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    DeadLetter, EventId, Millis, QueueId, RecordView, Rejection, ToJson, Topic,
+    DeadLetter, EventId, EventType, Millis, QueueId, RecordView, Rejection, ToJson, Topic,
 };
 
 use crate::decode::Opened;
@@ -78,6 +78,10 @@ pub(crate) struct Refused<'a> {
     pub(crate) rejection: &'a Rejection,
     /// Its text, as far as it may be kept.
     pub(crate) original: &'a str,
+    /// The event in our own terms, where it came in others' and may be kept.
+    pub(crate) translated: Option<&'a str>,
+    /// Its type, where it could be read.
+    pub(crate) kind: Option<&'a EventType>,
     /// Whether the visitor may be known again.
     pub(crate) recognised: bool,
 }
@@ -96,6 +100,10 @@ pub(crate) fn letter(refused: &Refused<'_>, common: &Common, delivery: &Delivery
         rejection: refused.rejection.clone(),
         context,
         original: cut(refused.original).to_owned(),
+        translated: refused
+            .translated
+            .filter(|text| text.len() <= ORIGINAL_BYTES_MAX)
+            .map(str::to_owned),
     };
     let received_at = delivery.arrival.received_at;
     let id = match refused.id {
@@ -105,6 +113,9 @@ pub(crate) fn letter(refused: &Refused<'_>, common: &Common, delivery: &Delivery
     };
     let mut headers = common.headers.clone();
     tell(&mut headers, &id, DEAD_LETTER, received_at);
+    if let Some(kind) = refused.kind {
+        headers.push(names::CE_SUBJECT, kind.as_str());
+    }
     Message { topic: Topic::ClicksRejected, key: None, value: letter.to_json(), headers }
 }
 
@@ -122,7 +133,7 @@ fn tell(headers: &mut Headers, id: &str, kind: &str, time: Millis) {
 }
 
 /// The moment in words; none past the year 9999, which the form cannot write.
-fn rfc3339(time: Millis) -> Option<String> {
+pub(crate) fn rfc3339(time: Millis) -> Option<String> {
     const YEAR_10_000_MS: u64 = 253_402_300_800_000;
     let time = (time.0 < YEAR_10_000_MS).then(|| UNIX_EPOCH + Duration::from_millis(time.0))?;
     Some(humantime::format_rfc3339_millis(time).to_string())

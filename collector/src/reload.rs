@@ -157,7 +157,9 @@ fn differing(running: &Config, read: &Config) -> Vec<&'static str> {
         ]
     };
     let pairs = texts(&after).into_iter().zip(texts(read));
-    pairs.filter(|((_, now), (_, want))| now != want).map(|((key, _), _)| key).collect()
+    let differing = pairs.filter(|((_, now), (_, want))| now != want).map(|((key, _), _)| key);
+    let inspect = (after.inspect != read.inspect).then_some("inspect");
+    differing.chain(inspect).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::collector::{Collector, Parts};
 use crate::config::{BadConfig, Config};
+use crate::inspect;
 use crate::metrics::TABLE;
 use crate::refresh::Refresh;
 use crate::reload::{Current, Reload, Source};
@@ -116,7 +117,7 @@ pub async fn check(config: &Config) -> Result<(), RunError> {
 
 /// Reads and compiles the schemas. At the start a bad one is an error: events that it would have
 /// judged must not be refused for want of it.
-async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {
+pub(crate) async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {
     let builtin = config.schemas.builtin.then(|| Box::new(Builtin) as Box<dyn SchemaSource>);
     let folders = config.schemas.folders.iter();
     let folders = folders.map(|folder| Box::new(Folder::new(folder)) as Box<dyn SchemaSource>);
@@ -163,10 +164,13 @@ pub(crate) async fn run_parts(
     let watch = tokio::spawn(watch(Arc::clone(&collector), Checks::new(&readiness)));
     let refresh = refresh.map(|refresh| tokio::spawn(refresh.run(readiness.check("registry"))));
     let admin_stop = Shutdown::new();
+    let token = collector.config.inspect.token.clone();
+    let guarded = inspect::guarded(collector.inspector.clone(), token, admin_stop.clone());
     let admin = tokio::spawn(admin::run(Admin {
         listener: listeners.admin,
         metrics: metrics.clone(),
         readiness,
+        guarded: Some(guarded),
         stop: admin_stop.clone(),
     }));
 

@@ -219,8 +219,20 @@ impl Judge<'_> {
         let Unreadable { id, rejection } = unreadable;
         let recognised = circumstances.recognised;
         let original = privacy::original(sent.original, recognised, &rejection);
-        let refused =
-            Refused { id, number, rejection: &rejection, original: &original, recognised };
+        let translated = match &sent.form {
+            Form::Translated(text) => Some(privacy::original(text, recognised, &rejection)),
+            Form::Native | Form::Refused(_) => None,
+        };
+        let kind = decode::find_type(translated.as_deref().unwrap_or(sent.original));
+        let refused = Refused {
+            id,
+            number,
+            rejection: &rejection,
+            original: &original,
+            translated: translated.as_deref().filter(|text| !text.is_empty()),
+            kind: kind.as_ref(),
+            recognised,
+        };
         let message = record::letter(&refused, self.common, self.delivery);
         let key = circumstances.key.clone();
         Judged {

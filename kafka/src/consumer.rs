@@ -108,6 +108,9 @@ pub enum StartAt {
     End,
     /// At this offset.
     Offset(i64),
+    /// At its first record from this moment on, in milliseconds since 1970. For a [`Reader`] alone;
+    /// a group starts at its committed offset instead.
+    Time(i64),
     /// This many records before its end.
     Tail(u32),
 }
@@ -116,7 +119,8 @@ impl From<StartAt> for Offset {
     fn from(start: StartAt) -> Self {
         match start {
             StartAt::Beginning => Self::Beginning,
-            StartAt::Committed => Self::Invalid,
+            // A reader looks the moment's offset up first.
+            StartAt::Committed | StartAt::Time(_) => Self::Invalid,
             StartAt::End => Self::End,
             StartAt::Offset(offset) => Self::Offset(offset),
             StartAt::Tail(records) => Self::OffsetTail(records.into()),

@@ -78,6 +78,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         listener: listeners.admin,
         metrics: metrics.clone(),
         readiness,
+        guarded: None,
         stop: stop_admin.clone(),
     }));
     let stop_public = Shutdown::new();

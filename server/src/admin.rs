@@ -2,7 +2,9 @@
 //!
 //! `/live` says that the process answers; `/ready` that it should get traffic. A drain makes it
 //! not ready and leaves it live, so the listener runs until the service has ended everything else.
+//! A service may add routes of its own, which are only answered to those who show a token.
 
+mod guarded;
 mod readiness;
 
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,6 +23,7 @@ use crate::reply::{self, Body};
 use crate::serve::{ConnectionLimits, ConnectionMetrics, Serve, Transport, serve};
 use crate::shutdown::Shutdown;
 
+pub use guarded::{Answer, Guarded};
 pub use readiness::{Check, Readiness, Report};
 
 /// How often samples of histograms are folded into their buckets.
@@ -37,17 +41,24 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Whether the service should get traffic.
     pub readiness: Readiness,
+    /// Routes of the service's own.
+    pub guarded: Option<Guarded>,
     /// Ends this listener: pressed by the service as the last step of its drain.
     pub stop: Shutdown,
 }
 
 /// Serves until `stop` is pressed, and keeps the metrics in order meanwhile.
 pub async fn run(admin: Admin) {
-    let Admin { listener, metrics, readiness, stop } = admin;
+    let Admin { listener, metrics, readiness, guarded, stop } = admin;
     let connection_metrics = ConnectionMetrics::new(&metrics, "admin");
     let upkeep = upkeep(metrics.clone());
     let service = move |request: Request<Incoming>, _: SocketAddr| {
-        std::future::ready(answer(&request, &metrics, &readiness))
+        let (head, _) = request.into_parts();
+        let own = guarded.as_ref().filter(|guarded| guarded.covers(head.uri.path()));
+        std::future::ready(match own {
+            Some(guarded) if is_asking(&head) => guarded.call(&head),
+            Some(_) | None => answer(&head, &metrics, &readiness),
+        })
     };
     let serving = serve(Serve {
         listener,
@@ -78,11 +89,15 @@ async fn upkeep(metrics: Metrics) {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Response<Body> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+fn is_asking(head: &Parts) -> bool {
+    matches!(head.method, Method::GET | Method::HEAD)
+}
+
+fn answer(head: &Parts, metrics: &Metrics, readiness: &Readiness) -> Response<Body> {
+    if !is_asking(head) {
         return reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
-    match request.uri().path() {
+    match head.uri.path() {
         "/live" => reply::text(StatusCode::OK, "live\n"),
         "/ready" => {
             let report = readiness.report();

@@ -11,6 +11,11 @@ pub fn find<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
+/// All parameters in their order, percent-decoded like those that [`find`] finds.
+pub fn all(uri: &Uri) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

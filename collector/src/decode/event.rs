@@ -66,6 +66,16 @@ fn find_id(text: &str) -> Option<EventId> {
     serde_json::from_str::<OnlyId>(text).ok().map(|only| only.id)
 }
 
+/// The type of an event that is refused, where that much can be read.
+pub(crate) fn find_type(text: &str) -> Option<EventType> {
+    #[derive(Deserialize)]
+    struct OnlyType {
+        #[serde(rename = "type")]
+        kind: EventType,
+    }
+    serde_json::from_str::<OnlyType>(text).ok().map(|only| only.kind)
+}
+
 struct Reader<'t> {
     trail: &'t mut Trail,
     depth_max: u32,

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::util::Timeout;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Message, ReaderConfig, StartAt};
 use crate::context::{Reporter, report_through_reporter};
@@ -60,10 +61,17 @@ impl Reader {
                 |error| Error::doing(format!("finding the end of {topic}[{partition}]"), &error);
             let left = deadline.saturating_duration_since(Instant::now());
             let (low, high) = inner.fetch_watermarks(&topic, partition, left).map_err(failed)?;
-            if something_before(config.from, low, high) {
+            let from = match config.from {
+                StartAt::Time(ms) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    first_since(&inner, (&topic, partition), ms, left).map_err(failed)?
+                }
+                other => other,
+            };
+            if something_before(from, low, high) {
                 ends.insert(partition, high);
             }
-            let from = match config.from {
+            let from = match from {
                 // Pinned now, so that nothing written before the first fetch is missed.
                 StartAt::End => StartAt::Offset(high),
                 StartAt::Committed => StartAt::Beginning,
@@ -170,8 +178,26 @@ fn something_before(from: StartAt, low: i64, high: i64) -> bool {
     match from {
         StartAt::End | StartAt::Tail(0) => false,
         StartAt::Offset(offset) => offset < high && low < high,
-        StartAt::Beginning | StartAt::Committed | StartAt::Tail(_) => low < high,
+        StartAt::Beginning | StartAt::Committed | StartAt::Tail(_) | StartAt::Time(_) => low < high,
     }
+}
+
+/// Where the first record from that moment on lies; the end where there is none.
+fn first_since(
+    consumer: &BaseConsumer<Context>,
+    (topic, partition): (&str, i32),
+    ms: i64,
+    wait: Duration,
+) -> Result<StartAt, KafkaError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_offset(topic, partition, Offset::Offset(ms.max(0)))?;
+    let found = consumer.offsets_for_times(asked, wait)?;
+    let found = found.find_partition(topic, partition);
+    found.as_ref().map(TopicPartitionListElem::error).transpose()?;
+    Ok(match found.map(|element| element.offset()) {
+        Some(Offset::Offset(offset)) => StartAt::Offset(offset),
+        Some(_) | None => StartAt::End,
+    })
 }
 
 fn partitions(

@@ -189,6 +189,9 @@ pub struct DeadLetter {
     pub context: Context,
     /// The event's bytes as they came, as one text.
     pub original: String,
+    /// The event in our own terms, where it came in a dialect and could be translated.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub translated: Option<String>,
 }
 
 impl ToJson for DeadLetter {
@@ -203,6 +206,7 @@ impl ToJson for DeadLetter {
             w.field("detail", self.rejection.detail.as_ref());
             w.field("context", Some(&self.context));
             w.text_field("original", &self.original);
+            w.field("translated", self.translated.as_ref());
         });
     }
 }

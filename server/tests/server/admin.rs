@@ -19,7 +19,13 @@ async fn it_tells_live_from_ready_and_outlasts_the_drain() {
     let addr = listener.local_addr().unwrap();
     let kafka = readiness.check("kafka");
     metrics.gauge(&OPEN, []).set(3.0);
-    let running = tokio::spawn(run(Admin { listener, metrics, readiness, stop: stop.clone() }));
+    let running = tokio::spawn(run(Admin {
+        listener,
+        metrics,
+        readiness,
+        guarded: None,
+        stop: stop.clone(),
+    }));
 
     let get = async |path: &str| {
         let mut client = Client(TcpStream::connect(addr).await.unwrap());
