@@ -5,6 +5,7 @@ mod dialects;
 mod edge;
 mod fates;
 mod identity;
+mod inspect;
 mod memory;
 mod registry;
 mod winding_down;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use crate::child::{Folder, Program, built, free_port};
 use crate::demo::Addresses;
@@ -40,6 +40,8 @@ pub struct Setup {
     pub origins: &'static str,
     /// Further lines of its configuration: keys, or whole sites.
     pub settings: String,
+    /// A further folder of schemas.
+    pub schemas: Option<PathBuf>,
     /// The address of Kafka for it, where that is another than the harness's own.
     pub bootstrap: Option<String>,
     /// A folder of its own with an end.
@@ -48,7 +50,13 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { origins: ANY_ORIGIN, settings: String::new(), bootstrap: None, room: None }
+        Self {
+            origins: ANY_ORIGIN,
+            settings: String::new(),
+            schemas: None,
+            bootstrap: None,
+            room: None,
+        }
     }
 }
 
@@ -74,7 +82,7 @@ impl Collector {
             topic_prefix = "{prefix}"
             listen = {{ public = "127.0.0.1:{port}", admin = "127.0.0.1:{admin_port}" }}
             kafka.bootstrap = "{bootstrap}"
-            schemas.folders = ["{schemas}"]
+            schemas.folders = ["{schemas}"{more}]
             tokens.keys = [{{ id = "a", secret = "{SIGNING_KEY}" }}]
             cookie.secure = false
             limits.address_requests_per_s = 1000000
@@ -89,6 +97,7 @@ impl Collector {
             events_per_s = 10000000
             events_burst = 10000000
             "#,
+            more = setup.schemas.iter().map(|more| format!(", {more:?}")).collect::<String>(),
             prefix = kafka.prefix,
             bootstrap = setup.bootstrap.as_ref().unwrap_or(&kafka.bootstrap),
             settings = setup.settings,
@@ -127,6 +136,21 @@ impl Collector {
     pub async fn restart(&mut self) {
         self.program = Self::run(&self.config, self.room.as_ref());
         self.lives().await;
+    }
+
+    /// Runs one of its program's commands with its configuration to the end; what that says.
+    ///
+    /// # Panics
+    /// When it ends with a failure.
+    pub async fn command(&self, name: &str, options: &[&str]) -> String {
+        let mut command = Command::new(built("clickmill-collector"));
+        command.arg(name).arg("--config").arg(&self.config).args(options).env_clear();
+        let ran = tokio::task::spawn_blocking(move || command.output()).await;
+        let ended = ran.expect("a thread").expect("the collector's program");
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{name} {options:?}: {said}{complaint}");
+        said
     }
 
     /// Its process.

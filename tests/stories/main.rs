@@ -10,6 +10,7 @@ mod forged_token_opens_nothing;
 mod long;
 mod origins;
 mod real_registry;
+mod replaying;
 mod segment;
 mod shop_page;
 mod spooling;
