@@ -156,7 +156,8 @@ impl Packing {
     }
 }
 
-/// The body itself, or what is packed in it. Never holds more than the bound and one byte.
+/// The body itself, or what is packed in it. Never reads more than the bound and one byte; its buffer
+/// may hold twice that.
 pub(crate) fn inflate(body: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
     if Packing::of(body) == Packing::Plain {
         if body.len() > bytes_max {
