@@ -31,6 +31,8 @@
   // The core of a page that went away and may come back.
   let asleep;
   let alone;
+  // Whether the page went away.
+  let away;
   let granted = consent;
   // Circumstances of what happens now, as JSON, and those that the core was told last.
   let facts;
@@ -269,6 +271,8 @@
       const module = await import(source);
       await module.default();
       const settings = await site;
+      // A core that starts on a page that is gone would hold a place in storage for nobody.
+      if (away) await new Promise((back) => addEventListener("pageshow", back, { once: true }));
       const started = module.Core.start(
         {
           key,
@@ -305,6 +309,7 @@
   // What happens while the page goes away is sent by this script: the core's queue is the next
   // page's already.
   addEventListener("pagehide", () => {
+    away = true;
     if (core) tell(() => core.gone());
     asleep = core;
     core = undefined;
@@ -313,6 +318,7 @@
   });
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
+    away = false;
     told = undefined;
     core = asleep;
     alone = !core;

@@ -28,8 +28,32 @@ for (const name of ['hint', 'verdict']) {
   });
 }
 document.addEventListener('clickmill:state', (event) => {
-  sessionStorage.setItem('witness.state', JSON.stringify(event.detail));
+  const state = { ...event.detail, page_since: performance.timeOrigin };
+  sessionStorage.setItem('witness.state', JSON.stringify(state));
 });
+const note = (body) => {
+  let batch;
+  try {
+    batch = JSON.parse(body);
+  } catch {
+    return;
+  }
+  if (!batch.events) return;
+  const sent = JSON.parse(sessionStorage.getItem('witness.sent') || '[]');
+  const { name, books } = batch.context.sdk;
+  for (const { id, queue } of batch.events) sent.push({ id, queue, by: name, created: books.created });
+  sessionStorage.setItem('witness.sent', JSON.stringify(sent));
+};
+const { fetch } = window;
+window.fetch = (url, options) => {
+  note(options?.body);
+  return fetch(url, options);
+};
+const { sendBeacon } = navigator;
+navigator.sendBeacon = (url, body) => {
+  note(body);
+  return sendBeacon.call(navigator, url, body);
+};
 ";
 
 /// A browser with one window.
@@ -61,9 +85,24 @@ pub struct SeenCause {
     pub event: String,
 }
 
-/// How the SDK fared when it last said so.
+/// An event that the SDK handed to the network, once for each time it did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeenSent {
+    /// Its id.
+    pub id: String,
+    /// The queue it stood in.
+    pub queue: String,
+    /// Who sent it: `web`, which is the core, or `web-stub`.
+    pub by: String,
+    /// Events ever put into that queue, by the books in the same batch.
+    pub created: u64,
+}
+
+/// How the SDK's core fared when it last said so.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct SeenState {
+    /// When the page began whose core said it: `performance.timeOrigin`.
+    pub page_since: f64,
     /// Events that wait.
     pub queued: u64,
     /// Its books.
@@ -104,8 +143,7 @@ impl Browser {
         let client = builder.connect(&url).await.expect("a window");
         let browser = Self { client, driver, _profile: profile };
         browser.cdp("Page.enable", json!({})).await;
-        let source = json!({ "source": WITNESS });
-        browser.cdp("Page.addScriptToEvaluateOnNewDocument", source).await;
+        browser.before_pages(WITNESS).await;
         browser
     }
 
@@ -115,6 +153,16 @@ impl Browser {
     /// When the page does not load.
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.expect("the page loads");
+    }
+
+    /// Has a script run in every page from here on, before the page's own.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn before_pages(&self, script: &str) {
+        // In a scope of its own, so that its names are not the page's.
+        let source = json!({ "source": format!("{{{script}}}") });
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", source).await;
     }
 
     /// Sets the window's size in CSS pixels.
@@ -182,6 +230,23 @@ impl Browser {
     /// The verdicts that arrived in this window since it was opened.
     pub async fn verdicts(&self) -> Vec<SeenVerdict> {
         self.witnessed("verdict").await
+    }
+
+    /// The events that the SDK handed to the network in this window since it was opened.
+    pub async fn sent(&self) -> Vec<SeenSent> {
+        self.witnessed("sent").await
+    }
+
+    /// Waits until the page has its core: until then the stub holds what happens.
+    ///
+    /// # Panics
+    /// When the core does not come.
+    pub async fn has_core(&self) {
+        until("the SDK's core", || async {
+            let page_since = self.run("return performance.timeOrigin").await.as_f64();
+            (Some(self.state().await.page_since) == page_since).then_some(())
+        })
+        .await;
     }
 
     /// Ends the browser.

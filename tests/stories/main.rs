@@ -1,6 +1,7 @@
 //! The stories, named by behaviour; one binary, so that it links once.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
+mod before_the_core;
 mod click_to_hint;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;

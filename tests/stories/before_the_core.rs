@@ -1,0 +1,119 @@
+//! What happens on a page before the SDK's core is there: it arrives once, whoever sends it.
+
+use std::collections::BTreeMap;
+
+use clickmill_sdk_core::wire::Topic;
+use clickmill_tests::browser::Browser;
+use clickmill_tests::until::until;
+use clickmill_tests::{World, service::Shop};
+use fantoccini::Locator;
+
+/// On pages that are marked, the browser is never idle: the core does not come.
+const BUSY: &str = "
+if (sessionStorage.getItem('busy')) window.requestIdleCallback = () => {};
+";
+
+/// On pages that are marked, the site's settings arrive at the moment in which the page goes away,
+/// when all else that the core waits for is there.
+const LATE: &str = "
+const mark = (name) => sessionStorage.setItem(name, performance.timeOrigin);
+const ask = window.fetch;
+const make = WebAssembly.instantiateStreaming;
+if (sessionStorage.getItem('late')) {
+  window.fetch = async (url, options) => {
+    const reply = await ask(url, options);
+    if (!String(url).includes('/v1/config')) return reply;
+    const text = await reply.text();
+    mark('settings');
+    await new Promise((gone) => addEventListener('pagehide', gone));
+    mark('settled');
+    return { ok: true, text: () => text };
+  };
+  WebAssembly.instantiateStreaming = async (...all) => {
+    const made = await make(...all);
+    mark('made');
+    return made;
+  };
+}
+";
+
+/// Clicks a product and waits for its page.
+async fn click_product(browser: &Browser) {
+    let shown = Locator::Css("main a[data-cm-click=product_click]");
+    let card = browser.client.find(shown).await.expect("a product");
+    card.click().await.expect("a click");
+    browser.arrives("/p/").await;
+}
+
+/// Waits until the collector's books, Kafka and what a person did agree: so many events of these
+/// types, and not one more.
+async fn each_is_there_once(world: &World, expected: &[(&str, usize)]) {
+    let expected: BTreeMap<String, usize> =
+        expected.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+    let total: usize = expected.values().sum();
+    let counted = until("all events in Kafka", || async {
+        let mut counted = BTreeMap::new();
+        for record in world.read(Topic::ClicksRaw).await {
+            *counted.entry(record.kind.as_str().to_owned()).or_default() += 1;
+        }
+        (counted.values().sum::<usize>() >= total).then_some(counted)
+    })
+    .await;
+    assert_eq!(counted, expected);
+    world.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_that_comes_before_the_core_arrives_once() {
+    let world = World::start().await;
+    let shop = Shop::start(&world).await;
+    let browser = Browser::start().await;
+    browser.before_pages(BUSY).await;
+    browser.open(&shop.url).await;
+    for round in 0..6 {
+        // Every other page is left before it has its core.
+        let set = ["sessionStorage.busy = 1", "delete sessionStorage.busy"][round % 2];
+        browser.run(set).await;
+        browser.open(&shop.url).await;
+        if round % 2 == 1 {
+            browser.has_core().await;
+        }
+        click_product(&browser).await;
+    }
+    browser.has_core().await;
+    browser.run("clickmill.flush()").await;
+
+    // A page of the shop and one of a product for each round, and the page that began it all.
+    each_is_there_once(&world, &[("page_view", 13), ("product_click", 6), ("product_view", 6)])
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_gone_starts_no_core() {
+    let world = World::start().await;
+    let shop = Shop::start(&world).await;
+    let browser = Browser::start().await;
+    browser.before_pages(LATE).await;
+    browser.open(&shop.url).await;
+    browser.has_core().await;
+    browser.run("sessionStorage.late = 1").await;
+    browser.open(&shop.url).await;
+    let ready = "return [sessionStorage.settings, sessionStorage.made]
+                   .every((at) => at == performance.timeOrigin)";
+    until("all but the settings", || async { (browser.run(ready).await == true).then_some(()) })
+        .await;
+    let before = browser.run("return sessionStorage.made").await;
+    browser.run("delete sessionStorage.late").await;
+    click_product(&browser).await;
+    browser.has_core().await;
+    assert_eq!(browser.run("return sessionStorage.settled").await, before, "it was the moment");
+
+    // Each tab has a lane of its own in storage; there is one tab.
+    let lanes = "return Object.keys(localStorage).filter((name) => /\\.queue$/.test(name)).length";
+    assert_eq!(browser.run(lanes).await, 1);
+    browser.run("clickmill.flush()").await;
+    each_is_there_once(&world, &[("page_view", 3), ("product_click", 1), ("product_view", 1)])
+        .await;
+    browser.close().await;
+}
