@@ -8,6 +8,7 @@
 mod address;
 mod admit;
 mod books;
+mod check;
 mod collector;
 pub mod config;
 pub mod decode;
@@ -41,7 +42,8 @@ mod stories;
 mod testing;
 mod validate;
 
+pub use check::{CheckOptions, Finding, Report, check};
 pub use config::Config;
 pub use reload::Source;
-pub use run::{RunError, check, run};
+pub use run::{RunError, run};
 pub use spool::SpoolError;

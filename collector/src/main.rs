@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_collector::inspect::{self, ReplayOptions, TailOptions};
-use clickmill_collector::{Config, Source};
+use clickmill_collector::{CheckOptions, Config, Source};
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
 use clickmill_server::telemetry;
@@ -16,6 +16,9 @@ use tikv_jemallocator::Jemalloc;
 /// For Rust's own allocations; librdkafka's take the same way, since the crate stands in for `malloc`.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Something is worse than it should be, and that was to count as a failure.
+const EXIT_WARNED: u8 = 3;
 
 /// Takes events over HTTP, judges each, and answers once they are durable in Kafka.
 #[derive(Debug, Parser)]
@@ -30,8 +33,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Says whether the configuration and its schemas are good, and ends.
-    CheckConfig,
+    /// Says whether the configuration is good, with its certificate and schemas and the topics that it
+    /// would write to, and what it looked at. Ends with 0, also with warnings; with 1 if a collector
+    /// would not start or not keep its word.
+    CheckConfig(CheckOptions),
     /// Shows events as they come to a running collector, and what becomes of them.
     Tail(TailOptions),
     /// Judges dead letters again by the schemas as they are now, and puts through what is good: as
@@ -43,7 +48,7 @@ enum Command {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
-        Some(Command::CheckConfig) => check(&arguments).await,
+        Some(Command::CheckConfig(options)) => check(&arguments, options).await,
         Some(Command::Tail(options)) => tail(&arguments, options).await,
         Some(Command::ReplayRejected(options)) => replay(&arguments, options).await,
         None => serve(&arguments).await,
@@ -57,11 +62,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn check(arguments: &Arguments) -> Result<ExitCode, String> {
-    let config = load(arguments)?;
-    clickmill_collector::check(&config).await.map_err(text)?;
-    println!("the configuration is good; sites: {}", config.sites.len());
-    Ok(ExitCode::SUCCESS)
+async fn check(arguments: &Arguments, options: &CheckOptions) -> Result<ExitCode, String> {
+    let report = clickmill_collector::check(&load(arguments)?, options).await;
+    println!("{report}");
+    Ok(match (report.errors(), report.warnings()) {
+        (0, 1..) if options.strict => ExitCode::from(EXIT_WARNED),
+        (0, _) => ExitCode::SUCCESS,
+        (1.., _) => ExitCode::FAILURE,
+    })
 }
 
 async fn tail(arguments: &Arguments, options: &TailOptions) -> Result<ExitCode, String> {

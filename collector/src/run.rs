@@ -104,17 +104,6 @@ pub async fn run(
         .await
 }
 
-/// Checks a configuration as far as that goes without Kafka and without the registry: values, keys,
-/// schemas.
-///
-/// # Errors
-/// The first thing that would keep a collector from starting.
-pub async fn check(config: &Config) -> Result<(), RunError> {
-    config.check()?;
-    config.listen.transport()?;
-    open_schemas(config).await.map(drop)
-}
-
 /// Reads and compiles the schemas. At the start a bad one is an error: events that it would have
 /// judged must not be refused for want of it.
 pub(crate) async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunError> {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{Arrival, Consent, Context, Millis};
+use clickmill_server::config::Secret;
+use clickmill_server::token::SigningKey;
 use serde_json::{Value, json};
 
 use crate::config::{Config, SiteEntry};
@@ -46,6 +48,14 @@ pub(crate) fn site_entry(over: &Value) -> SiteEntry {
         entry[key] = value.clone();
     }
     serde_json::from_value(entry).unwrap()
+}
+
+/// A configuration with one site, as [`site_entry`] has it, and one key.
+pub(crate) fn config() -> Config {
+    let mut config = Config { sites: vec![site_entry(&json!({}))], ..Config::default() };
+    let secret = Secret::new("0123456789abcdef");
+    config.tokens.keys = vec![SigningKey { id: "k".to_owned(), secret }];
+    config
 }
 
 /// The site of that entry.

@@ -143,14 +143,29 @@ impl Collector {
     /// # Panics
     /// When it ends with a failure.
     pub async fn command(&self, name: &str, options: &[&str]) -> String {
+        let (code, said) = self.ask(name, options, &[]).await;
+        assert_eq!(code, Some(0), "{name} {options:?}: {said}");
+        said
+    }
+
+    /// Runs one of its program's commands with its configuration, and these variables over it, to
+    /// the end: its exit code and all that it says.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn ask(
+        &self,
+        name: &str,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
         let mut command = Command::new(built("clickmill-collector"));
-        command.arg(name).arg("--config").arg(&self.config).args(options).env_clear();
+        command.arg(name).arg("--config").arg(&self.config).args(options);
+        command.env_clear().envs(variables.iter().copied());
         let ran = tokio::task::spawn_blocking(move || command.output()).await;
         let ended = ran.expect("a thread").expect("the collector's program");
-        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-        let complaint = String::from_utf8_lossy(&ended.stderr);
-        assert!(ended.status.success(), "{name} {options:?}: {said}{complaint}");
-        said
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Its process.

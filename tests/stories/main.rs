@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
 mod before_the_core;
+mod check_config;
 mod click_to_hint;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;

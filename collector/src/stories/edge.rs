@@ -8,11 +8,9 @@ use bytes::Bytes;
 use clickmill_catalog::{Builtin, Schemas};
 use clickmill_sdk_core::wire::{Receipt, Refusal, Topic};
 use clickmill_server::clock::ManualClock;
-use clickmill_server::config::Secret;
 use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::Metrics;
 use clickmill_server::shutdown::Shutdown;
-use clickmill_server::token::SigningKey;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap};
@@ -29,7 +27,7 @@ use crate::metrics::TABLE;
 use crate::reload::Source;
 use crate::run::{RunError, open_registry, run_parts};
 use crate::sink::fake::FakeSink;
-use crate::testing::{NOW_MS, event_id, site_entry};
+use crate::testing::{self, NOW_MS, event_id};
 
 /// The page that the site allows.
 pub(super) const ORIGIN: &str = "https://shop.example";
@@ -159,11 +157,9 @@ impl Edge {
     }
 }
 
-/// A configuration with one site, as [`site_entry`] has it, and one key.
+/// A configuration with one site and one key, for plain HTTP.
 pub(super) fn config() -> Config {
-    let mut config = Config { sites: vec![site_entry(&json!({}))], ..Config::default() };
-    let secret = Secret::new("0123456789abcdef");
-    config.tokens.keys = vec![SigningKey { id: "k".to_owned(), secret }];
+    let mut config = testing::config();
     config.cookie.secure = false;
     config
 }
