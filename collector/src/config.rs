@@ -209,7 +209,8 @@ pub struct LimitsConfig {
     pub address_requests_per_s: NonZeroU32,
     /// Requests that one address may send at once.
     pub address_requests_burst: NonZeroU32,
-    /// Addresses that are told apart; beyond it, new ones share a few common quotas.
+    /// Addresses that are told apart at once; beyond it, those of the most crowded networks share a
+    /// quota.
     pub addresses_max: usize,
 }
 
