@@ -24,6 +24,7 @@ use crate::refresh::Refresh;
 use crate::reload::Source;
 use crate::sink::Sink;
 use crate::site::{self, Sites};
+use crate::trace::Tracer;
 
 /// Queues of SDKs whose books are remembered.
 const QUEUES_MAX: usize = 20_000;
@@ -64,6 +65,7 @@ pub(crate) struct Collector {
     pub(crate) books: Arc<QueueBooks>,
     /// Shows what becomes of events to those who look.
     pub(crate) inspector: Inspector,
+    pub(crate) tracer: Arc<Tracer>,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Arc<CollectorMetrics>,
 }
@@ -97,6 +99,7 @@ impl Collector {
             identities: Identities::new(&config)?,
             books: Arc::new(QueueBooks::new(QUEUES_MAX)),
             inspector,
+            tracer: Arc::new(Tracer::new(&config.traces, metrics.spans_left_out.clone())),
             clock,
             metrics,
             config,
@@ -117,6 +120,11 @@ impl Collector {
         } else {
             Arc::new(VisitorQuota::new(limits))
         };
+        let tracer = if config.traces == self.config.traces {
+            Arc::clone(&self.tracer)
+        } else {
+            Arc::new(Tracer::new(&config.traces, self.metrics.spans_left_out.clone()))
+        };
         Ok(Self {
             visitors,
             sites: self.sites.renewed(&config, self.now()),
@@ -131,6 +139,7 @@ impl Collector {
             identities: Identities::new(&config)?,
             books: Arc::clone(&self.books),
             inspector: self.inspector.clone(),
+            tracer,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             config,

@@ -5,6 +5,7 @@
 mod dialects;
 mod inspect;
 mod registry;
+mod traces;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use serde::Deserialize;
 pub use self::dialects::{CloudEventsConfig, DialectsConfig, SegmentConfig};
 pub use self::inspect::InspectConfig;
 pub use self::registry::RegistryConfig;
+pub use self::traces::{Sampling, TracesConfig};
 use crate::memory;
 
 /// The prefix of the environment variables that lie over the file.
@@ -41,6 +43,8 @@ pub struct Config {
     pub topic_prefix: String,
     /// Logs.
     pub log: LogConfig,
+    /// Spans of requests.
+    pub traces: TracesConfig,
     /// How to reach Kafka.
     pub kafka: KafkaConfig,
     /// How records are sent.
@@ -79,6 +83,7 @@ impl Default for Config {
             path_prefix: String::new(),
             topic_prefix: String::new(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
             kafka: KafkaConfig {
                 client_id: "clickmill-collector".to_owned(),
                 ..KafkaConfig::default()

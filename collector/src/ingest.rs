@@ -26,6 +26,7 @@ use crate::parcel::Parcel;
 use crate::produce::{Load, produce};
 use crate::receipt::{self, Account, Extras, Subject};
 use crate::site::Site;
+use crate::trace::Trace;
 use crate::validate::{self, Judged, Rules};
 
 /// Longest `User-Agent` that is kept, in bytes.
@@ -34,21 +35,28 @@ const USER_AGENT_BYTES_MAX: usize = 512;
 /// How long the body of a request that was not admitted is listened to.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// Who asks, and what is traced of it.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    pub(crate) trace: Trace,
+}
+
 /// Answers one delivery in whatever dialect: admit, decode, validate, produce, receipt.
 pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     collector: &Collector,
     request: Request<B>,
     dialect: Dialect,
-    peer: SocketAddr,
+    caller: &mut Caller,
 ) -> Result<Response<Body>, IngestError> {
     let (head, body) = request.into_parts();
     let (sites, addresses) = (&collector.sites, &collector.addresses);
-    let site = match admit(&head, dialect, peer.ip(), sites, addresses) {
+    let site = match admit(&head, dialect, caller.peer.ip(), sites, addresses) {
         Ok(site) => site,
         Err(refused) => return Err(discard(body, refused).await),
     };
     let (body, memory) = take_in(collector, body).await?;
-    let opened = open(collector, Taken { head: &head, dialect, peer, site, body, memory })?;
+    let opened = open(collector, Taken { head: &head, dialect, caller, site, body, memory })?;
     let Opened { delivery, proof, cookie, load } = opened;
     let withdraws = load.judged.iter().any(|judged| judged.withdraws);
 
@@ -58,6 +66,7 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let mut landed = produce(&collector.producing, load).await;
     receipt::hold_order(&subjects, &mut landed);
     account.close(&landed);
+    caller.trace.note(&delivery.site, &landed);
     if let Some(seen) = seen {
         collector.inspector.show(seen, &landed, &delivery);
     }
@@ -76,7 +85,7 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
 struct Taken<'a> {
     head: &'a Parts,
     dialect: Dialect,
-    peer: SocketAddr,
+    caller: &'a Caller,
     /// None where the body tells.
     site: Option<Arc<Site>>,
     body: Bytes,
@@ -112,7 +121,8 @@ async fn take_in<B: hyper::body::Body<Data = Bytes> + Unpin>(
 
 /// Decodes and validates. Nothing in here waits, so all of it may borrow from the body.
 fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> {
-    let Taken { head, dialect, peer, site, body, mut memory } = taken;
+    let Taken { head, dialect, caller, site, body, mut memory } = taken;
+    let peer = caller.peer;
     let (limits, received_at) = (&collector.decode_limits, collector.now());
     let text = dialect.text(head, &body, limits)?;
     let site = match site {
@@ -147,7 +157,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
         arrival,
         shared: context,
         gpc: delivery::gpc(&head.headers),
-        traceparent: delivery::traceparent(&head.headers),
+        traceparent: caller.trace.parent,
     };
     let common = delivery.common();
     let needed = memory::for_events(&events, common.circumstances.context.0.len());

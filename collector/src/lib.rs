@@ -40,6 +40,7 @@ mod spool;
 mod stories;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod validate;
 
 pub use check::{CheckOptions, Finding, Report, check};

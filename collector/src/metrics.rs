@@ -37,6 +37,12 @@ const REFUSALS: Counters<1> = Counters::new(
     "Requests that were refused as a whole, by code.",
     ["code"],
 );
+const SPANS_LEFT_OUT: Counters<0> = Counters::new(
+    "clickmill_collector_spans_left_out_total",
+    "Requests that were to have a span and got none, since there were more than \
+     traces.spans_per_s_max.",
+    [],
+);
 const REQUEST_SECONDS: Histograms<1> = Histograms::new(
     "clickmill_collector_request_seconds",
     "Time from a request's head to its answer.",
@@ -190,6 +196,7 @@ pub(crate) const TABLE: &[Entry] = &[
     STRIPPED.entry(),
     LATE.entry(),
     REFUSALS.entry(),
+    SPANS_LEFT_OUT.entry(),
     REQUEST_SECONDS.entry(),
     BODY_BYTES.entry(),
     MEMORY_BYTES.entry(),
@@ -232,6 +239,7 @@ pub(crate) struct CollectorMetrics {
     pub(crate) stripped: Counter,
     pub(crate) late: Counter,
     refusals: Vec<(RefusalCode, Counter)>,
+    pub(crate) spans_left_out: Counter,
     pub(crate) events_seconds: Histogram,
     pub(crate) config_seconds: Histogram,
     pub(crate) body_bytes: Histogram,
@@ -272,6 +280,7 @@ impl CollectorMetrics {
             stripped: metrics.counter(&STRIPPED, []),
             late: metrics.counter(&LATE, []),
             refusals: RefusalCode::ALL.iter().map(refused).collect(),
+            spans_left_out: metrics.counter(&SPANS_LEFT_OUT, []),
             events_seconds: metrics.histogram(&REQUEST_SECONDS, ["events"]),
             config_seconds: metrics.histogram(&REQUEST_SECONDS, ["config"]),
             body_bytes: metrics.histogram(&BODY_BYTES, []),

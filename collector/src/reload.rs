@@ -123,6 +123,7 @@ fn merge(running: &Config, read: Config) -> Config {
     config.limits.memory_bytes_max = running.limits.memory_bytes_max;
     config.limits.ack_timeout = running.limits.ack_timeout;
     config.log.filter = read.log.filter;
+    config.traces = read.traces;
     config.schemas.unknown_type = read.schemas.unknown_type;
     if running.listen.tls.is_some() && read.listen.tls.is_some() {
         config.listen.tls = read.listen.tls;

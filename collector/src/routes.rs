@@ -1,7 +1,7 @@
 //! The table of routes, and what holds for all of them: cross-origin headers on every status.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clickmill_server::cors::{self, Cors};
 use clickmill_server::forwarded::Forwarded;
@@ -12,13 +12,14 @@ use hyper::header::{CACHE_CONTROL, ETAG, HOST, HeaderMap, HeaderValue, IF_NONE_M
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
+use tracing::Instrument;
 
 use crate::admit;
 use crate::collector::Collector;
 use crate::dialect::Dialect;
 use crate::dialect::segment::{self, Shape};
 use crate::error::IngestError;
-use crate::ingest::ingest;
+use crate::ingest::{Caller, ingest};
 use crate::reload::Current;
 
 /// What a browser's script may send and read.
@@ -117,7 +118,7 @@ impl Routes {
         collector: &Collector,
         request: Request<Incoming>,
         route: Route,
-        peer: SocketAddr,
+        caller: &mut Caller,
     ) -> Result<Response<Body>, IngestError> {
         if request.method() == Method::OPTIONS {
             return Ok(preflight(&request.into_parts().0, route, collector));
@@ -125,21 +126,21 @@ impl Routes {
         if request.method() != route.method {
             return Err(IngestError::Method { allow: route.allow });
         }
-        let started = Instant::now();
         let (answer, took) = match route.to {
-            To::Events(dialect) => {
-                (ingest(collector, request, dialect, peer).await, &collector.metrics.events_seconds)
-            }
+            To::Events(dialect) => (
+                ingest(collector, request, dialect, caller).await,
+                &collector.metrics.events_seconds,
+            ),
             To::SegmentSettings => (
-                segment_settings(&request.into_parts().0, peer, collector),
+                segment_settings(&request.into_parts().0, caller.peer, collector),
                 &collector.metrics.config_seconds,
             ),
             To::SiteConfig => (
-                site_config(&request.into_parts().0, peer, collector),
+                site_config(&request.into_parts().0, caller.peer, collector),
                 &collector.metrics.config_seconds,
             ),
         };
-        took.record(started.elapsed());
+        took.record(caller.trace.started.elapsed());
         answer
     }
 }
@@ -168,9 +169,14 @@ impl Service for Routes {
         let origin = cors::origin(request.headers()).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
         let peer = self.forwarded.client(peer, request.headers());
+        let mut caller = Caller { peer, trace: collector.tracer.begin(request.headers()) };
+        let span = caller.trace.span.clone();
         let route = Self::find(request.uri().path(), &collector);
         let answer = match route {
-            Some(route) => Self::answer(&collector, request, route, peer).await,
+            Some(route) => {
+                let answer = Self::answer(&collector, request, route, &mut caller);
+                answer.instrument(span).await
+            }
             None => Err(IngestError::NotFound),
         };
         let mut response = answer.unwrap_or_else(|refused| {
@@ -182,6 +188,7 @@ impl Service for Routes {
             // refusal, and that holds nothing of anybody's: its developer shall see what is wrong.
             CORS.mark(response.headers_mut(), origin.as_ref());
         }
+        collector.tracer.end(caller.trace, response.status());
         response
     }
 }

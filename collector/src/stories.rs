@@ -8,5 +8,6 @@ mod identity;
 mod inspect;
 mod memory;
 mod registry;
+mod traces;
 mod winding_down;
 mod without_kafka;

@@ -71,7 +71,9 @@ pub fn init(config: &LogConfig) -> Result<LogFilter, TelemetryError> {
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
     let (done, filter) = match config.format {
         LogFormat::Json => {
-            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            // The span alone: a list of all around it would tell it twice.
+            let lines =
+                lines.json().flatten_event(true).with_span_list(false).with_filter_reloading();
             let handle = lines.reload_handle();
             // It fails only once nobody logs any more.
             let set = move |filter| drop(handle.reload(filter));

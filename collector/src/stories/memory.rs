@@ -20,7 +20,7 @@ use super::edge::{batch, config, event, until};
 use crate::collector::{Collector, Parts};
 use crate::dialect::Dialect;
 use crate::error::IngestError;
-use crate::ingest::ingest;
+use crate::ingest::{Caller, ingest};
 use crate::metrics::TABLE;
 use crate::reload::Source;
 use crate::sink::fake::FakeSink;
@@ -89,7 +89,9 @@ async fn deliver(
     body: Sent,
 ) -> Result<Response<reply::Body>, IngestError> {
     let request = Request::post("/v1/events?k=wk").body(body).unwrap();
-    ingest(&collector, request, Dialect::Native, SocketAddr::from(([192, 0, 2, 1], 1))).await
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+    let mut caller = Caller { peer, trace: collector.tracer.begin(request.headers()) };
+    ingest(&collector, request, Dialect::Native, &mut caller).await
 }
 
 async fn check_full_then_free(announced: Option<u64>) {

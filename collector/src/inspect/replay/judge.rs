@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clickmill_catalog::SchemaSet;
 use clickmill_kafka::names;
 use clickmill_sdk_core::wire::{Context, DeadLetter, EventId, Millis, QueueId, Reason, Tenant};
+use clickmill_server::trace::TraceParent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -53,7 +54,7 @@ impl Judge {
     }
 
     /// Judges a letter; the trace is that of its delivery.
-    pub(super) fn again(&self, letter: &DeadLetter, traceparent: Option<String>) -> Found {
+    pub(super) fn again(&self, letter: &DeadLetter, traceparent: Option<TraceParent>) -> Found {
         let site = self.sites.find(letter.arrival.write_key.as_str());
         let Some(site) = site.filter(|site| site.tenant == letter.tenant) else {
             return Found::NoSite;
@@ -124,8 +125,8 @@ fn with_queue(kept: &str, letter: &DeadLetter, delivery: &Delivery) -> Option<St
 }
 
 /// The trace in a letter's headers.
-pub(super) fn traceparent(letter: &clickmill_kafka::Message<'_>) -> Option<String> {
-    Some(String::from_utf8_lossy(letter.header(names::TRACEPARENT)?).into_owned())
+pub(super) fn traceparent(letter: &clickmill_kafka::Message<'_>) -> Option<TraceParent> {
+    TraceParent::parse(letter.header(names::TRACEPARENT)?)
 }
 
 #[cfg(test)]
