@@ -18,7 +18,7 @@ use clickmill_server::config::{self, ConfigError, duration};
 use clickmill_server::cors::Origins;
 use clickmill_server::listen::ListenConfig;
 use clickmill_server::serve::ConnectionLimits;
-use clickmill_server::telemetry::LogConfig;
+use clickmill_server::telemetry::{Filter, LogConfig};
 use clickmill_server::token::{Signer, SigningKey};
 use serde::Deserialize;
 
@@ -460,6 +460,8 @@ impl Config {
             .check_trust()
             .map_err(|error| value("listen.trusted_proxies", error.to_string()))?;
         self.producer.check_deadline(self.limits.ack_timeout)?;
+        Filter::read(&self.log.filter)
+            .map_err(|error| value("log.filter", format!("is refused: {error}")))?;
         let prefix = &self.path_prefix;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b);
         let starts_and_ends = prefix.starts_with('/') && !prefix.ends_with('/');
@@ -654,6 +656,7 @@ mod tests {
         let insecure = read(&none.replacen("secure = true", "secure = false", 1)).unwrap();
         assert!(insecure.check().unwrap_err().to_string().contains("`cookie.secure`"));
         assert!(complaint("secret = \"", "secret = \"x\" #").contains("shorter than 16 bytes"));
+        assert!(complaint("filter = \"info\"", "filter = \"info=x=y\"").contains("`log.filter`"));
         let none = Config::default().check().unwrap_err().to_string();
         assert_eq!(none, "`tokens.keys` is refused: there is no signing key");
     }

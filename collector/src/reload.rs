@@ -1,16 +1,21 @@
-//! Reload: takes over what may change of a configuration, while requests go on.
+//! Reload: takes over what may change of a configuration, while requests go on: all of it, or
+//! nothing where any part is no good.
+
+mod differing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use clickmill_server::reload::Changes;
-use clickmill_server::telemetry::{LogFilter, TelemetryError};
+use clickmill_server::telemetry::{Filter, LogFilter, TelemetryError};
 use clickmill_server::tls::{Tls, TlsError};
 use clickmill_server::token::KeyError;
 
+use self::differing::differing;
 use crate::collector::Collector;
 use crate::config::{BadConfig, Config};
+use crate::run::{RunError, open_schemas};
 
 /// The collector as the next request meets it.
 pub(crate) type Current = Arc<ArcSwap<Collector>>;
@@ -24,7 +29,7 @@ pub struct Source {
     pub log: Option<LogFilter>,
 }
 
-/// Why nothing was taken over, or not all.
+/// Why nothing was taken over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReloadError {
     /// The configuration is no good.
@@ -36,6 +41,12 @@ pub(crate) enum ReloadError {
     /// The log filter is no good.
     #[error(transparent)]
     Log(#[from] TelemetryError),
+    /// What is new does not go with the keys that need a restart.
+    #[error("as long as it was not restarted: {0}")]
+    Mixed(BadConfig),
+    /// A collector would not start with the schemas that are in its folders now.
+    #[error(transparent)]
+    Schemas(#[from] RunError),
     /// Certificate or key is no good.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -67,12 +78,21 @@ impl Reload {
     }
 
     async fn once(&self) {
-        match Config::load(self.source.file.as_deref()).map_err(ReloadError::from) {
-            Ok(config) => self.report(self.take(config)),
-            Err(error) => self.report(Err(error)),
+        match self.take(Config::load(self.source.file.as_deref())).await {
+            Ok(waiting) => {
+                self.read_schemas().await;
+                report(&waiting);
+            }
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded; all of the running one stays");
+            }
         }
+    }
+
+    /// Reads the schemas of all sources. Those of the folders were good a moment ago; others than
+    /// this collector's operators write into a registry.
+    async fn read_schemas(&self) {
         let schemas = Arc::clone(&self.current.load().schemas);
-        // The schemas' files have nothing to do with the configuration being good.
         match tokio::task::spawn_blocking(move || schemas.reload()).await {
             Ok(Ok(refused)) => {
                 for refusal in refused {
@@ -84,35 +104,43 @@ impl Reload {
         }
     }
 
-    fn report(&self, taken: Result<Vec<&'static str>, ReloadError>) {
-        match taken {
-            Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
-            Ok(waiting) => {
-                let keys = waiting.join(", ");
-                tracing::warn!(%keys, "configuration reloaded; these keys need a restart");
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration not reloaded; the running one stays");
-            }
-        }
-    }
-
     /// Takes a configuration over, all that may change or nothing. Names the keys that differ and
     /// need a restart.
-    fn take(&self, read: Config) -> Result<Vec<&'static str>, ReloadError> {
+    async fn take(
+        &self,
+        read: Result<Config, BadConfig>,
+    ) -> Result<Vec<&'static str>, ReloadError> {
+        let read = read?;
         let running = self.current.load_full();
-        let waiting = differing(&running.config, &read);
-        let config = merge(&running.config, read);
+        let config = merge(&running.config, read.clone());
+        let waiting = differing(&config, &read);
+        // Whatever can fail comes first.
+        config.check().map_err(ReloadError::Mixed)?;
+        open_schemas(&config).await?;
         let renewed = running.renewed(config)?;
-        let filter = renewed.config.log.filter.as_str();
-        if let (Some(tls), Some(files)) = (&self.tls, &renewed.config.listen.tls) {
-            tls.reload(files)?;
+        let certified = match (&self.tls, &renewed.config.listen.tls) {
+            (Some(tls), Some(files)) => Some((tls, Tls::read(files)?)),
+            _ => None,
+        };
+        let filter = Filter::read(&renewed.config.log.filter)?;
+
+        if let Some((tls, certified)) = certified {
+            tls.take(certified);
         }
         if let Some(log) = &self.source.log {
-            log.set(filter)?;
+            log.set(filter);
         }
         self.current.store(Arc::new(renewed));
         Ok(waiting)
+    }
+}
+
+fn report(waiting: &[&str]) {
+    if waiting.is_empty() {
+        tracing::info!("configuration reloaded");
+    } else {
+        let keys = waiting.join(", ");
+        tracing::warn!(%keys, "configuration reloaded; these keys differ and need a restart");
     }
 }
 
@@ -136,61 +164,31 @@ fn merge(running: &Config, read: Config) -> Config {
     config
 }
 
-/// The keys that differ and need a restart.
-fn differing(running: &Config, read: &Config) -> Vec<&'static str> {
-    let after = merge(running, read.clone());
-    // Kafka's settings have no equality; their texts hide secrets alone.
-    let texts = |config: &Config| {
-        [
-            ("listen", format!("{:?}", config.listen)),
-            ("path_prefix", config.path_prefix.clone()),
-            ("topic_prefix", config.topic_prefix.clone()),
-            ("log.format", format!("{:?}", config.log.format)),
-            ("kafka", format!("{:?}", config.kafka)),
-            ("producer", format!("{:?}", config.producer)),
-            ("schemas", format!("{:?}", config.schemas)),
-            ("connections", format!("{:?}", config.connections)),
-            ("limits.memory_bytes_max", config.limits.memory_bytes_max.to_string()),
-            ("limits.ack_timeout", format!("{:?}", config.limits.ack_timeout)),
-            ("dedup", format!("{:?}", config.dedup)),
-            ("spool", format!("{:?}", config.spool)),
-            ("drain", format!("{:?}", config.drain)),
-        ]
-    };
-    let pairs = texts(&after).into_iter().zip(texts(read));
-    let differing = pairs.filter(|((_, now), (_, want))| now != want).map(|((key, _), _)| key);
-    let inspect = (after.inspect != read.inspect).then_some("inspect");
-    differing.chain(inspect).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use clickmill_catalog::{Builtin, Schemas};
+    use clickmill_kafka::Secret;
     use clickmill_server::clock::ManualClock;
-    use clickmill_server::config::Secret;
     use clickmill_server::metrics::Metrics;
-    use clickmill_server::token::SigningKey;
     use serde_json::json;
 
     use super::*;
     use crate::collector::Parts;
     use crate::metrics::TABLE;
     use crate::sink::fake::FakeSink;
-    use crate::testing::{NOW_MS, site_entry};
+    use crate::testing::{self, NOW_MS, site_entry};
 
     fn config() -> Config {
         let entry = site_entry(&json!({ "events_per_s": 1, "events_burst": 1_000 }));
-        let mut config = Config { sites: vec![entry], ..Config::default() };
-        let secret = Secret::new("0123456789abcdef");
-        config.tokens.keys = vec![SigningKey { id: "k".to_owned(), secret }];
-        config
+        Config { sites: vec![entry], ..testing::config() }
     }
 
-    fn reload() -> Reload {
+    fn reload_of(config: Config) -> Reload {
         let parts = Parts {
-            config: config(),
+            config,
             sink: Arc::new(FakeSink::new()),
             schemas: Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0),
             refresh: None,
@@ -203,6 +201,10 @@ mod tests {
         Reload { source: Source::default(), current, tls: None }
     }
 
+    fn reload() -> Reload {
+        reload_of(config())
+    }
+
     #[tokio::test]
     async fn sites_come_and_go_and_a_key_that_stays_keeps_its_quota() {
         let reload = reload();
@@ -210,7 +212,7 @@ mod tests {
         spent.quota.charge(1_000).unwrap();
         let mut read = config();
         read.sites.push(site_entry(&json!({ "write_key": "wk2", "tenant": "another" })));
-        assert_eq!(reload.take(read.clone()).unwrap(), Vec::<&str>::new());
+        assert_eq!(reload.take(Ok(read.clone())).await.unwrap(), Vec::<&str>::new());
         let collector = reload.current.load_full();
         let (kept, new) =
             (collector.sites.find("wk").unwrap(), collector.sites.find("wk2").unwrap());
@@ -218,7 +220,7 @@ mod tests {
         assert_ne!(new.tenant_number, kept.tenant_number);
         assert_eq!(kept.tenant_number, spent.tenant_number, "copies are still recognised");
         read.sites.remove(0);
-        reload.take(read).unwrap();
+        reload.take(Ok(read)).await.unwrap();
         assert!(reload.current.load().sites.find("wk").is_none());
     }
 
@@ -229,13 +231,26 @@ mod tests {
         read.limits.event_bytes_max = 1_234;
         read.limits.ack_timeout = Duration::from_secs(5);
         read.kafka.bootstrap = "elsewhere:9092".to_owned();
+        read.kafka.security.sasl_password = Some(Secret::new("another"));
         read.listen.public.set_port(1);
-        let waiting = reload.take(read).unwrap();
-        assert_eq!(waiting, ["listen", "kafka", "limits.ack_timeout"]);
+        let waiting = reload.take(Ok(read)).await.unwrap();
+        let password = "kafka.security.sasl_password";
+        assert_eq!(waiting, ["listen.public", "kafka.bootstrap", password, "limits.ack_timeout"]);
         let collector = reload.current.load_full();
         assert_eq!(collector.decode_limits.event_bytes_max, 1_234);
         assert_eq!(collector.config.kafka.bootstrap, config().kafka.bootstrap);
         assert_eq!(collector.config.limits.ack_timeout, config().limits.ack_timeout);
+    }
+
+    #[tokio::test]
+    async fn limits_that_do_not_go_with_what_needs_a_restart_are_refused() {
+        let reload = reload();
+        let mut read = config();
+        read.limits.memory_bytes_max = 4 << 30;
+        read.limits.inflated_bytes_max = 256 << 20;
+        let refused = reload.take(Ok(read)).await.unwrap_err().to_string();
+        assert!(refused.contains("not restarted: `limits.memory_bytes_max`"), "{refused}");
+        assert_eq!(reload.current.load().config.limits, config().limits);
     }
 
     #[tokio::test]
@@ -246,8 +261,27 @@ mod tests {
         assert!(reload.current.load().sites.find("wk").is_some());
         let mut read = config();
         read.tokens.keys.clear();
-        read.sites.clear();
-        assert!(matches!(reload.take(read), Err(ReloadError::Keys(_))));
+        read.sites[0] = site_entry(&json!({ "write_key": "wk2" }));
+        assert!(reload.take(Ok(read)).await.is_err());
         assert!(reload.current.load().sites.find("wk").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_bad_schema_keeps_the_whole_configuration_that_runs() {
+        let folder = std::env::temp_dir().join(format!("clickmill-reload-{}", std::process::id()));
+        fs::create_dir_all(folder.join("wish")).unwrap();
+        let mut config = config();
+        config.schemas.folders = vec![folder.clone()];
+        let reload = reload_of(config.clone());
+        let write = |schema: &str| fs::write(folder.join("wish/1.json"), schema).unwrap();
+        config.sites[0] = site_entry(&json!({ "write_key": "wk2" }));
+        write("{");
+        let refused = reload.take(Ok(config.clone())).await.unwrap_err().to_string();
+        assert!(refused.starts_with("schemas: ") && refused.contains("wish/1.json"), "{refused}");
+        assert!(reload.current.load().sites.find("wk").is_some());
+        write("{}");
+        reload.take(Ok(config)).await.unwrap();
+        assert!(reload.current.load().sites.find("wk2").is_some());
+        fs::remove_dir_all(folder).unwrap();
     }
 }

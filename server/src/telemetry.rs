@@ -45,6 +45,20 @@ pub enum TelemetryError {
     AlreadySet,
 }
 
+/// Levels by module, read.
+#[derive(Debug)]
+pub struct Filter(EnvFilter);
+
+impl Filter {
+    /// Reads a list of levels by module.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(text: &str) -> Result<Self, TelemetryError> {
+        Ok(Self(EnvFilter::try_new(text)?))
+    }
+}
+
 /// Changes what is logged while the process runs.
 pub struct LogFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
 
@@ -56,18 +70,14 @@ impl std::fmt::Debug for LogFilter {
 
 impl LogFilter {
     /// Takes another filter.
-    ///
-    /// # Errors
-    /// If it cannot be read; the old one stays.
-    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
-        (self.0)(EnvFilter::try_new(filter)?);
-        Ok(())
+    pub fn set(&self, filter: Filter) {
+        (self.0)(filter.0);
     }
 }
 
 /// Sets up logging for the whole process: for `main`, and there once.
 pub fn init(config: &LogConfig) -> Result<LogFilter, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.filter)?;
+    let Filter(filter) = Filter::read(&config.filter)?;
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
     let (done, filter) = match config.format {
         LogFormat::Json => {
@@ -100,9 +110,10 @@ mod tests {
         // Off: the other tests of this process shall not begin to talk.
         let quiet = LogConfig { filter: "off".to_owned(), format: LogFormat::Json };
         let filter = init(&quiet).unwrap();
-        assert!(matches!(filter.set("clickmill=loud"), Err(TelemetryError::Filter(_))));
-        filter.set("off,clickmill=error").unwrap();
-        filter.set("off").unwrap();
+        assert!(matches!(Filter::read("clickmill=loud"), Err(TelemetryError::Filter(_))));
+        for text in ["off,clickmill=error", "off"] {
+            filter.set(Filter::read(text).unwrap());
+        }
         assert!(matches!(init(&quiet), Err(TelemetryError::AlreadySet)));
     }
 }

@@ -45,6 +45,15 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
+/// Certificate and key that were read and belong together.
+pub struct Certified(Arc<ServerConfig>);
+
+impl fmt::Debug for Certified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certified").finish_non_exhaustive()
+    }
+}
+
 /// Takes TLS handshakes. Clones are the same: all of them use the certificate that was read last.
 #[derive(Clone)]
 pub struct Tls {
@@ -58,21 +67,25 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads certificate and key.
+    /// Reads certificate and key, and takes them.
     ///
     /// # Errors
     /// Names the file that is wrong.
     pub fn open(files: &TlsConfig) -> Result<Self, TlsError> {
-        Ok(Self { current: Arc::new(ArcSwap::from_pointee(read(files)?)) })
+        Ok(Self { current: Arc::new(ArcSwap::new(Self::read(files)?.0)) })
     }
 
-    /// Reads certificate and key anew. Handshakes from now on use them; open connections stay.
+    /// Reads certificate and key, to be taken once all else is good, too.
     ///
     /// # Errors
-    /// Names the file that is wrong; what was there before goes on being used.
-    pub fn reload(&self, files: &TlsConfig) -> Result<(), TlsError> {
-        self.current.store(Arc::new(read(files)?));
-        Ok(())
+    /// Names the file that is wrong.
+    pub fn read(files: &TlsConfig) -> Result<Certified, TlsError> {
+        read(files).map(|config| Certified(Arc::new(config)))
+    }
+
+    /// Takes another certificate. Handshakes from now on use it; open connections stay.
+    pub fn take(&self, certified: Certified) {
+        self.current.store(certified.0);
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

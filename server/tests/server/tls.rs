@@ -63,7 +63,7 @@ async fn a_new_certificate_is_for_new_handshakes_and_open_connections_stay() {
 
     pair.renew();
     assert!(gets_in(&server, &old).await && !gets_in(&server, &pair).await);
-    tls.reload(&pair.files).unwrap();
+    tls.take(Tls::read(&pair.files).unwrap());
     assert!(gets_in(&server, &pair).await && !gets_in(&server, &old).await);
     open.send(GET).await;
     open.read_until("you are").await;
@@ -78,7 +78,7 @@ async fn a_bad_file_is_named_and_the_old_certificate_stays() {
     let complaint = |change: &dyn Fn(&mut clickmill_server::tls::TlsConfig)| {
         let mut files = pair.files.clone();
         change(&mut files);
-        tls.reload(&files).unwrap_err().to_string()
+        Tls::read(&files).unwrap_err().to_string()
     };
     let missing = complaint(&|files| files.key_file = "nowhere/edge.key".into());
     assert!(missing.starts_with("`listen.tls.key_file`: nowhere/edge.key cannot"), "{missing}");
