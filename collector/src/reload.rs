@@ -279,7 +279,7 @@ mod tests {
         let refused = reload.take(Ok(config.clone())).await.unwrap_err().to_string();
         assert!(refused.starts_with("schemas: ") && refused.contains("wish/1.json"), "{refused}");
         assert!(reload.current.load().sites.find("wk").is_some());
-        write("{}");
+        write(r#"{"type":"object"}"#);
         reload.take(Ok(config)).await.unwrap();
         assert!(reload.current.load().sites.find("wk2").is_some());
         fs::remove_dir_all(folder).unwrap();

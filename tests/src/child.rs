@@ -104,8 +104,7 @@ impl Program {
     /// # Panics
     /// When it does not end.
     pub async fn stop(&mut self) -> ExitStatus {
-        let sent = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM reaches {}", self.name);
+        self.signal("TERM");
         self.ended().await
     }
 
@@ -129,9 +128,27 @@ impl Program {
         let _ = self.child.wait();
     }
 
+    /// Sends it SIGHUP.
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} reaches {}", self.name);
+    }
+
+    /// All that it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The last lines of its log.
     pub fn log_end(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take(30).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }

@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod certificate;
 pub mod child;
 pub mod demo;
 pub mod figure;
@@ -21,6 +22,7 @@ pub mod replay;
 pub mod room;
 pub mod service;
 pub mod stream;
+pub mod tunnel;
 pub mod until;
 pub mod wire;
 pub mod world;
@@ -34,5 +36,6 @@ pub use load::{Crowd, Ledger, Load};
 pub use page::Page;
 pub use service::{Collector, Relay, Setup};
 pub use stream::{Frame, Stream};
+pub use tunnel::Tunnel;
 pub use wire::Wire;
 pub use world::{Edge, World};

@@ -80,7 +80,8 @@ impl Collector {
         let config = format!(
             r#"
             topic_prefix = "{prefix}"
-            listen = {{ public = "127.0.0.1:{port}", admin = "127.0.0.1:{admin_port}" }}
+            listen.public = "127.0.0.1:{port}"
+            listen.admin = "127.0.0.1:{admin_port}"
             kafka.bootstrap = "{bootstrap}"
             schemas.folders = ["{schemas}"{more}]
             tokens.keys = [{{ id = "a", secret = "{SIGNING_KEY}" }}]
@@ -125,6 +126,27 @@ impl Collector {
     /// Waits until it answers at all, ready or not.
     pub async fn lives(&mut self) {
         self.program.answers(&format!("{}/live", self.admin)).await;
+    }
+
+    /// Changes its file, all at once, while it may be running.
+    ///
+    /// # Panics
+    /// When the file cannot be changed.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.config).expect("the configuration");
+        let next = self.config.with_extension("next");
+        std::fs::write(&next, change(text)).expect("a file in a folder of our own");
+        std::fs::rename(&next, &self.config).expect("a file in a folder of our own");
+    }
+
+    /// Sends it SIGHUP.
+    pub fn hang_up(&self) {
+        self.program.hang_up();
+    }
+
+    /// All that it has said.
+    pub fn log(&self) -> String {
+        self.program.log()
     }
 
     /// Ends it at once (SIGKILL).

@@ -12,6 +12,7 @@ mod forged_token_opens_nothing;
 mod long;
 mod origins;
 mod real_registry;
+mod reloading;
 mod replaying;
 mod segment;
 mod shop_page;
