@@ -2,6 +2,7 @@
 //! by the number of its events after.
 
 mod addresses;
+pub(crate) mod told;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,13 +11,14 @@ use std::time::Duration;
 
 use clickmill_server::cors;
 use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::http::request::Parts;
 
 pub(crate) use self::addresses::AddressQuota;
+use self::told::KeyQuotaTold;
 use crate::dialect::Dialect;
 use crate::error::IngestError;
 use crate::site::{Site, Sites};
@@ -60,7 +62,7 @@ fn check_encoding(head: &Parts) -> Result<(), IngestError> {
     }
 }
 
-type Direct<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Direct<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
 
 /// What one write key may send.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ pub(crate) struct EventQuota<C: Clock = DefaultClock> {
     burst: NonZeroU32,
     limiter: Direct<C>,
     clock: C,
+    told: KeyQuotaTold,
 }
 
 impl EventQuota {
@@ -80,7 +83,9 @@ impl EventQuota {
 impl<C: Clock + Clone> EventQuota<C> {
     fn with_clock(per_s: NonZeroU32, burst: NonZeroU32, clock: C) -> Self {
         let quota = Quota::per_second(per_s).allow_burst(burst);
-        Self { per_s, burst, limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
+        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+        let told = KeyQuotaTold::new(per_s);
+        Self { per_s, burst, limiter: limiter.with_middleware(), clock, told }
     }
 
     /// Whether it is a quota of that size.
@@ -88,18 +93,24 @@ impl<C: Clock + Clone> EventQuota<C> {
         (self.per_s, self.burst) == (per_s, burst)
     }
 
-    /// Charges the events of one batch, all or none.
-    pub(crate) fn charge(&self, events: usize) -> Result<(), IngestError> {
+    /// Charges the events of one batch, all or none; how many more may be sent now. None is charged,
+    /// and nothing told, for a batch of none.
+    pub(crate) fn charge(&self, events: usize) -> Result<Option<u32>, IngestError> {
         let Some(count) = u32::try_from(events).ok().and_then(NonZeroU32::new) else {
-            return Ok(());
+            return Ok(None);
         };
         let over = |wait| IngestError::KeyOverQuota { per_s: self.per_s.get(), wait };
         match self.limiter.check_n(count) {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(state)) => Ok(Some(state.remaining_burst_capacity())),
             Ok(Err(not_until)) => Err(over(wait(&not_until, &self.clock))),
             // The configuration sees to it that a whole batch fits the burst.
             Err(_) => Err(over(Duration::from_secs(1))),
         }
+    }
+
+    /// Tells how many events may be sent now.
+    pub(crate) fn tell(&self, left: u32, headers: &mut HeaderMap) {
+        self.told.tell(left, headers);
     }
 }
 
@@ -122,13 +133,13 @@ mod tests {
     fn a_batch_is_charged_whole_or_not_at_all() {
         let clock = FakeRelativeClock::default();
         let quota = EventQuota::with_clock(number(10), number(20), clock.clone());
-        quota.charge(0).unwrap();
-        quota.charge(15).unwrap();
+        assert_eq!(quota.charge(0), Ok(None));
+        assert_eq!(quota.charge(15), Ok(Some(5)));
         let IngestError::KeyOverQuota { per_s: 10, wait } = quota.charge(10).unwrap_err() else {
             panic!("another refusal");
         };
         assert_eq!(wait, Duration::from_millis(500));
-        quota.charge(5).unwrap();
+        assert_eq!(quota.charge(5), Ok(Some(0)));
         clock.advance(Duration::from_secs(1));
         quota.charge(10).unwrap();
         assert!(quota.charge(21).is_err());

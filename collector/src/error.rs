@@ -5,9 +5,10 @@ use std::time::Duration;
 use clickmill_sdk_core::wire::{Refusal, RefusalCode, ToJson};
 use clickmill_server::body::BodyError;
 use clickmill_server::reply::{self, Body};
-use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
+use crate::admit::told;
 use crate::decode::DecodeError;
 use crate::memory::NoRoom;
 
@@ -155,30 +156,13 @@ impl IngestError {
         }
         if let Some((policy, per_s)) = self.quota() {
             let seconds = wait.map_or(1, whole_seconds);
-            response.headers_mut().extend(limits_headers(policy, per_s, seconds));
+            told::used_up(policy, per_s, seconds, response.headers_mut());
         }
         if let Self::Method { allow } = self {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         }
         response
     }
-}
-
-/// The quota and what is left of it, as the IETF's draft on rate limit headers has it: nothing is left
-/// until the given seconds are over.
-fn limits_headers(
-    policy: &str,
-    per_s: u32,
-    seconds: u64,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let policy_text = format!("\"{policy}\";q={per_s};w=1");
-    let left_text = format!("\"{policy}\";r=0;t={seconds}");
-    let named = |name, text: String| {
-        // Letters, digits and marks of ASCII are always a valid header.
-        let value = HeaderValue::from_str(&text).ok()?;
-        Some((HeaderName::from_static(name), value))
-    };
-    [named("ratelimit-policy", policy_text), named("ratelimit", left_text)].into_iter().flatten()
 }
 
 /// The header knows whole seconds only: at least one, and never sooner than meant.

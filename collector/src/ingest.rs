@@ -57,18 +57,18 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     };
     let (body, memory) = take_in(collector, body).await?;
     let opened = open(collector, Taken { head: &head, dialect, caller, site, body, memory })?;
-    let Opened { delivery, proof, cookie, load } = opened;
+    let Opened { delivery, proof, cookie, load, left } = opened;
     let withdraws = load.judged.iter().any(|judged| judged.withdraws);
 
     let account = Account::open(&collector.metrics, load.judged.len());
     let subjects: Vec<Subject> = load.judged.iter().map(Subject::from).collect();
-    let seen = collector.inspector.sight(&load.judged);
+    let watch = collector.inspector.watch(&load.judged, &delivery);
     let mut landed = produce(&collector.producing, load).await;
     receipt::hold_order(&subjects, &mut landed);
     account.close(&landed);
     caller.trace.note(&delivery.site, &landed);
-    if let Some(seen) = seen {
-        collector.inspector.show(seen, &landed, &delivery);
+    if let Some(watch) = watch {
+        watch.close(&landed);
     }
 
     let shown = Shown { proof: proof.as_ref(), cookie: cookie.as_ref(), withdraws };
@@ -78,6 +78,9 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let receipt = receipt::assemble(&subjects, &landed, extras)?;
     let mut response = reply::json(StatusCode::OK, dialect.reply(&receipt)?);
     response.headers_mut().extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
+    if let Some(left) = left {
+        delivery.site.quota.tell(left, response.headers_mut());
+    }
     Ok(response)
 }
 
@@ -98,6 +101,8 @@ struct Opened {
     proof: Option<Proof>,
     cookie: Option<CookieRead>,
     load: Load,
+    /// What is left of the key's quota.
+    left: Option<u32>,
 }
 
 /// Reads a body; each step first gets its share of the memory.
@@ -133,7 +138,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     let parcel = dialect.read(&text, &asked, &collector.config.dialects)?;
     let Parcel { sent_at, attempt, proof, context, events } = parcel;
     decode::check(&context, &events, limits)?;
-    site.quota.charge(events.len())?;
+    let left = site.quota.charge(events.len())?;
 
     let arrival = Arrival {
         write_key: site.write_key.clone(),
@@ -176,7 +181,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     let stripped = judged.iter().filter(|judged| judged.stripped).count();
     collector.metrics.stripped.increment(stripped as u64);
     let tenant_number = delivery.site.tenant_number;
-    Ok(Opened { delivery, proof, cookie, load: Load { tenant_number, judged, memory } })
+    Ok(Opened { delivery, proof, cookie, load: Load { tenant_number, judged, memory }, left })
 }
 
 /// Listens for a little to a body that nobody wants: a client that is still sending when the

@@ -127,6 +127,82 @@ async fn quotas_are_told_with_a_wait() {
 }
 
 #[tokio::test]
+async fn a_success_tells_what_is_left_of_the_keys_quota() {
+    let edge = Edge::start_with(|config| {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        config.limits.batch_events_max = number(10);
+        config.sites[0].events_per_s = number(10);
+        config.sites[0].events_burst = number(12);
+    })
+    .await;
+    let left = |answer: &Answer| -> u32 {
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"key\";q=10;w=1"));
+        let told = answer.header("ratelimit").unwrap().strip_prefix("\"key\";r=").unwrap();
+        told.parse().unwrap()
+    };
+    // Twelve at once, of which no more are told than a second has.
+    let first = edge.post(&batch([event(1)])).await;
+    assert_eq!((first.receipt().accepted, left(&first)), (1, 10));
+    let second = edge.post(&batch((2..=7).map(event))).await;
+    // Some may have come back in between.
+    assert!((5..=8).contains(&left(&second)), "{}", left(&second));
+    assert_eq!(
+        second.header("access-control-expose-headers"),
+        Some("ratelimit, ratelimit-policy, retry-after")
+    );
+    // A page that sends too large an event is told the sizes that the settings tell.
+    let mut large = event(8);
+    large["props"] = json!({ "sku": "x".repeat(64 * 1024) });
+    let told = edge.post(&batch([large])).await.receipt().limits.unwrap();
+    let settings = SiteConfig::read(&edge.get("/v1/config?k=wk").await.text).unwrap();
+    assert_eq!(told, settings.limits);
+    assert_eq!(told.batch_events_max, 10);
+}
+
+#[tokio::test]
+async fn who_is_over_a_quota_hears_it_while_still_sending() {
+    let edge = Edge::start_with(|config| {
+        config.limits.address_requests_per_s = NonZeroU32::MIN;
+        config.limits.address_requests_burst = NonZeroU32::MIN;
+    })
+    .await;
+    edge.post(&batch([event(1)])).await.receipt();
+    let head = |length: usize| {
+        format!("POST /v1/events?k=wk HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let heard = async |mut stream: TcpStream| {
+        let mut answer = Vec::new();
+        // A reset after the answer is as good as an end.
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            let length = stream.read_buf(&mut answer).await.unwrap();
+            assert!(length > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+        assert!(answer.contains("\r\nratelimit: \"address\";r=0;t=1\r\n"), "{answer}");
+    };
+
+    // One who reads only once all is sent, piece by piece.
+    let mut stream = TcpStream::connect(edge.public).await.unwrap();
+    stream.write_all(head(200_000).as_bytes()).await.unwrap();
+    for _ in 0..20 {
+        stream.write_all(&[b' '; 10_000]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    heard(stream).await;
+
+    // One who stops in the middle and waits.
+    let mut stream = TcpStream::connect(edge.public).await.unwrap();
+    stream.write_all(head(1_000).as_bytes()).await.unwrap();
+    stream.write_all(b"{").await.unwrap();
+    let started = std::time::Instant::now();
+    heard(stream).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(edge.stored_seqs(), [1]);
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_refused_in_time() {
     let edge =
         Edge::start_with(|config| config.limits.body_timeout = Duration::from_millis(50)).await;
