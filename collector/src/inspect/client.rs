@@ -191,8 +191,10 @@ fn readable(line: &str) -> String {
         words.extend(told[name].as_str().map(|value| format!("{name}={value}")));
     }
     let mut text = words.join(" ");
-    if let Some(detail) = told["detail"].as_str() {
-        text = format!("{text}: {detail}");
+    for name in ["detail", "note"] {
+        if let Some(said) = told[name].as_str() {
+            text = format!("{text}: {said}");
+        }
     }
     plain(&text)
 }

@@ -42,20 +42,17 @@ impl Inspector {
         Self { hub: Arc::new(hub) }
     }
 
-    /// Copies what readers need of these events before they go their way; nothing when nobody looks.
-    pub(crate) fn sight(&self, judged: &[Judged]) -> Option<Vec<Sighting>> {
+    /// Copies what readers need of a delivery's events before they go their way; nothing when nobody
+    /// looks.
+    pub(crate) fn watch<'a>(
+        &'a self,
+        judged: &[Judged],
+        delivery: &'a Delivery,
+    ) -> Option<Watch<'a>> {
         // Whoever has just come may miss the batches that are inside already.
         let watched = self.hub.readers.load(Ordering::Relaxed) > 0;
-        watched.then(|| judged.iter().map(Sighting::from).collect())
-    }
-
-    /// Shows what became of them.
-    pub(crate) fn show(&self, seen: Vec<Sighting>, landed: &[Landed], delivery: &Delivery) {
-        for (sighting, landed) in seen.into_iter().zip(landed) {
-            let line = Line::new(sighting, &landed.outcome, delivery);
-            // The last reader may have gone meanwhile.
-            let _ = self.hub.lines.send(Arc::new(line));
-        }
+        let seen = || judged.iter().map(Sighting::from).collect();
+        watched.then(|| Watch { lines: &self.hub.lines, seen: seen(), delivery })
     }
 
     /// A place to look from; none while all are taken.
@@ -64,6 +61,37 @@ impl Inspector {
         self.hub.readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         self.hub.metrics.readers.increment(1.0);
         Some(Place { lines: self.hub.lines.subscribe(), hub: Arc::clone(&self.hub) })
+    }
+}
+
+/// A delivery's events on their way, while somebody looks. They are shown also when their client
+/// leaves before its answer, and as the books count them then: who got no answer sends again.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    lines: &'a broadcast::Sender<Arc<Line>>,
+    seen: Vec<Sighting>,
+    delivery: &'a Delivery,
+}
+
+impl Watch<'_> {
+    /// Shows what became of them.
+    pub(crate) fn close(mut self, landed: &[Landed]) {
+        for (sighting, landed) in std::mem::take(&mut self.seen).into_iter().zip(landed) {
+            self.show(Line::new(sighting, &landed.outcome, self.delivery));
+        }
+    }
+
+    fn show(&self, line: Line) {
+        // The last reader may have gone meanwhile.
+        let _ = self.lines.send(Arc::new(line));
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        for sighting in std::mem::take(&mut self.seen) {
+            self.show(Line::unheard(sighting, self.delivery));
+        }
     }
 }
 

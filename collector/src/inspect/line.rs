@@ -14,6 +14,9 @@ use crate::validate::Judged;
 /// Longest record or dead letter that a line carries, in bytes: the ring holds many lines.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
+/// What is said of an event whose client did not wait.
+const CLIENT_LEFT: &str = "the client left before its answer";
+
 /// An event before its fate is known.
 #[derive(Debug)]
 pub(crate) struct Sighting {
@@ -45,6 +48,13 @@ fn kind(message: &Message) -> Option<String> {
     Some(String::from_utf8_lossy(message.headers.first(name)?).into_owned())
 }
 
+/// What became of an event.
+struct Fate<'a> {
+    outcome: &'a Outcome,
+    /// What its outcome does not say.
+    note: Option<&'static str>,
+}
+
 /// An event and its fate.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -59,6 +69,18 @@ pub(crate) struct Line {
 
 impl Line {
     pub(super) fn new(sighting: Sighting, outcome: &Outcome, delivery: &Delivery) -> Self {
+        Self::write(sighting, &Fate { outcome, note: None }, delivery)
+    }
+
+    /// The line of an event whose client left before its answer. What was durable by then is a
+    /// duplicate when it comes again.
+    pub(super) fn unheard(sighting: Sighting, delivery: &Delivery) -> Self {
+        let outcome = &Outcome::Retry { after_ms: 0 };
+        Self::write(sighting, &Fate { outcome, note: Some(CLIENT_LEFT) }, delivery)
+    }
+
+    fn write(sighting: Sighting, fate: &Fate<'_>, delivery: &Delivery) -> Self {
+        let Fate { outcome, note } = fate;
         let Sighting { id, key, kind, value } = sighting;
         let rejection = match outcome {
             Outcome::Rejected(rejection) => Some(rejection),
@@ -79,6 +101,7 @@ impl Line {
             if let Outcome::Retry { after_ms } = outcome {
                 w.number_field("after_ms", *after_ms);
             }
+            w.field("note", *note);
             w.field("id", id.as_ref());
             w.field("type", kind.as_ref());
             w.field("write_key", Some(&delivery.arrival.write_key));

@@ -229,6 +229,30 @@ async fn a_drain_ends_the_streams_once_all_is_told() {
 }
 
 #[tokio::test]
+async fn a_batch_whose_client_left_is_shown_as_the_books_count_it() {
+    let edge = Edge::start_with(open).await;
+    let reader = Reader::start(&edge, "as=json&limit=3").await;
+    edge.sink.hold();
+    let sent = batch([event(1), bad(2)]);
+    let gone = timeout(Duration::from_millis(100), edge.post(&sent)).await;
+    assert!(gone.is_err(), "nothing is durable yet, so there is no answer");
+    let retried = "clickmill_collector_events_total{outcome=\"retry\",reason=\"\"}";
+    until("its connection is gone", async || edge.metric(retried).await == 2).await;
+    edge.sink.release();
+    // It comes again: what was durable by then is known.
+    until("the first copy is durable", async || edge.stored_seqs() == [1]).await;
+    edge.post(&batch([event(1)])).await.receipt();
+
+    let lines = reader.ending().await;
+    let told = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+    let ids = [1, 2, 1].map(|number| json!(event_id(number)));
+    assert_eq!(told("id"), ids);
+    assert_eq!(told("outcome"), ["retry", "retry", "duplicate"]);
+    let left = json!("the client left before its answer");
+    assert_eq!(told("note"), [left.clone(), left, Value::Null]);
+}
+
+#[tokio::test]
 async fn the_command_line_tells_it_in_words_or_as_json() {
     let edge = Edge::start_with(open).await;
     let options = |json| TailOptions {
