@@ -9,7 +9,7 @@ use clickmill_sdk_core::wire::{Arrival, Context, Identity, Proof};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::query;
 use clickmill_server::reply::{self, Body};
-use hyper::header::{HeaderValue, SET_COOKIE, USER_AGENT};
+use hyper::header::{EXPECT, HeaderValue, SET_COOKIE, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 
@@ -53,6 +53,8 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let (sites, addresses) = (&collector.sites, &collector.addresses);
     let site = match admit(&head, dialect, caller.peer.ip(), sites, addresses) {
         Ok(site) => site,
+        // Who asks first whether to send a body at all is told so at once.
+        Err(refused) if head.headers.contains_key(EXPECT) => return Err(refused),
         Err(refused) => return Err(discard(body, refused).await),
     };
     let (body, memory) = take_in(collector, body).await?;

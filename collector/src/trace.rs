@@ -83,7 +83,7 @@ impl Tracer {
         if trace.span.is_none() && failed && self.has_room() {
             trace.span = self.open(trace.parent).0;
         }
-        if !trace.span.is_none() {
+        if !trace.span.is_disabled() {
             trace.tell(status);
         }
     }

@@ -17,6 +17,7 @@ mod replaying;
 mod segment;
 mod shop_page;
 mod spooling;
+mod traced;
 mod verdicts;
 
 use clickmill_sdk_core::wire::Hint;
