@@ -20,6 +20,7 @@ mod time;
 mod topic;
 
 pub use batch::{Batch, Event, RawBatch};
+pub(crate) use batch::{OwnFields, sample};
 pub use bucket::{BUCKETS, Experiment, Namespace, bucket};
 pub use consent::{Consent, Purpose};
 pub use context::{Books, Campaign, Context, Page, Screen, Sdk};

@@ -59,8 +59,18 @@ impl Facts {
         self.0[field as usize].as_deref()
     }
 
+    /// The JSON text of one field, to share.
+    pub(super) fn shared_field(&self, field: Field) -> Option<Rc<str>> {
+        self.0[field as usize].clone()
+    }
+
     /// Sets one field.
-    pub(super) fn set(&mut self, field: Field, value: Rc<str>) {
+    pub(super) fn set(&mut self, field: Field, value: impl ToJson) {
+        self.share(field, value.to_json().into());
+    }
+
+    /// Sets one field to a text that others have, too.
+    pub(super) fn share(&mut self, field: Field, value: Rc<str>) {
         self.0[field as usize] = Some(value);
     }
 
@@ -135,10 +145,11 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         // Before each key stands the object's brace or a comma.
         let name = self.until(b':')?;
-        let name = name.trim_start_matches(['{', ',']).trim();
+        let name = name.trim_ascii_start();
+        let name = name.strip_prefix('{').or(name.strip_prefix(',')).unwrap_or(name).trim_ascii();
         let name = name.strip_prefix('"')?.strip_suffix('"')?;
         self.at += 1;
-        Some((name, self.until(b',')?.trim()))
+        Some((name, self.until(b',')?.trim_ascii()))
     }
 }
 

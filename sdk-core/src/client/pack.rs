@@ -3,7 +3,7 @@
 use super::Facts;
 use super::facts::Field;
 use super::queue::Queued;
-use crate::wire::json::{ToJson, Writer};
+use crate::wire::json::Writer;
 use crate::wire::{Consent, Limits, Millis, Proof, Sdk};
 
 /// What a batch says besides its events.
@@ -42,9 +42,9 @@ pub(super) fn pack(events: &[&Queued], label: &Label<'_>, limits: &Limits) -> Pa
 fn write(events: &[&Queued], label: &Label<'_>) -> String {
     let shared = Facts::shared(events.iter().map(|event| &event.facts));
     let mut context = shared.clone();
-    context.set(Field::Sdk, label.sdk.to_json().into());
+    context.set(Field::Sdk, label.sdk);
     if let Some(consent) = label.consent.filter(|_| events.is_empty()) {
-        context.set(Field::Consent, consent.to_json().into());
+        context.set(Field::Consent, consent);
     }
     let mut w = Writer::with_capacity(1024 + 256 * events.len());
     w.object(|w| {

@@ -7,7 +7,7 @@ use super::clock::Now;
 use super::facts::{Field, fields};
 use super::options::QueueBounds;
 use crate::wire::json::{ToJson, Value, Writer};
-use crate::wire::{Books, Context, Event, EventId, EventType, Json, Millis, QueueId};
+use crate::wire::{Books, EventId, EventType, Json, Millis, OwnFields, QueueId, sample};
 
 /// What stands between an event's own fields and its context in its JSON text.
 const CONTEXT: &str = ",\"context\":";
@@ -149,18 +149,21 @@ impl Queue {
 
     /// Puts an event at the end, or gives it back if it is larger than `bytes_max`.
     pub(super) fn push(&mut self, draft: Draft, now: Now, bytes_max: u64) -> Option<Draft> {
-        let event = Event {
+        let own = OwnFields {
             id: draft.id,
-            queue: self.id.clone(),
+            queue: &self.id,
             seq: self.next,
-            kind: draft.kind,
+            kind: &draft.kind,
             version: None,
             at: draft.at,
-            props: draft.props,
-            context: Context::default(),
-            sample: draft.sample,
+            props: &draft.props,
         };
-        let mut text = event.to_json();
+        let mut w = Writer::default();
+        w.object(|w| {
+            own.write(w);
+            sample(draft.sample, w);
+        });
+        let mut text = w.finish();
         text.pop();
         if self.books.created == 0 {
             self.books.since = now.wall;
@@ -169,13 +172,13 @@ impl Queue {
         let bytes = text.len() + CONTEXT.len() + draft.facts.to_json().len() + 1;
         if bytes as u64 > bytes_max {
             self.books.dropped_large += 1;
-            return Some(Draft { kind: event.kind, props: event.props, ..draft });
+            return Some(draft);
         }
         self.bytes += text.len();
         self.events.push(Queued {
-            id: event.id,
-            kind: event.kind,
-            at: event.at,
+            id: draft.id,
+            kind: draft.kind,
+            at: draft.at,
             since: now.steady,
             place: self.next,
             tries: 0,
@@ -192,8 +195,8 @@ impl Queue {
     }
 
     /// Takes out the first `count` events for which `settled(index)` holds.
-    pub(super) fn settle(&mut self, count: usize, settled: impl Fn(usize) -> bool) -> Vec<Queued> {
-        let gone = self.take(|index, _| index < count && settled(index));
+    pub(super) fn settle(&mut self, count: usize, settled: &dyn Fn(usize) -> bool) -> Vec<Queued> {
+        let gone = self.take(&|index, _| index < count && settled(index));
         self.books.settled += gone.len() as u64;
         gone
     }
@@ -202,7 +205,7 @@ impl Queue {
     pub(super) fn drop_where(
         &mut self,
         why: Drop,
-        drop: impl Fn(usize, &Queued) -> bool,
+        drop: &dyn Fn(usize, &Queued) -> bool,
     ) -> Vec<Queued> {
         let gone = self.take(drop);
         let count = match why {
@@ -227,7 +230,7 @@ impl Queue {
         let mut gone = Vec::new();
         let is_old = |event: &Queued| now.wall.since(event.at) > bounds.age_ms_max;
         while self.events.get(in_flight).is_some_and(is_old) {
-            gone.append(&mut self.drop_where(Drop::Old, |index, _| index == in_flight));
+            gone.append(&mut self.drop_where(Drop::Old, &|index, _| index == in_flight));
         }
         while self.events.len() > bounds.events_max || self.bytes > bounds.bytes_max {
             let waiting = self.events.iter().enumerate().skip(in_flight);
@@ -235,7 +238,7 @@ impl Queue {
             let Some((victim, _)) = plain.or_else(|| waiting.clone().next()) else {
                 break;
             };
-            gone.append(&mut self.drop_where(Drop::Full, |index, _| index == victim));
+            gone.append(&mut self.drop_where(Drop::Full, &|index, _| index == victim));
         }
         gone
     }
@@ -251,7 +254,9 @@ impl Queue {
             event.place = place;
         }
         self.bytes += left.bytes;
-        self.events.splice(in_flight..in_flight, left.events);
+        let mut behind = self.events.split_off(in_flight);
+        self.events.append(&mut left.events);
+        self.events.append(&mut behind);
         let (mine, theirs) = (&mut self.books, left.books);
         mine.created += theirs.created;
         mine.settled += theirs.settled;
@@ -310,7 +315,8 @@ impl Queue {
         w.finish()
     }
 
-    fn take(&mut self, goes: impl Fn(usize, &Queued) -> bool) -> Vec<Queued> {
+    /// Not generic: one copy of it is enough for the browser.
+    fn take(&mut self, goes: &dyn Fn(usize, &Queued) -> bool) -> Vec<Queued> {
         let mut gone = Vec::new();
         let mut index = 0;
         let mut at = 0;

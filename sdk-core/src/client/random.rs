@@ -1,9 +1,8 @@
 //! Randomness from one seed: SHA-256 over seed and counter, so that a test sees the same twice.
 
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use crate::wire::{EventId, Millis, QueueId};
+use crate::wire::{EventId, Millis, QueueId, ToJson};
 
 /// A stream of random bytes.
 pub(super) struct Random {
@@ -50,8 +49,8 @@ impl Random {
 
     /// A fresh name: a version 7 UUID as text.
     pub(super) fn name(&mut self, at: Millis) -> String {
-        let id = self.event_id(at).uuid();
-        id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+        let quoted = self.event_id(at).to_json();
+        quoted.get(1..37).unwrap_or_default().to_owned()
     }
 }
 

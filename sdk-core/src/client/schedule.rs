@@ -7,9 +7,10 @@ use super::hear::Stream;
 use super::input::StreamEvent;
 use super::pack::{Label, pack};
 use super::queue::{Drop, Queued};
-use super::track::too_large;
+use super::settle::verdict;
+use super::track::rejected;
 use super::{Client, Footing, Presence, Storage};
-use crate::wire::{Limits, Millis};
+use crate::wire::{Limits, Millis, Reason};
 
 /// Bytes that a page may have on their way when it ends; browsers allow 64 KiB, headers included.
 const PARTING_BYTES_MAX: usize = 60 * 1024;
@@ -66,9 +67,8 @@ impl Client {
         let label = Label { sent_at: now.wall, proof, consent: self.granted(), sdk: &self.sdk() };
         let packed = pack(&events, &label, &limits);
         if packed.count == 1 && packed.body.len() as u64 > limits.batch_bytes_max {
-            for event in self.queue.drop_where(Drop::Large, |index, _| index == 0) {
-                let latency_ms = now.wall.since(event.at);
-                out.push(too_large(event.id, event.kind.clone(), latency_ms));
+            for event in self.queue.drop_where(Drop::Large, &|index, _| index == 0) {
+                out.push(verdict(now, &event, rejected(Reason::TooLarge)));
                 self.unstore(&[event], out);
             }
             return Progress::Dropped;

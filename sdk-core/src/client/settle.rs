@@ -5,8 +5,9 @@ use super::clock::Now;
 use super::deliver::{Delivery, Flight};
 use super::effect::{Effect, RequestId, Settled};
 use super::input::Reply;
-use super::queue::Drop;
+use super::queue::{Drop, Queued};
 use super::track::rejected;
+use crate::wire::json::Value;
 use crate::wire::{Outcome, Reason, Receipt, Refusal, RefusalCode};
 
 /// The shortest wait that a `retry` leads to, ms: a receipt never makes a page spin.
@@ -51,7 +52,7 @@ impl Client {
             }
         }
         self.tell_verdicts(now, &outcomes, out);
-        let gone = self.queue.settle(flight.count, |index| {
+        let gone = self.queue.settle(flight.count, &|index| {
             outcomes.get(index).is_some_and(|outcome| wait_of(outcome).is_none())
         });
         self.unstore(&gone, out);
@@ -88,19 +89,12 @@ impl Client {
             return;
         }
         let gone = if reason == Reason::TooLarge {
-            self.queue.drop_where(Drop::Large, |index, _| index == 0)
+            self.queue.drop_where(Drop::Large, &|index, _| index == 0)
         } else {
-            self.queue.settle(1, |_| true)
+            self.queue.settle(1, &|_| true)
         };
         for event in &gone {
-            let latency_ms = now.wall.since(event.at);
-            let outcome = rejected(reason);
-            out.push(Effect::Verdict(Settled {
-                id: event.id,
-                kind: event.kind.clone(),
-                outcome,
-                latency_ms,
-            }));
+            out.push(verdict(now, event, rejected(reason)));
         }
         self.unstore(&gone, out);
     }
@@ -121,14 +115,15 @@ impl Client {
 
     fn tell_verdicts(&self, now: Now, outcomes: &[Outcome], out: &mut Vec<Effect>) {
         for (event, outcome) in self.queue.events().iter().zip(outcomes) {
-            out.push(Effect::Verdict(Settled {
-                id: event.id,
-                kind: event.kind.clone(),
-                outcome: outcome.clone(),
-                latency_ms: now.wall.since(event.at),
-            }));
+            out.push(verdict(now, event, outcome.clone()));
         }
     }
+}
+
+/// Tells what became of an event.
+pub(super) fn verdict(now: Now, event: &Queued, outcome: Outcome) -> Effect {
+    let (id, kind) = (event.id, event.kind.clone());
+    Effect::Verdict(Settled { id, kind, outcome, latency_ms: now.wall.since(event.at) })
 }
 
 /// How long an event that is not settled has to wait, ms.
@@ -152,7 +147,7 @@ fn never(reply: &Reply) -> Option<Reason> {
 /// The wait that a refusal names in its body or, in whole seconds, in its header, ms.
 fn asked_wait_ms(reply: &Reply) -> Option<u64> {
     let body = Refusal::read(&reply.body).ok().and_then(|refusal| refusal.retry_after_ms);
-    let header =
-        reply.retry_after.as_deref().and_then(|seconds| seconds.trim().parse::<u64>().ok());
-    body.or(header.map(|seconds| seconds.saturating_mul(1000)))
+    // A whole number is JSON, a date is none.
+    let header = reply.retry_after.as_deref().and_then(|seconds| Value::read(seconds).ok());
+    body.or(header.as_ref().and_then(Value::number).map(|seconds| seconds.saturating_mul(1000)))
 }

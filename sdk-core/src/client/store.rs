@@ -40,8 +40,7 @@ impl Client {
         self.store_me(out);
         self.store_head(out);
         for event in self.queue.events().iter().filter(|event| event.place >= first_new) {
-            let text = Some(event.stored());
-            out.push(Effect::Store { item: Item::Event(event.place), text });
+            store(out, Item::Event(event.place), Some(event.stored()));
         }
     }
 
@@ -53,7 +52,7 @@ impl Client {
         let queued = self.queue.events().iter().map(|event| event.place);
         let events = left.chain(queued).map(Item::Event);
         for item in events.chain([Item::Queue, Item::Visit, Item::Me]) {
-            out.push(Effect::Store { item, text: None });
+            store(out, item, None);
         }
         self.queue.id = self.random.queue_id();
         self.drop_forbidden();
@@ -64,7 +63,7 @@ impl Client {
     pub(super) fn drop_forbidden(&mut self) {
         if self.footing == Footing::Refused {
             let in_flight = self.delivery.in_flight();
-            self.queue.drop_where(Drop::Consent, |index, event| {
+            self.queue.drop_where(Drop::Consent, &|index, event| {
                 index >= in_flight && event.is_personal()
             });
         }
@@ -88,7 +87,7 @@ impl Client {
     pub(super) fn unstore(&self, gone: &[Queued], out: &mut Vec<Effect>) {
         if self.footing == Footing::Allowed && !gone.is_empty() {
             for event in gone {
-                out.push(Effect::Store { item: Item::Event(event.place), text: None });
+                store(out, Item::Event(event.place), None);
             }
             self.store_head(out);
         }
@@ -96,19 +95,26 @@ impl Client {
 
     pub(super) fn store_head(&self, out: &mut Vec<Effect>) {
         if self.footing == Footing::Allowed {
-            out.push(Effect::Store { item: Item::Queue, text: Some(self.queue.head()) });
+            store(out, Item::Queue, Some(self.queue.head()));
         }
     }
 
     pub(super) fn store_me(&self, out: &mut Vec<Effect>) {
         if let Some(person) = &self.person {
-            out.push(Effect::Store { item: Item::Me, text: Some(person.stored()) });
+            store(out, Item::Me, Some(person.stored()));
         }
     }
 
     pub(super) fn store_visit(&mut self, out: &mut Vec<Effect>) {
         if self.footing == Footing::Allowed {
-            out.push(Effect::Store { item: Item::Visit, text: Some(self.visit.store()) });
+            store(out, Item::Visit, Some(self.visit.store()));
         }
     }
+}
+
+/// Has a text kept, or forgotten. Never inlined: it stands in many places, and the browser loads
+/// each of them.
+#[inline(never)]
+pub(super) fn store(out: &mut Vec<Effect>, item: Item, text: Option<String>) {
+    out.push(Effect::Store { item, text });
 }

@@ -6,8 +6,9 @@ use super::facts::{Facts, Field};
 use super::identify::Seen;
 use super::input::Track;
 use super::queue::Draft;
+use super::store::store;
 use super::{Client, Footing};
-use crate::wire::{EventId, EventType, Outcome, Reason, Rejection, ToJson, bucket};
+use crate::wire::{EventType, Outcome, Reason, Rejection, ToJson, bucket};
 
 /// Event types that are sent however small the sample: without them there is no judging at all.
 const NEVER_SAMPLED: [&str; 3] = ["consent", "exposure", "order"];
@@ -26,13 +27,15 @@ impl Client {
             // The id of a page view is that of the event which reports it.
             self.page_view = Some(id.to_json().into());
         }
-        let facts =
-            self.facts(&Seen { id, at, campaign: self.page.clone().field(Field::Campaign) });
+        let campaign = self.page.shared_field(Field::Campaign);
+        let facts = self.facts(&Seen { id, at, campaign: campaign.as_deref() });
         let urgent = self.site.urgent.contains(&track.kind);
         let draft = Draft { id, kind: track.kind, at, props: track.props, facts, sample };
         let bytes_max = self.site.limits.event_bytes_max;
         if let Some(draft) = self.queue.push(draft, now, bytes_max) {
-            out.push(too_large(draft.id, draft.kind, now.wall.since(at)));
+            let (id, kind, outcome) = (draft.id, draft.kind, rejected(Reason::TooLarge));
+            let latency_ms = now.wall.since(at);
+            out.push(Effect::Verdict(Settled { id, kind, outcome, latency_ms }));
             self.store_head(out);
             return;
         }
@@ -44,8 +47,7 @@ impl Client {
                 self.store_head(out);
             }
             if let Some(event) = self.queue.events().last() {
-                let text = Some(event.stored());
-                out.push(Effect::Store { item: Item::Event(event.place), text });
+                store(out, Item::Event(event.place), Some(event.stored()));
             }
             if self.visit.is_news() {
                 self.store_visit(out);
@@ -57,15 +59,15 @@ impl Client {
     fn facts(&mut self, seen: &Seen<'_>) -> Facts {
         let mut facts = self.page.clone();
         if let Some(page_view) = &self.page_view {
-            facts.set(Field::PageView, page_view.clone());
+            facts.share(Field::PageView, page_view.clone());
         }
         if let Some(consent) = self.granted() {
-            facts.set(Field::Consent, consent.to_json().into());
+            facts.set(Field::Consent, consent);
         }
         if let Some(person) = &self.person {
-            facts.set(Field::Visitor, person.visitor().to_json().into());
+            facts.set(Field::Visitor, person.visitor());
             let session = self.visit.enter(seen, &self.options.session, &mut self.random);
-            facts.set(Field::Session, session);
+            facts.share(Field::Session, session);
         }
         facts
     }
@@ -94,11 +96,6 @@ enum Sampled {
     Share(f64),
     /// It is out.
     Out,
-}
-
-/// The verdict on an event that is too large for any collector.
-pub(super) fn too_large(id: EventId, kind: EventType, latency_ms: u64) -> Effect {
-    Effect::Verdict(Settled { id, kind, outcome: rejected(Reason::TooLarge), latency_ms })
 }
 
 /// A rejection that this client pronounces itself.

@@ -229,8 +229,14 @@ impl Receipt {
                 .iter()
                 .map(|verdict| Verdict::from_value(verdict).ok_or(NotJson))
                 .collect::<Result<_, _>>()?,
+            #[cfg(feature = "whole")]
             overflow: list("overflow").iter().filter_map(|at| small(Some(at))).collect(),
+            #[cfg(feature = "whole")]
             positions: list("positions").iter().filter_map(Placed::from_value).collect(),
+            #[cfg(not(feature = "whole"))]
+            overflow: Vec::new(),
+            #[cfg(not(feature = "whole"))]
+            positions: Vec::new(),
             limits: value.get("limits").and_then(Limits::from_value),
             sample: value.get("sample").and_then(Value::float),
             identity: value.get("identity").and_then(Identity::from_value),
@@ -263,6 +269,7 @@ impl Verdict {
     }
 }
 
+#[cfg(feature = "whole")]
 impl Placed {
     fn from_value(value: &Value) -> Option<Self> {
         Some(Self {

@@ -87,6 +87,7 @@ impl SiteConfig {
             let names = granted.list().iter().filter_map(Value::text);
             config.consent.granted = names.filter_map(Purpose::parse).collect();
         }
+        #[cfg(feature = "whole")]
         if let Some(experiments) = value.get("experiments") {
             config.experiments =
                 experiments.list().iter().filter_map(Experiment::from_value).collect();
