@@ -17,7 +17,7 @@
   const { key, collector, hints, core: source, consent } = script.dataset;
   const query = `?k=${encodeURIComponent(key)}`;
   const url = `${collector}/v1/events${query}`;
-  const gpc = navigator.globalPrivacyControl === true;
+  const gpc = !!navigator.globalPrivacyControl;
   const json = JSON.stringify;
   const now = Date.now;
 
@@ -43,6 +43,7 @@
   let own = [];
   let flying = 0;
 
+  const within = (wait) => AbortSignal.timeout?.(wait);
   const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
@@ -53,7 +54,7 @@
   };
 
   const emit = (name, detail) =>
-    doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail: JSON.parse(detail) }));
+    doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail }));
 
   // A body that is text makes a request which browsers send without asking first.
   const post = (body, keepalive) =>
@@ -62,10 +63,10 @@
       body,
       keepalive,
       credentials: "include",
-      signal: AbortSignal.timeout?.(30000),
+      signal: within(30000),
     })
       .then(async (reply) => [reply.status, reply.headers.get("retry-after"), await reply.text()])
-      .catch(() => [0, null, ""]);
+      .catch(() => [0]);
 
   const copy = (body) => navigator.sendBeacon(url, body);
 
@@ -106,20 +107,18 @@
   };
 
   const take = (type, props, at = now(), id = mint(at)) => {
-    const event = { id, type, at, props: json(props || {}), facts };
-    if (core) give(event);
-    else hold(event);
+    (core ? give : hold)({ id, type, at, props: json(props || {}), facts });
     return id;
   };
 
   const campaign = () => {
     const marks = new URLSearchParams(location.search);
-    const found = {};
+    let found;
     for (const mark of ["source", "medium", "campaign", "term", "content"]) {
       const value = marks.get(`utm_${mark}`);
-      if (value) found[mark === "campaign" ? "name" : mark] = value;
+      if (value) found = { ...found, [mark === "campaign" ? "name" : mark]: value };
     }
-    return Object.keys(found)[0] && found;
+    return found;
   };
 
   const look = (page_view) => {
@@ -187,27 +186,23 @@
     } catch {}
   };
 
-  const batch = (events) =>
-    json({
+  const batch = (events) => {
+    const purposes = granted?.split(",").filter(Boolean);
+    return json({
       sent_at: now(),
       context: {
         visitor: visitor(),
-        consent:
-          granted === undefined
-            ? undefined
-            : { granted: granted.split(",").filter(Boolean), gpc: gpc || undefined },
+        consent: purposes && { granted: purposes, gpc: gpc || undefined },
         sdk: { name: "web-stub", version: "0.1.0", books },
       },
-      events: events.map(({ id, seq, type, at, props, facts }) => ({
-        id,
+      events: events.map(({ props, facts, ...event }) => ({
+        ...event,
         queue,
-        seq,
-        type,
-        at,
         props: JSON.parse(props),
         context: JSON.parse(facts),
       })),
     });
+  };
 
   const send = async () => {
     for (const event of held) own.push({ ...event, seq: seq++ });
@@ -236,7 +231,7 @@
         if (i >= sent.length) return true;
         const { outcome = "accepted", reason, after_ms } = verdicts[i] || {};
         const { id, type, at } = event;
-        emit("verdict", json({ id, type, outcome, reason, latency_ms: now() - at }));
+        emit("verdict", { id, type, outcome, reason, latency_ms: now() - at });
         if (outcome === "retry") wait = Math.max(wait, after_ms, 1000);
         else books.settled++;
         return outcome === "retry";
@@ -265,32 +260,15 @@
 
   const load = async () => {
     try {
-      const site = fetch(`${collector}/v1/config${query}`, { signal: AbortSignal.timeout?.(2000) })
-        .then((reply) => (reply.ok ? reply.text() : undefined))
+      const site = fetch(`${collector}/v1/config${query}`, { signal: within(2000) })
+        .then((reply) => reply.ok && reply.text())
         .catch(() => {});
-      const module = await import(source);
-      await module.default();
+      const begin = await (await import(source)).default();
       const settings = await site;
       // A core that starts on a page that is gone would hold a place in storage for nobody.
       if (away) await new Promise((back) => addEventListener("pageshow", back, { once: true }));
-      const started = module.Core.start(
-        {
-          key,
-          hints,
-          consent: granted,
-          gpc,
-          store,
-          seed: () => random(32),
-          post: async (request, body, keepalive) => {
-            const reply = await post(body, keepalive);
-            if (core) tell(() => core.reply(request, ...reply));
-          },
-          copy,
-          emit,
-        },
-        settings,
-      );
-      core = started;
+      const host = { key, hints, consent: granted, gpc, storage: store, random, post, copy, emit };
+      core = begin({ ...host, guard: (run) => core && tell(run) }, settings);
       alone = false;
       const taken = held;
       held = [];
@@ -302,7 +280,7 @@
 
   doc.addEventListener("click", clicked, true);
   doc.addEventListener("visibilitychange", () => {
-    if (doc.visibilityState !== "hidden") return;
+    if (!doc.hidden) return;
     if (core) tell(() => core.hidden());
     else leave();
   });

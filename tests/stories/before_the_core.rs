@@ -18,7 +18,7 @@ if (sessionStorage.getItem('busy')) window.requestIdleCallback = () => {};
 const LATE: &str = "
 const mark = (name) => sessionStorage.setItem(name, performance.timeOrigin);
 const ask = window.fetch;
-const make = WebAssembly.instantiateStreaming;
+const make = WebAssembly.instantiate;
 if (sessionStorage.getItem('late')) {
   window.fetch = async (url, options) => {
     const reply = await ask(url, options);
@@ -29,7 +29,7 @@ if (sessionStorage.getItem('late')) {
     mark('settled');
     return { ok: true, text: () => text };
   };
-  WebAssembly.instantiateStreaming = async (...all) => {
+  WebAssembly.instantiate = async (...all) => {
     const made = await make(...all);
     mark('made');
     return made;
@@ -38,7 +38,7 @@ if (sessionStorage.getItem('late')) {
 ";
 
 /// Clicks a product and waits for its page.
-async fn click_product(browser: &Browser) {
+pub(crate) async fn click_product(browser: &Browser) {
     let shown = Locator::Css("main a[data-cm-click=product_click]");
     let card = browser.client.find(shown).await.expect("a product");
     card.click().await.expect("a click");
@@ -47,7 +47,7 @@ async fn click_product(browser: &Browser) {
 
 /// Waits until the collector's books, Kafka and what a person did agree: so many events of these
 /// types, and not one more.
-async fn each_is_there_once(world: &World, expected: &[(&str, usize)]) {
+pub(crate) async fn each_is_there_once(world: &World, expected: &[(&str, usize)]) {
     let expected: BTreeMap<String, usize> =
         expected.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
     let total: usize = expected.values().sum();

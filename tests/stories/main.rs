@@ -17,6 +17,7 @@ mod replaying;
 mod segment;
 mod shop_page;
 mod spooling;
+mod tabs;
 mod traced;
 mod verdicts;
 

@@ -56,12 +56,15 @@ const PROFILE: &str = "web";
 /// The name of the bundle's wasm file.
 const CORE: &str = "clickmill_core_bg.wasm";
 
+/// And of its scripts.
+const SCRIPTS: [&str; 2] = ["clickmill.js", "clickmill_core.js"];
+
 /// How much is done for the bundle's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
     /// What the compiler does.
     Everyday,
-    /// `wasm-opt` on top, for what is published.
+    /// `wasm-opt` and a minifier on top, for what is published.
     Release,
 }
 
@@ -89,8 +92,10 @@ pub enum Error {
     },
     /// Node.js or npm is missing.
     Need(need::Error),
-    /// `wasm-opt` could not be brought.
+    /// `wasm-opt` or the minifier could not be brought.
     NoSqueezer {
+        /// The package of npm.
+        package: &'static str,
         /// Why.
         source: npm::Error,
     },
@@ -135,8 +140,8 @@ impl fmt::Display for Error {
                 write!(f, "the Rust toolchain lacks its linker {}", path.display())
             }
             Self::Need(need) => need.fmt(f),
-            Self::NoSqueezer { source } => {
-                write!(f, "there is no wasm-opt: {source}")
+            Self::NoSqueezer { package, source } => {
+                write!(f, "what is published cannot be squeezed without {package}: {source}")
             }
             Self::NoBundle { path } => write!(f, "the bundler made no {}", path.display()),
             Self::Process(error) => error.fmt(f),
@@ -178,7 +183,10 @@ pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<Pat
         return Err(Error::NoBundle { path: out.join(CORE) });
     }
     if effort == Effort::Release {
-        squeeze::squeeze(place, &out.join(CORE), interrupt)?;
+        squeeze::wasm(place, &out.join(CORE), interrupt)?;
+        for script in SCRIPTS {
+            squeeze::script(place, &out.join(script), interrupt)?;
+        }
     }
     fs::write(&stamp, inputs).map_err(Error::file(&stamp))?;
     Ok(out)

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use wasm_bindgen_cli_support::Bindgen;
 
 use crate::thin::thin;
 
@@ -16,34 +15,20 @@ pub(crate) const GLUE: &str = "clickmill_core.js";
 /// The core's file.
 pub(crate) const CORE: &str = "clickmill_core_bg.wasm";
 
-/// The stub of this source tree.
-const OWN_STUB: &str = include_str!("../../stub/clickmill.js");
+/// The scripts of this source tree.
+const SCRIPTS: [(&str, &str); 2] = [
+    (STUB, include_str!("../../stub/clickmill.js")),
+    (GLUE, include_str!("../../stub/clickmill_core.js")),
+];
 
 /// Makes the bundle.
-pub(crate) fn write(wasm: &Path, out: &Path, stub: Option<&Path>) -> anyhow::Result<()> {
-    Bindgen::new()
-        .input_path(wasm)
-        .out_name("clickmill_core")
-        .web(true)?
-        .omit_default_module_path(false)
-        .typescript(false)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(out)
-        .with_context(|| format!("binding {}", wasm.display()))?;
-    let glue = out.join(GLUE);
-    put(&glue, &thin(&get(&glue)?))?;
-    let stub = match stub {
-        Some(path) => get(path)?,
-        None => OWN_STUB.to_owned(),
-    };
-    put(&out.join(STUB), &thin(&stub))
+pub(crate) fn write(wasm: &Path, out: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    let core = fs::read(wasm).with_context(|| format!("reading {}", wasm.display()))?;
+    put(&out.join(CORE), &core)?;
+    SCRIPTS.iter().try_for_each(|(name, script)| put(&out.join(name), thin(script).as_bytes()))
 }
 
-fn get(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
-}
-
-fn put(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }

@@ -4,9 +4,11 @@ mod bundle;
 mod sizes;
 mod thin;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -14,7 +16,7 @@ use clap::Parser;
 enum Command {
     /// Write stub, glue and core into a folder.
     Bundle(Bundle),
-    /// Print the compressed sizes of a bundle.
+    /// Print the compressed sizes of a bundle, and fail where one is above its budget.
     Sizes(Sizes),
 }
 
@@ -26,9 +28,6 @@ struct Bundle {
     /// The folder to write to.
     #[arg(long)]
     out: PathBuf,
-    /// Another stub than the one this program was built with.
-    #[arg(long)]
-    stub: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,6 +35,9 @@ struct Sizes {
     /// The folder of the bundle.
     #[arg(long)]
     dir: PathBuf,
+    /// A file of budgets: lines of a size's name and the most bytes it may have.
+    #[arg(long)]
+    budget: Option<PathBuf>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -43,13 +45,8 @@ struct Sizes {
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
-        Command::Bundle(args) => bundle::write(&args.wasm, &args.out, args.stub.as_deref()),
-        Command::Sizes(args) => sizes::weigh(&args.dir).map(|sizes| {
-            sizes.iter().for_each(|size| match args.json {
-                true => println!("{}", size.json()),
-                false => println!("{:>8}  {}", size.bytes, size.name),
-            });
-        }),
+        Command::Bundle(args) => bundle::write(&args.wasm, &args.out),
+        Command::Sizes(args) => print_sizes(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,4 +55,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_sizes(args: &Sizes) -> anyhow::Result<()> {
+    let sizes = sizes::weigh(&args.dir)?;
+    sizes.iter().for_each(|size| match args.json {
+        true => println!("{}", size.json()),
+        false => println!("{:>8}  {}", size.bytes, size.name),
+    });
+    let Some(path) = &args.budget else { return Ok(()) };
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    sizes::keep(&sizes, &text).with_context(|| format!("the budget in {}", path.display()))
 }

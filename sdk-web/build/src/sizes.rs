@@ -48,6 +48,23 @@ pub(crate) fn weigh(dir: &Path) -> anyhow::Result<Vec<Size>> {
     Ok(sizes)
 }
 
+/// Holds sizes against a budget: lines of a name and a number of bytes, `#` before a remark.
+pub(crate) fn keep(sizes: &[Size], budget: &str) -> anyhow::Result<()> {
+    let lines = budget.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let mut above = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, most) = line.split_once(' ').with_context(|| format!("{line}: no number"))?;
+        let most: usize = most.trim().parse().with_context(|| format!("{line}: no number"))?;
+        let size = sizes.iter().find(|size| size.name == name);
+        let Size { bytes, .. } = size.with_context(|| format!("{name} is no size of the SDK"))?;
+        if *bytes > most {
+            above.push(format!("{name} is {bytes}, {} above {most}", bytes - most));
+        }
+    }
+    anyhow::ensure!(above.is_empty(), above.join("; "));
+    Ok(())
+}
+
 fn gzip(bytes: &[u8]) -> io::Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
@@ -65,6 +82,17 @@ fn brotli(bytes: &[u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_above_its_budget_is_named() {
+        let sizes = [Size { name: "stub", bytes: 10 }, Size { name: "all", bytes: 20 }];
+        assert!(keep(&sizes, "# bytes\nstub 10\n\nall 21 # so far\n").is_ok());
+        let error = keep(&sizes, "stub 8\nall 20").unwrap_err();
+        assert_eq!(error.to_string(), "stub is 10, 2 above 8");
+        for bad in ["stub", "stub ten", "glue 1"] {
+            assert!(keep(&sizes, bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn both_ways_of_compressing_end_their_streams() {

@@ -40,8 +40,7 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
 
     let mut command = shell.cargo(Build::Dev, "test");
-    // The browser shell is no program for this machine.
-    command.args(["--workspace", "--exclude", "clickmill-sdk-web", "--no-fail-fast"]);
+    command.args(["--workspace", "--no-fail-fast"]);
     command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).env(SEGMENT, segment);
     if all {
         command.args(["--", "--include-ignored", "--skip", REGISTRY_STORIES]);

@@ -2,7 +2,7 @@
 
 use super::Finding;
 
-/// The one package that names its lints itself: what wasm-bindgen writes needs `unsafe`.
+/// The one package that names its lints itself: what a script calls by name counts as `unsafe`.
 const OWN_LINTS: &str = "sdk-web/Cargo.toml";
 
 /// Checks one manifest.

@@ -1,5 +1,5 @@
-//! `wasm-opt`, for what is published. It comes from npm, since Debian's is too old to read what
-//! today's compiler writes.
+//! `wasm-opt` and a minifier of scripts, for what is published. Both come from npm: Debian's
+//! wasm-opt is too old to read what today's compiler writes.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,18 @@ use crate::npm;
 use crate::place::Place;
 use crate::process;
 
-/// The package and its exact version.
-const PACKAGE: &str = "binaryen@132.0.0";
+/// The packages and their exact versions; neither needs another one.
+const BINARYEN: &str = "binaryen@132.0.0";
+const UGLIFY: &str = "uglify-js@3.19.3";
 
 /// What the compiler itself writes, and no more: given `--all-features`, wasm-opt uses proposals
 /// that today's browsers refuse to load.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 12] = [
     "-Oz",
+    "--converge",
+    "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-sign-ext",
@@ -28,12 +33,28 @@ const OPTIONS: [&str; 8] = [
 ];
 
 /// Squeezes a wasm file in place.
-pub(super) fn squeeze(place: &Place, wasm: &Path, interrupt: &Interrupt) -> Result<(), Error> {
-    let program = npm::file(place, PACKAGE, "bin/wasm-opt", interrupt)
-        .map_err(|source| Error::NoSqueezer { source })?;
-    let squeezed = wasm.with_extension("squeezed");
+pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    in_place(place, (BINARYEN, "bin/wasm-opt"), file, &OPTIONS, interrupt)
+}
+
+/// Squeezes a script in place: names that nobody outside sees become short.
+pub(super) fn script(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let options = ["--module", "--compress", "passes=3", "--mangle"];
+    in_place(place, (UGLIFY, "bin/uglifyjs"), file, &options, interrupt)
+}
+
+fn in_place(
+    place: &Place,
+    (package, program): (&'static str, &str),
+    file: &Path,
+    options: &[&str],
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    let program = npm::file(place, package, program, interrupt)
+        .map_err(|source| Error::NoSqueezer { package, source })?;
+    let squeezed = file.with_extension("squeezed");
     let mut command = Command::new("node");
-    command.arg(program).args(OPTIONS).arg(wasm).arg("-o").arg(&squeezed);
-    process::run("wasm-opt", &mut command, interrupt)?;
-    fs::rename(&squeezed, wasm).map_err(Error::file(wasm))
+    command.arg(program).arg(file).args(options).arg("-o").arg(&squeezed);
+    process::run(package, &mut command, interrupt)?;
+    fs::rename(&squeezed, file).map_err(Error::file(file))
 }
