@@ -8,7 +8,7 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 5] = [
+const BUILTIN: [(&str, &str); 7] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
@@ -26,6 +26,11 @@ const BUILTIN: [(&str, &str); 5] = [
         "web.clicks.enriched.pii.v1.toml",
         include_str!("../contracts/web.clicks.enriched.pii.v1.toml"),
     ),
+    (
+        "web.clicks.poisoned.pii.v1.toml",
+        include_str!("../contracts/web.clicks.poisoned.pii.v1.toml"),
+    ),
+    ("web.sessions.view.pii.v1.toml", include_str!("../contracts/web.sessions.view.pii.v1.toml")),
 ];
 
 /// The contracts of all streams, one for each topic.
@@ -157,6 +162,7 @@ mod tests {
         let catalogue = Catalogue::builtin().unwrap();
         let partitions = |topic: Topic| catalogue.get(topic.as_str()).unwrap().partitions;
         assert_eq!(partitions(Topic::ClicksRaw), partitions(Topic::ClicksEnriched));
+        assert_eq!(partitions(Topic::ClicksRaw), partitions(Topic::SessionsView));
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub enum SchemaReference {
 
 impl SchemaReference {
     /// The types of `clickmill-sdk-core` that lie on topics.
-    pub const WIRE_TYPES: [&str; 4] = ["DeadLetter", "Product", "Record", "Stock"];
+    pub const WIRE_TYPES: [&str; 6] =
+        ["DeadLetter", "Poisoned", "Product", "Record", "SessionView", "Stock"];
 }
 
 /// What happens to old records.

@@ -2,6 +2,7 @@
 
 mod config;
 mod group;
+mod partition;
 mod reader;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::config::{GroupConfig, Isolation, ReaderConfig, Start};
 pub use self::group::{Commit, GroupConsumer, Hooks, NoRebalance, Rebalance, Revocation};
+pub use self::partition::PartitionReader;
 pub use self::reader::{Reader, Step};
 use crate::Error;
 
@@ -147,4 +149,9 @@ fn list<'a>(
             .map_err(|error| Error::doing(format!("naming an offset of {at}"), &error))?;
     }
     Ok(list)
+}
+
+/// The committed offsets as librdkafka takes them.
+pub(crate) fn offsets(next: &[NextOffset]) -> Result<TopicPartitionList, Error> {
+    list(next.iter().map(|next| (&next.at, Offset::Offset(next.offset))))
 }

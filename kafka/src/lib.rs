@@ -12,14 +12,17 @@ mod error;
 mod headers;
 mod producer;
 mod statistics;
+mod transaction;
 
 pub use admin::{Admin, Creation, TopicSpec, TopicState};
 pub use config::{KafkaConfig, Protocol, Secret, Security};
 pub use consumer::{
-    Commit, GroupConfig, GroupConsumer, Hooks, Isolation, Message, NextOffset, NoRebalance, Reader,
-    ReaderConfig, Rebalance, Revocation, Start, StartAt, Step, TopicPartition,
+    Commit, GroupConfig, GroupConsumer, Hooks, Isolation, Message, NextOffset, NoRebalance,
+    PartitionReader, Reader, ReaderConfig, Rebalance, Revocation, Start, StartAt, Step,
+    TopicPartition,
 };
 pub use error::{Class, Error, Failure};
 pub use headers::{CloudEvent, Headers, NotHeaders, SchemaId, names};
 pub use producer::{Compression, Outcome, Outgoing, Pending, Position, Producer, ProducerConfig};
 pub use statistics::{OnStatistics, PartitionLag, Statistics};
+pub use transaction::{GroupMetadata, TransactionConfig, TransactionalProducer};

@@ -2,19 +2,20 @@
 //!
 //! `relay.example.toml` documents every key; a test holds it to this type.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig};
-use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot};
-use clickmill_server::config::{self, ConfigError, duration};
+use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, TransactionConfig};
+use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot, Tenant};
+use clickmill_server::config::{self, ConfigError, Secret, duration};
 use clickmill_server::cors::Origins;
 use clickmill_server::listen::{ListenConfig, NoTrust};
 use clickmill_server::serve::ConnectionLimits;
 use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{KeyError, Signer, SigningKey};
-use clickmill_streams::Bounds;
+use clickmill_streams::{Bounds, Pacing};
 use serde::Deserialize;
 
 use crate::decide::co_view;
@@ -49,6 +50,8 @@ pub struct Config {
     pub hints: HintsConfig,
     /// The keys that verify tokens.
     pub tokens: TokensConfig,
+    /// The keys of web servers that may ask about their visitors.
+    pub servers: ServersConfig,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
     /// Going down.
@@ -73,6 +76,7 @@ impl Default for Config {
             suggest: SuggestConfig::default(),
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),
+            servers: ServersConfig::default(),
             connections: ConnectionLimits::default(),
             drain: DrainConfig::default(),
         }
@@ -91,18 +95,35 @@ pub struct ViewConfig {
     /// How long an instance may be silent until its partitions go to others.
     #[serde(with = "duration")]
     pub session_timeout: Duration,
-    /// How often offsets are committed.
+    /// Where visitors' states lie on the disk; none keeps them in memory alone, to be restored
+    /// whole from Kafka after a restart.
+    pub state_folder: Option<PathBuf>,
+    /// The shortest time that clicks are gathered for one transaction.
     #[serde(with = "duration")]
-    pub commit_every: Duration,
-    /// How many records before the committed offset the state is rebuilt from; all if left out.
-    pub restore_records_max: Option<u64>,
-    /// How long a visitor without a click is remembered; at the most twice as long.
+    pub commit_min: Duration,
+    /// The longest time; in between it is twice as long as the last commit took.
+    #[serde(with = "duration")]
+    pub commit_max: Duration,
+    /// After so long the broker gives a transaction up. Readers of enriched clicks wait as long when
+    /// a relay dies and does not come back under its name.
+    #[serde(with = "duration")]
+    pub transaction_timeout: Duration,
+    /// How often states are written to the disk: what a crash reads again from Kafka.
+    #[serde(with = "duration")]
+    pub write_every: Duration,
+    /// States on the disk that are older are not trusted: Kafka may have forgotten by then which
+    /// visitors are gone (`delete.retention.ms` of the view's topic).
+    #[serde(with = "duration")]
+    pub tombstones_kept: Duration,
+    /// Partitions that are restored at the same time.
+    pub restores_max: usize,
+    /// How long a visitor without a click is remembered.
     #[serde(with = "duration")]
     pub state_ttl: Duration,
-    /// Most visitors that are remembered in one partition.
-    pub visitors_max: usize,
-    /// Most clicks whose enriched record waits for acknowledgement; beyond it reading stops.
-    pub open_records_max: usize,
+    /// Bytes that one partition's visitors may take in memory; the others lie on the disk alone.
+    pub state_bytes_max: usize,
+    /// Clicks of before, of each partition, that a relay learns from when it starts.
+    pub learn_records_max: u32,
     /// Bytes that are fetched ahead: what a live partition waits behind one that is rebuilt.
     pub queue_bytes_max: u64,
 }
@@ -113,14 +134,37 @@ impl Default for ViewConfig {
             group: "clickmill-relay".to_owned(),
             instance: None,
             session_timeout: Duration::from_secs(10),
-            commit_every: Duration::from_millis(50),
-            restore_records_max: None,
+            state_folder: None,
+            commit_min: Duration::from_millis(5),
+            commit_max: Duration::from_millis(100),
+            transaction_timeout: Duration::from_secs(10),
+            write_every: Duration::from_secs(1),
+            tombstones_kept: Duration::from_secs(23 * 3_600),
+            restores_max: 2,
             state_ttl: Duration::from_secs(24 * 3_600),
-            visitors_max: 500_000,
-            open_records_max: 20_000,
+            state_bytes_max: 256 << 20,
+            learn_records_max: 50_000,
             queue_bytes_max: 4 << 20,
         }
     }
+}
+
+/// The web servers that may ask.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServersConfig {
+    /// Their keys; none turns the routes for servers off.
+    pub keys: Vec<ServerKey>,
+}
+
+/// A web server's key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerKey {
+    /// Whose visitors it may ask about.
+    pub tenant: Tenant,
+    /// The key itself: 16 bytes or more.
+    pub secret: Secret,
 }
 
 /// When a visit ends, where the SDK did not say it.
@@ -286,6 +330,9 @@ pub enum Unfit {
     /// Nothing says which proxies to believe.
     #[error("listen.trusted_proxies {0}")]
     Trust(#[from] NoTrust),
+    /// A server's key could be guessed.
+    #[error("servers.keys: the secret of {0} must have 16 bytes or more")]
+    ServerKey(Tenant),
     /// A time that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -310,6 +357,11 @@ impl Config {
         self.kafka.check()?;
         self.listen.check_trust()?;
         Signer::new(&self.tokens.keys)?;
+        let weak =
+            self.servers.keys.iter().find(|key| key.secret.expose().len() < SECRET_BYTES_MIN);
+        if let Some(key) = weak {
+            return Err(Unfit::ServerKey(key.tenant.clone()));
+        }
         let prefix = &self.path_prefix;
         if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
             return Err(Unfit::PathPrefix);
@@ -317,7 +369,8 @@ impl Config {
         let times = [
             ("hints.heartbeat", self.hints.heartbeat),
             ("hints.lifetime_max", self.hints.lifetime_max),
-            ("view.commit_every", self.view.commit_every),
+            ("view.commit_max", self.view.commit_max),
+            ("view.transaction_timeout", self.view.transaction_timeout),
             ("suggest.lifetime", self.suggest.lifetime),
         ];
         match times.into_iter().find(|(_, time)| time.is_zero()) {
@@ -338,7 +391,31 @@ impl Config {
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
-        Bounds { ttl_ms: u64::from(millis(self.view.state_ttl)), keys_max: self.view.visitors_max }
+        let ttl_ms = u64::from(millis(self.view.state_ttl));
+        Bounds { ttl_ms, state_bytes_max: self.view.state_bytes_max }
+    }
+
+    pub(crate) fn pacing(&self) -> Pacing {
+        Pacing {
+            every_min: self.view.commit_min,
+            every_max: self.view.commit_max.max(self.view.commit_min),
+            ..Pacing::default()
+        }
+    }
+
+    /// The name of this instance's transactions: its own for ever where it has one, else of this
+    /// process.
+    pub(crate) fn transaction(&self) -> TransactionConfig {
+        let instance = self.view.instance.clone().unwrap_or_else(|| {
+            // A hash under the hasher's own random keys: that no two are alike is all that is asked.
+            format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+        });
+        TransactionConfig {
+            id: format!("{}{}-{instance}", self.topic_prefix, self.view.group),
+            timeout_ms: millis(self.view.transaction_timeout),
+            marks: PARTITIONS_MAX,
+            producer: self.producer.clone(),
+        }
     }
 
     pub(crate) fn rule(&self) -> SessionRule {
@@ -348,6 +425,12 @@ impl Config {
         }
     }
 }
+
+/// The shortest secret that cannot be guessed.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// Partitions that the view may have: each is a number in a table.
+const PARTITIONS_MAX: usize = 4096;
 
 /// A broker answers a fetch as soon as there is a record; this bounds how long it holds an empty
 /// one, and with it how late a partition that was just assigned joins in.
@@ -384,6 +467,7 @@ mod tests {
         assert_eq!(example.hints.origins, shop);
         let blind = |config: Config| Config {
             tokens: TokensConfig::default(),
+            servers: ServersConfig::default(),
             hints: HintsConfig { origins: Origins::default(), ..config.hints },
             ..config
         };
@@ -421,6 +505,11 @@ mod tests {
             Err(error) => error.to_string(),
         };
         let env = |key: &'static str, value: &'static str| [(key, value)];
+        let weak = r#"[{tenant = "shop", secret = "short"}]"#;
+        assert_eq!(
+            complaint(&env("CLICKMILL_RELAY__SERVERS__KEYS", weak)),
+            "servers.keys: the secret of shop must have 16 bytes or more"
+        );
         assert_eq!(
             complaint(&env("CLICKMILL_RELAY__HINTS__HEARTBEAT", "0s")),
             "hints.heartbeat must not be zero"

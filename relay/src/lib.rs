@@ -5,14 +5,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod config;
 pub mod decide;
 pub mod hints;
+pub mod learn;
 pub mod metrics;
 pub mod react;
 pub mod routes;
 mod run;
 pub mod tables;
 pub mod views;
+pub mod visitors;
 
 pub use run::{RunError, run};

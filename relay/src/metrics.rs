@@ -18,8 +18,7 @@ const DECIDE_SECONDS: &[f64] =
 
 const RECORDS: Counters<1> = Counters::new(
     "clickmill_relay_records_total",
-    "Raw clicks read, by how: folded (new), replayed (again, to rebuild state), poisoned (cannot \
-     be read, or its output is never taken).",
+    "Raw clicks read, by how: folded, poisoned (cannot be read, or its output is never taken).",
     ["how"],
 );
 const DUPLICATES: Counters<0> = Counters::new(
@@ -32,20 +31,27 @@ const POISON: Counters<2> = Counters::new(
     "Records passed over, by source (clicks, products, stock) and reason.",
     ["source", "reason"],
 );
-const OUTPUTS: Counters<1> = Counters::new(
-    "clickmill_relay_outputs_total",
-    "Enriched clicks by what became of them: acknowledged, resent.",
-    ["how"],
-);
+const OUTPUTS: Counters<0> =
+    Counters::new("clickmill_relay_outputs_total", "Enriched clicks that were committed.", []);
 const COMMITS: Counters<0> =
-    Counters::new("clickmill_relay_commits_total", "Commits of offsets.", []);
+    Counters::new("clickmill_relay_commits_total", "Transactions committed.", []);
+const RESTARTS: Counters<0> = Counters::new(
+    "clickmill_relay_view_restarts_total",
+    "Times that the visitor view began anew from what was committed, after a failure.",
+    [],
+);
+const RESTORED: Counters<0> = Counters::new(
+    "clickmill_relay_restored_records_total",
+    "Records read from the changelog to restore visitors' states.",
+    [],
+);
 const PARTITIONS: Gauges<0> =
     Gauges::new("clickmill_relay_partitions", "Partitions of raw clicks that are ours.", []);
 const KEYS: Gauges<0> =
-    Gauges::new("clickmill_relay_visitors_known", "Visitors whose state is held.", []);
-const OPEN_OUTPUTS: Gauges<0> = Gauges::new(
-    "clickmill_relay_open_records",
-    "Clicks whose enriched record waits for acknowledgement.",
+    Gauges::new("clickmill_relay_visitors_known", "Visitors whose state is in memory.", []);
+const STATE_BYTES: Gauges<0> = Gauges::new(
+    "clickmill_relay_state_bytes",
+    "What the visitors in memory are reckoned to take.",
     [],
 );
 const LAG: Gauges<0> = Gauges::new(
@@ -110,7 +116,9 @@ pub const TABLE: &[Entry] = &[
     COMMITS.entry(),
     PARTITIONS.entry(),
     KEYS.entry(),
-    OPEN_OUTPUTS.entry(),
+    STATE_BYTES.entry(),
+    RESTARTS.entry(),
+    RESTORED.entry(),
     LAG.entry(),
     HINTS.entry(),
     SILENT.entry(),
@@ -127,15 +135,15 @@ pub const TABLE: &[Entry] = &[
 /// What the view's runtime counts.
 pub fn view_meters(metrics: &Metrics) -> Meters {
     Meters {
-        replayed: metrics.counter(&RECORDS, ["replayed"]),
+        restored: metrics.counter(&RESTORED, []),
         folded: metrics.counter(&RECORDS, ["folded"]),
         poisoned: metrics.counter(&RECORDS, ["poisoned"]),
-        acknowledged: metrics.counter(&OUTPUTS, ["acknowledged"]),
-        resent: metrics.counter(&OUTPUTS, ["resent"]),
+        outputs: metrics.counter(&OUTPUTS, []),
         commits: metrics.counter(&COMMITS, []),
+        restarts: metrics.counter(&RESTARTS, []),
         partitions: metrics.gauge(&PARTITIONS, []),
         keys: metrics.gauge(&KEYS, []),
-        open: metrics.gauge(&OPEN_OUTPUTS, []),
+        bytes: metrics.gauge(&STATE_BYTES, []),
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clickmill_kafka::{CloudEvent, Headers};
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Cause, Hint, HintId, HintKind, Json, Millis, Purpose, Record, Sku, Slot, Tenant, ToJson, Topic,
-    Why,
+    Cause, Hint, HintId, HintKind, Json, Millis, Poisoned, Purpose, Record, Sku, Slot, Tenant,
+    ToJson, Topic, Why,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
@@ -24,17 +24,15 @@ use crate::hints::frame::CLICKS;
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::tables::{Levels, Products, Tables, row_key};
-use crate::views::visitor::{Seen, Signals};
-
-/// Visitors of one partition whose last click is kept while it is rebuilt; the others' pages get
-/// no hint until they click again.
-const LAST_MAX: usize = 50_000;
+use crate::views::visitor::{self, Seen, Signals};
 
 /// How clicks are answered.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The topic of enriched clicks, in full.
     pub enriched: Arc<str>,
+    /// The topic of records that could not be read, in full.
+    pub poisoned: Arc<str>,
     /// The places that suggestions fill.
     pub slots: Vec<Slot>,
     /// How many products a hint shows at the most.
@@ -60,6 +58,7 @@ impl Policy {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self {
             enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
+            poisoned: Topic::ClicksPoisoned.name(&config.topic_prefix).into(),
             slots: suggest.slots.clone(),
             products_max: suggest.products_max,
             lifetime_ms: millis(suggest.lifetime),
@@ -101,19 +100,10 @@ pub struct React {
 struct State {
     learned: HashMap<Tenant, CoViews>,
     /// The offset before which each partition was learned from. What was learned stays when a
-    /// partition goes, so this does too: when it comes back, it is read from its beginning.
+    /// transaction fails or a partition goes, so this does too: clicks that come again teach nothing.
     learned_to: HashMap<u32, u64>,
-    partitions: BTreeMap<u32, Partition>,
-}
-
-#[derive(Debug, Default)]
-struct Partition {
-    /// None while it is being rebuilt.
-    epoch: Option<u64>,
-    /// Of visitors who have not clicked since it was rebuilt: the last click that asks for a hint.
-    last: HashMap<Subject, (Place, Signals)>,
-    /// When the last of those hints would have expired, ms.
-    last_until_ms: u64,
+    /// The epochs of the partitions that are decided here.
+    epochs: BTreeMap<u32, u64>,
 }
 
 impl React {
@@ -187,20 +177,24 @@ impl React {
     }
 
     /// Says again what a relay that ran before said to a visitor, if it would still hold: for a
-    /// page that connects to one that has just started.
-    pub fn recall(&self, subject: &Subject) {
-        self.say_again(&mut self.lock(), subject);
-    }
-
-    fn say_again(&self, state: &mut State, subject: &Subject) {
-        let live = state.partitions.values_mut().filter(|held| held.epoch.is_some());
-        let Some((place, signals)) = live.filter_map(|held| held.last.remove(subject)).next()
-        else {
+    /// page that connects to one that has just started. `asked` is the newest event that asked.
+    pub fn recall(&self, subject: &Subject, (place, signals): (Place, Signals)) {
+        let state = self.lock();
+        // Said meanwhile: by a click of now, or to another page of the visitor.
+        if self.means.hub.has_said(subject) || !state.epochs.contains_key(&place.partition) {
             return;
-        };
+        }
         let at = At { place, now_ms: self.means.clock.now_ms() };
         // Whether there is a hint or not: it is no click of now, so it counts nowhere.
-        let _ = self.answer(state, (&signals, Telling::Again), at);
+        let _ = self.answer(&state, (&signals, Telling::Again), at);
+    }
+
+    /// Learns from an enriched click of before this relay ran.
+    pub fn recall_lesson(&self, record: &Record) {
+        let Some(lesson) = visitor::lesson(record) else { return };
+        if visitor::allows_personalization(record).unwrap_or(self.policy.personalizes_unasked) {
+            self.lock().learner(&record.tenant, self.policy.learning).learn(&lesson, record.time);
+        }
     }
 
     fn content(
@@ -226,11 +220,7 @@ impl React {
         if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
             return;
         }
-        let learned = state
-            .learned
-            .entry(signals.tenant.clone())
-            .or_insert_with(|| CoViews::new(self.policy.learning));
-        learned.learn(lesson, signals.time);
+        state.learner(&signals.tenant, self.policy.learning).learn(lesson, signals.time);
     }
 
     fn enriched(&self, record: &Record) -> Produce {
@@ -250,6 +240,29 @@ impl React {
         }
     }
 
+    /// A record that could not be read, as it was, with where it lies and why.
+    fn letter(&self, raw: &Raw<'_>, poison: &Poison) -> Produce {
+        let value = raw.value.unwrap_or_default();
+        let text = std::str::from_utf8(value).ok();
+        let letter = Poisoned {
+            reason: poison.reason.to_owned(),
+            detail: poison.detail.clone(),
+            partition: raw.place.partition,
+            offset: raw.place.offset,
+            original: text.map(str::to_owned),
+            original_hex: match text {
+                Some(_) => None,
+                None => Some(value.iter().map(|byte| format!("{byte:02x}")).collect()),
+            },
+        };
+        Produce {
+            topic: Arc::clone(&self.policy.poisoned),
+            key: raw.key.map(<[u8]>::to_vec),
+            value: Some(letter.to_json().into_bytes()),
+            headers: Headers::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -265,69 +278,30 @@ impl State {
     }
 
     fn epoch(&self, partition: u32) -> u64 {
-        self.partitions.get(&partition).and_then(|held| held.epoch).unwrap_or_default()
+        self.epochs.get(&partition).copied().unwrap_or_default()
     }
 
-    /// A visitor clicks: what was kept of an earlier click is out of date.
-    fn outdate(&mut self, signals: &Signals, at: At) {
-        let Some(held) = self.partitions.get_mut(&at.place.partition) else { return };
-        if held.last.is_empty() {
-            return;
-        }
-        if at.now_ms >= held.last_until_ms {
-            held.last = HashMap::new();
-        } else if signals.asks {
-            held.last.remove(&Subject::new(&signals.tenant, &signals.visitor));
-        }
+    fn learner(&mut self, tenant: &Tenant, limits: co_view::Limits) -> &mut CoViews {
+        self.learned.entry(tenant.clone()).or_insert_with(|| CoViews::new(limits))
     }
 }
 
 impl Sink<Seen> for React {
-    fn assigned(&self, partition: u32) {
-        self.lock().partitions.insert(partition, Partition::default());
-    }
+    fn assigned(&self, _: u32) {}
 
-    fn opened(&self, partition: u32) {
-        let now_ms = self.means.clock.now_ms();
-        let epoch = self.means.hub.open_partition(partition, Millis(now_ms));
-        let mut state = self.lock();
-        let held = state.partitions.entry(partition).or_default();
-        held.epoch = Some(epoch);
-        held.last_until_ms = now_ms + self.policy.lifetime_ms;
-        // Pages that came while it was rebuilt; those that come later ask by `recall`.
-        let waiting: Vec<Subject> =
-            held.last.keys().filter(|subject| self.means.hub.listens(subject)).cloned().collect();
-        for subject in waiting {
-            self.say_again(&mut state, &subject);
-        }
+    fn opened(&self, partition: u32, epoch: u64) {
+        self.means.hub.open_partition(partition, epoch);
+        self.lock().epochs.insert(partition, epoch);
     }
 
     fn closed(&self, partition: u32) {
-        self.lock().partitions.remove(&partition);
+        self.lock().epochs.remove(&partition);
         self.means.hub.close_partition(partition);
-    }
-
-    fn replayed(&self, at: At, outputs: Vec<Seen>) {
-        let mut state = self.lock();
-        let is_lesson = state.is_lesson(at.place);
-        for seen in outputs {
-            let Seen::Event(enriched) = seen else { continue };
-            let Some(signals) = enriched.signals else { continue };
-            if is_lesson {
-                self.learn(&mut state, &signals);
-            }
-            let is_late = Millis(at.now_ms).since(signals.time) >= self.policy.lifetime_ms;
-            let Some(held) = state.partitions.get_mut(&at.place.partition) else { continue };
-            if signals.asks && !is_late && held.epoch.is_none() && held.last.len() < LAST_MAX {
-                let subject = Subject::new(&signals.tenant, &signals.visitor);
-                held.last.insert(subject, (at.place, signals));
-            }
-        }
     }
 
     fn live(&self, at: At, outputs: Vec<Seen>) -> Vec<Produce> {
         let mut state = self.lock();
-        // An output that was never acknowledged comes live again, though it was learned from.
+        // A click whose transaction failed comes again, though it was learned from.
         let is_lesson = state.is_lesson(at.place);
         let mut produce = Vec::with_capacity(outputs.len());
         for seen in outputs {
@@ -335,7 +309,6 @@ impl Sink<Seen> for React {
                 Seen::Duplicate => self.means.meters.duplicates.increment(1),
                 Seen::Event(enriched) => {
                     if let Some(signals) = &enriched.signals {
-                        state.outdate(signals, at);
                         if let Err(silence) = self.answer(&state, (signals, Telling::First), at) {
                             self.means.meters.silent(silence);
                         }
@@ -350,9 +323,10 @@ impl Sink<Seen> for React {
         produce
     }
 
-    fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) {
+    fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
         self.means.meters.poisoned(CLICKS, poison.reason);
         warn!(place = %at.place, %poison, "a click is passed over");
+        raw.map(|raw| self.letter(raw, poison))
     }
 }
 

@@ -15,13 +15,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::time::Instant;
 
-use crate::config::HintsConfig;
-use crate::hints::admit::{Refused, admit};
+use crate::ask;
+use crate::config::{HintsConfig, ServersConfig};
+use crate::hints::admit::{Admitted, Refused, admit};
 use crate::hints::hub::Hub;
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
 use crate::react::React;
+use crate::visitors::Visitors;
 
 const CORS: Cors = Cors {
     methods: "GET",
@@ -29,6 +32,9 @@ const CORS: Cors = Cors {
     exposed_headers: "retry-after",
     max_age: Duration::from_secs(3_600),
 };
+
+/// How long a stream that opens may wait for what the visitor was told before.
+const RECALL_MAX: Duration = Duration::from_secs(30);
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -42,12 +48,16 @@ pub struct Routes {
     pub path_prefix: String,
     /// How streams are kept.
     pub hints: HintsConfig,
+    /// The keys of web servers.
+    pub servers: ServersConfig,
     /// Verifies tokens.
     pub signer: Signer,
     /// Fans hints out.
     pub hub: Arc<Hub>,
     /// Says again what a relay that ran before said.
     pub react: Arc<React>,
+    /// Finds what is remembered of a visitor.
+    pub visitors: Visitors,
     /// The wall clock.
     pub clock: SharedClock,
     /// Counts what is refused.
@@ -58,8 +68,10 @@ pub struct Routes {
 
 /// What there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+enum Route<'a> {
     Hints,
+    /// What is remembered of the visitor of that id.
+    Visitor(&'a str),
     Preflight,
     WrongMethod,
     Unknown,
@@ -72,25 +84,46 @@ impl Service for Routes {
         _: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send {
         let (head, _) = request.into_parts();
-        std::future::ready(self.answer(&head.method, &head.uri, &head.headers))
+        async move {
+            match self.route(&head.method, head.uri.path()) {
+                Route::Visitor(id) => self.visitor(id, (&head.uri, &head.headers)).await,
+                route => self.answer(route, &head.uri, &head.headers),
+            }
+        }
     }
 }
 
 impl Routes {
     /// The table of routes. None of them takes a body.
-    fn route(&self, method: &Method, path: &str) -> Route {
-        match (path.strip_prefix(self.path_prefix.as_str()), method) {
-            (Some("/v1/hints"), &Method::GET) => Route::Hints,
-            (Some("/v1/hints"), &Method::OPTIONS) => Route::Preflight,
-            (Some("/v1/hints"), _) => Route::WrongMethod,
+    fn route<'a>(&self, method: &Method, path: &'a str) -> Route<'a> {
+        let Some(path) = path.strip_prefix(self.path_prefix.as_str()) else {
+            return Route::Unknown;
+        };
+        match (path, path.strip_prefix(ask::PATH), method) {
+            ("/v1/hints", _, &Method::GET) => Route::Hints,
+            ("/v1/hints", _, &Method::OPTIONS) => Route::Preflight,
+            (_, Some(id), &Method::GET) => Route::Visitor(id),
+            ("/v1/hints", ..) | (_, Some(_), _) => Route::WrongMethod,
             _ => Route::Unknown,
         }
     }
 
-    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
+    /// For servers: a page has no business here, so no origin is told that it may read the answer.
+    async fn visitor(&self, id: &str, (uri, headers): (&Uri, &HeaderMap)) -> Response<Body> {
+        let keys = &self.servers.keys;
+        match ask::visitor(id, (uri, headers), keys, &self.visitors).await {
+            Ok(response) => response,
+            Err(unanswered) => {
+                let (status, refusal) = unanswered.answer();
+                refuse(status, &refusal)
+            }
+        }
+    }
+
+    fn answer(&self, route: Route<'_>, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
         let origin = cors::origin(headers);
         let allowed = origin.filter(|origin| self.origins().allow(origin));
-        let mut response = match self.route(method, uri.path()) {
+        let mut response = match route {
             Route::Preflight => return CORS.preflight(allowed),
             Route::Hints => {
                 let opened = match (origin, allowed) {
@@ -106,7 +139,7 @@ impl Routes {
             Route::WrongMethod => {
                 plainly(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::MethodNotAllowed, "only GET")
             }
-            Route::Unknown => {
+            Route::Unknown | Route::Visitor(_) => {
                 plainly(StatusCode::NOT_FOUND, RefusalCode::NotFound, "there is nothing here")
             }
         };
@@ -114,19 +147,35 @@ impl Routes {
         response
     }
 
-    /// Opens a stream: admit → subscribe → recall → write.
+    /// Opens a stream: admit → subscribe → write; what is recalled comes as soon as it is found.
     fn open(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let now_ms = self.clock.now_ms();
         let admitted = admit((uri, headers), &self.signer, now_ms)?;
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
         let subject = admitted.subject.clone();
         let subscribed = self.hub.subscribe(subject, admitted.cursor.as_ref(), Millis(now_ms))?;
-        // Only now: a partition that opens meanwhile finds this stream, or is found here.
-        self.react.recall(&admitted.subject);
+        self.recall(admitted);
         let body = Stream::new(subscribed, pace).boxed_unsync();
         let mut response = reply::with_type(StatusCode::OK, EVENT_STREAM, body);
         response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
         Ok(response)
+    }
+
+    /// Says again what the visitor was told by a relay that ran before. Its partition may still be
+    /// restored, so that is not waited for.
+    fn recall(&self, admitted: Admitted) {
+        let subject = admitted.subject;
+        if self.hub.has_said(&subject) {
+            return;
+        }
+        let (visitors, react) = (self.visitors.clone(), Arc::clone(&self.react));
+        tokio::spawn(async move {
+            let deadline = Instant::now() + RECALL_MAX;
+            let Ok(found) = visitors.find(subject.key(), deadline).await else { return };
+            if let Some(asked) = found.visitor.last_asked((admitted.tenant, admitted.visitor)) {
+                react.recall(&subject, asked);
+            }
+        });
     }
 
     /// No two streams alike, so that what starts together does not come back together.

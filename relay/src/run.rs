@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clickmill_kafka::{Producer, ReaderConfig};
+use clickmill_kafka::ReaderConfig;
 use clickmill_sdk_core::wire::{Millis, Topic};
 use clickmill_server::admin::{self, Admin, Check, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
@@ -21,14 +21,19 @@ use tracing::{info, warn};
 
 use crate::config::{Config, FETCH_WAIT_MAX_MS};
 use crate::hints::hub::Hub;
+use crate::learn::{Past, learn_past};
 use crate::metrics::{self, HubMeters, ReactMeters, RefusedMeters};
 use crate::react::{Means, Policy, ProductWatch, React, StockWatch};
 use crate::routes::Routes;
 use crate::tables::Tables;
 use crate::views::visitor::{self, VisitorView};
+use crate::visitors::Visitors;
 
 /// How often readiness is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a relay that starts may learn from clicks of before.
+const LEARN_MAX: Duration = Duration::from_secs(5);
 
 /// Why a relay cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +67,6 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let signer = Signer::new(&config.tokens.keys)?;
 
     let readers = Readers::start(&config, &metrics, (&hub, &clock))?;
-    let producer = Producer::new(&config.kafka, &config.producer, None)?;
     let means = Means {
         tables: readers.tables.clone(),
         hub: Arc::clone(&hub),
@@ -70,6 +74,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         clock: Arc::clone(&clock),
     };
     let react = Arc::new(React::new(Policy::of(&config), means));
+    let visitors = Visitors::default();
 
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
@@ -88,9 +93,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         service: Routes {
             path_prefix: config.path_prefix.clone(),
             hints: config.hints.clone(),
+            servers: config.servers.clone(),
             signer,
             hub: Arc::clone(&hub),
             react: Arc::clone(&react),
+            visitors: visitors.clone(),
             clock: Arc::clone(&clock),
             refused: RefusedMeters::new(&metrics),
             jitter: RandomState::new(),
@@ -105,16 +112,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
         tables: (),
         sink: react,
-        producer: producer.clone(),
         now_ms: Box::new(move || clock.now_ms()),
         meters: metrics::view_meters(&metrics),
         on_statistics: Some(Box::new(metrics::lag(&metrics))),
     };
-    let (view, outcome) = follow(&config, parts, (&checks, &readers, &shutdown)).await;
+    let (view, outcome) = follow((&config, &visitors), parts, (&checks, &readers, &shutdown)).await;
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
-    // pages connect elsewhere; connections finish; the view's outputs are acknowledged and its
-    // offsets committed; the tables end; the admin listener is last.
+    // pages connect elsewhere; connections finish; the view commits what it has folded; the tables end; the admin listener is last.
     let deadline = Instant::now() + config.drain.grace;
     hub.drain();
     stop_public.begin();
@@ -125,9 +130,6 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         Some(view) => outcome.and(finish(view, deadline).await),
         None => outcome,
     };
-    if let Err(error) = producer.flush(deadline).await {
-        warn!(%error, "some outputs were not acknowledged: they will be repeated");
-    }
     readers.end().await;
     stop_admin.begin();
     if let Err(error) = admin.await {
@@ -140,7 +142,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// Starts the view once the tables are read, and follows it until the shutdown begins (and its
 /// notice is over) or the view ends by itself. Returns the view if it still runs.
 async fn follow(
-    config: &Config,
+    (config, visitors): (&Config, &Visitors),
     parts: Parts<VisitorView, React>,
     (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
 ) -> (Option<Runtime>, Result<(), RunError>) {
@@ -154,9 +156,20 @@ async fn follow(
         () = &mut stopped => return (None, Ok(())),
         () = checks.tables_read(&readers.tables) => (),
     }
+    let (past, react) = (past(config), Arc::clone(&parts.sink));
+    let is_stopped = shutdown.clone();
+    let learned = tokio::task::spawn_blocking(move || {
+        learn_past(&past, &react, &|| is_stopped.has_begun());
+    });
+    if let Err(error) = learned.await {
+        warn!(%error, "learning from clicks of before broke off");
+    }
     let started = Runtime::start(runtime(config), parts);
     let mut view = match started {
-        Ok(view) => view,
+        Ok((view, lookup)) => {
+            visitors.set(lookup);
+            view
+        }
         Err(error) => return (None, Err(error.into())),
     };
     let status = view.status();
@@ -190,11 +203,25 @@ fn runtime(config: &Config) -> RuntimeConfig {
         kafka: config.kafka.clone(),
         group: config.group(),
         topic: Topic::ClicksRaw.name(&config.topic_prefix),
-        commit_every: config.view.commit_every,
-        restore_records_max: config.view.restore_records_max,
+        changelog: Topic::SessionsView.name(&config.topic_prefix),
+        transaction: config.transaction(),
+        pacing: config.pacing(),
+        state_folder: config.view.state_folder.clone(),
+        write_every: config.view.write_every,
+        tombstones_kept: config.view.tombstones_kept,
+        restores_max: config.view.restores_max,
         bounds: config.bounds(),
-        open_records_max: config.view.open_records_max,
         finish_max: config.drain.grace.min(Duration::from_secs(5)),
+    }
+}
+
+/// What is learned from before the view starts.
+fn past(config: &Config) -> Past {
+    Past {
+        kafka: config.kafka.clone(),
+        topic: Topic::ClicksEnriched.name(&config.topic_prefix),
+        records_max: config.view.learn_records_max,
+        time_max: LEARN_MAX,
     }
 }
 

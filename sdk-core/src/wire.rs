@@ -15,6 +15,7 @@ pub mod json;
 mod receipt;
 mod record;
 mod session;
+mod session_view;
 mod site;
 mod time;
 mod topic;
@@ -33,8 +34,9 @@ pub use json::{Json, ToJson};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
 };
-pub use record::{Arrival, DeadLetter, Enrichment, Product, Record, RecordView, Stock};
+pub use record::{Arrival, DeadLetter, Enrichment, Poisoned, Product, Record, RecordView, Stock};
 pub use session::{SessionEnd, SessionRule};
+pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit};
 pub use site::{Flush, SiteConfig};
 pub use time::Millis;
 pub use topic::Topic;

@@ -5,8 +5,8 @@
 
 use clickmill_sdk_core::wire::json::{Value, Writer};
 use clickmill_sdk_core::wire::{
-    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Product, RawBatch, Receipt, Record,
-    Refusal, SiteConfig, Stock, ToJson,
+    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Poisoned, Product, RawBatch, Receipt,
+    Record, Refusal, SessionView, SiteConfig, Stock, ToJson,
 };
 use serde::de::DeserializeOwned;
 
@@ -56,6 +56,22 @@ fn records() {
 fn dead_letter() {
     let letter = check::<DeadLetter>(include_str!("../golden/dead_letter.json"));
     assert!(letter.original.contains(r#""sku":"a","sku":"b""#));
+}
+
+#[test]
+fn poisoned() {
+    let text = check::<Poisoned>(include_str!("../golden/poisoned.json"));
+    assert_eq!((text.reason.as_str(), text.original_hex), ("malformed", None));
+}
+
+#[test]
+fn session_view() {
+    let view = check::<SessionView>(include_str!("../golden/session_view.json"));
+    assert_eq!(view.sessions[0].searches, ["kettle", "toaster"]);
+    // What yesterday's relay wrote, with less in it, is read all the same.
+    let old: SessionView =
+        serde_json::from_str(r#"{"visits":2,"sessions":[{"number":2}]}"#).unwrap();
+    assert_eq!((old.visits, old.sessions[0].number, old.asked), (2, 2, None));
 }
 
 #[test]

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod bearer;
 pub mod body;
 pub mod clock;
 pub mod config;

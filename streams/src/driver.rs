@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::task::Refused;
 use crate::{Bounds, Place, Poison, Raw, Task, View};
 
 /// Feeds a view as the runtime would feed one partition, for tests and tools.
@@ -23,6 +24,13 @@ impl<V: View> Driver<V> {
             now_ms: 0,
             next: Place { partition: 0, offset: 0 },
         }
+    }
+
+    /// The same for another partition.
+    #[must_use]
+    pub fn of_partition(mut self, partition: u32) -> Self {
+        self.next.partition = partition;
+        self
     }
 
     /// The same with other bounds. What was fed before is forgotten.
@@ -51,14 +59,51 @@ impl<V: View> Driver<V> {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<Vec<V::Output>, Poison> {
-        let raw = Raw { place: self.next, key, value };
+        let raw = Raw { place: self.next, key, value, timestamp_ms: u64::MAX };
         self.next.offset += 1;
-        self.task.feed(&self.view, &raw, (&self.tables, self.now_ms))
+        self.task.feed(&self.view, &raw, (&self.tables, self.now_ms)).map_err(poison)
+    }
+
+    /// Folds a record as it lies in Kafka. What lies between it and the one before is passed over.
+    ///
+    /// # Errors
+    /// When the view cannot read it.
+    pub fn feed_raw(&mut self, raw: &Raw<'_>) -> Result<Vec<V::Output>, Poison> {
+        self.next = Place { offset: raw.place.offset + 1, ..raw.place };
+        self.task.feed(&self.view, raw, (&self.tables, self.now_ms)).map_err(poison)
     }
 
     /// The state of a key.
-    pub fn state(&self, key: &[u8]) -> Option<&V::State> {
-        self.task.state(key)
+    ///
+    /// # Errors
+    /// When what was written of it cannot be read.
+    pub fn state(&mut self, key: &[u8]) -> Result<Option<&V::State>, Poison> {
+        self.task.look(key).map_err(poison)
+    }
+
+    /// Goes on from what the changelog would hold: every state is written down and read again, as
+    /// after a restart.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn restart(&mut self) -> Result<(), Poison> {
+        let mut task = Task::new(self.task.states.bounds());
+        let written = self.task.states.written_down(&self.view)?;
+        for (key, bytes, touched_ms) in written {
+            task.states.restore(&key, Some(&bytes), touched_ms);
+        }
+        task.stream_time_ms = self.task.stream_time_ms;
+        task.go_on_at(self.next.offset);
+        self.task = task;
+        Ok(())
+    }
+}
+
+/// A driver has no disk that could fail.
+fn poison(refused: Refused) -> Poison {
+    match refused {
+        Refused::Poison(poison) => poison,
+        Refused::Disk(error) => Poison { reason: "disk", detail: error.to_string() },
     }
 }
 
@@ -71,31 +116,7 @@ impl<V: View> fmt::Debug for Driver<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Around;
-
-    /// Counts the records of each key.
-    struct Count;
-
-    impl View for Count {
-        type Input = u64;
-        type State = u64;
-        type Tables = ();
-        type Output = (Place, u64);
-
-        fn decode(&self, raw: &Raw<'_>) -> Result<u64, Poison> {
-            let text = std::str::from_utf8(raw.value.unwrap_or_default());
-            text.map_err(Poison::malformed)?.parse().map_err(Poison::malformed)
-        }
-
-        fn time_ms(&self, input: &u64) -> u64 {
-            *input
-        }
-
-        fn fold(&self, state: &mut u64, _: u64, around: &Around<'_, ()>) -> Vec<(Place, u64)> {
-            *state += 1;
-            vec![(around.place, *state)]
-        }
-    }
+    use crate::testing::Count;
 
     #[test]
     fn keys_are_apart_and_poison_costs_only_itself() {
@@ -111,16 +132,35 @@ mod tests {
         assert_eq!(feed(Some("a"), "3"), Ok(vec![(3, 2)]));
         assert_eq!(feed(None, "4"), Ok(vec![(4, 1)]));
         assert_eq!(feed(None, "5"), Ok(vec![(5, 1)]));
-        assert_eq!(driver.state(b"a"), Some(&2));
+        assert_eq!(driver.state(b"a"), Ok(Some(&2)));
+        driver.restart().unwrap();
+        assert_eq!(driver.state(b"a"), Ok(Some(&2)));
     }
 
     #[test]
     fn a_record_that_was_folded_is_not_folded_again() {
         let mut task = Task::new(Bounds::default());
-        let raw =
-            Raw { place: Place { partition: 0, offset: 7 }, key: Some(b"a"), value: Some(b"1") };
+        let place = Place { partition: 0, offset: 7 };
+        let raw = Raw { place, key: Some(b"a"), value: Some(b"1"), timestamp_ms: 1 };
         assert_eq!(task.feed(&Count, &raw, (&(), 0)).unwrap().len(), 1);
         assert_eq!(task.feed(&Count, &raw, (&(), 0)).unwrap().len(), 0);
-        assert_eq!((task.state(b"a"), task.next_offset(), task.keys()), (Some(&1), 8, 1));
+        assert_eq!(task.next_offset(), 8);
+        assert_eq!(task.look(b"a").unwrap(), Some(&1));
+    }
+
+    #[test]
+    fn a_key_that_was_quiet_for_too_long_begins_anew() {
+        let bounds = Bounds { ttl_ms: 100, ..Bounds::default() };
+        let mut driver = Driver::new(Count, ()).bounded(bounds);
+        let mut feed = |key: &str, at: &str| {
+            let said = driver.feed(Some(key.as_bytes()), Some(at.as_bytes())).unwrap();
+            said.first().map(|(_, n)| *n)
+        };
+        assert_eq!(feed("quiet", "1000"), Some(1));
+        assert_eq!(feed("busy", "1050"), Some(1));
+        assert_eq!(feed("quiet", "1100"), Some(2));
+        assert_eq!(feed("busy", "1150"), Some(2));
+        assert_eq!(feed("busy", "1201"), Some(3));
+        assert_eq!(feed("quiet", "1201"), Some(1));
     }
 }

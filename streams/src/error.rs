@@ -1,4 +1,4 @@
-//! What ends a runtime.
+//! What ends a runtime, or makes it begin anew.
 
 /// Why a view cannot be run, or run on.
 #[derive(Debug, thiserror::Error)]
@@ -6,9 +6,23 @@ pub enum Error {
     /// Kafka's client cannot be made, or can no longer be used.
     #[error(transparent)]
     Kafka(#[from] clickmill_kafka::Error),
-    /// The producer broke for good.
-    #[error("outputs can no longer be produced: {0}")]
-    Producer(String),
+    /// A transaction could not be begun, filled or committed.
+    #[error(transparent)]
+    Transaction(clickmill_kafka::Error),
+    /// A record of a transaction will never be delivered.
+    #[error("a record for {topic} cannot be produced: {failure}")]
+    Output {
+        /// Where it was to go.
+        topic: String,
+        /// Why.
+        failure: clickmill_kafka::Failure,
+    },
+    /// The group has given our partitions to others without asking.
+    #[error("partitions were lost to others")]
+    Lost,
+    /// The states on the disk cannot be read or written.
+    #[error("local state: {0}")]
+    Store(String),
     /// The thread could not be started.
     #[error("no thread for {name}: {source}")]
     Thread {

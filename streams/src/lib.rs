@@ -2,37 +2,49 @@
 //!
 //! Mechanism only: nothing here knows what a click is, or that there is HTTP.
 //!
-//! - [`View`]: the fold, `(state, record, tables, now) → outputs`, one state per record key;
+//! - [`View`]: the fold, `(state, record, tables, now) → (state', outputs)`, one state per record
+//!   key;
 //! - [`Driver`]: runs a view without Kafka, for tests and tools;
 //! - [`Runtime`]: runs it on a consumer group, one [`Task`] for each partition, and hands what it
 //!   says to a [`Sink`];
+//! - [`Lookup`]: looks states up while it runs;
+//! - [`app`]: a view as a program of its own;
 //! - [`Table`]: a compacted topic held whole in memory, read by folds and sinks.
 //!
-//! What holds in this step: outputs are at least once. Offsets are committed only after all
-//! outputs of the records before them were acknowledged, and state is rebuilt by folding the topic
-//! again up to the committed offset with outputs held back, so a crash repeats at most the outputs
-//! since the last commit. The changelog and the transactions that make this exactly once come
-//! behind the same [`View`].
+//! What holds: outputs, states and offsets are exactly once. They lie in one Kafka transaction for
+//! each commit, the states in a compacted topic (the changelog). On the disk lies a copy of the
+//! states that is some records behind; a restart reads those from the changelog, and a copy that
+//! is lost or damaged is made anew from there. Tables are read on their own, so a view that joins
+//! one says for a record what the table held just then.
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+mod changelog;
 mod driver;
 mod error;
-mod keys;
-mod ledger;
 mod record;
+mod restore;
 mod runtime;
 mod sink;
+mod states;
+mod store;
 mod table;
 mod task;
+#[cfg(test)]
+mod testing;
+mod transactions;
 mod view;
+mod writer;
 
+pub use changelog::TASK_KEY;
 pub use driver::Driver;
 pub use error::Error;
-pub use keys::Bounds;
 pub use record::{Place, Poison, Produce, Raw};
-pub use runtime::{Meters, Parts, Runtime, RuntimeConfig, Status};
+pub use runtime::{Looking, Lookup, Meters, NotHere, Parts, Runtime, RuntimeConfig, Seen, Status};
 pub use sink::{At, Sink};
+pub use states::Bounds;
 pub use table::{Reading, Rows, Table, TableConfig, Version, Watch};
 pub use task::Task;
-pub use view::{Around, View};
+pub use transactions::Pacing;
+pub use view::{Around, State, View};

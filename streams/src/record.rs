@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use clickmill_kafka::{Headers, Outgoing};
+use clickmill_kafka::{Headers, Message, Outgoing};
 
 /// Where a record lies in its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,27 @@ pub struct Raw<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; none is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// Its time in Kafka, ms since 1970.
+    pub timestamp_ms: u64,
+}
+
+impl<'a> Raw<'a> {
+    /// A message as a consumer gave it.
+    pub fn of(message: &'a Message<'_>) -> Self {
+        Self {
+            place: Place {
+                partition: u32::try_from(message.partition()).unwrap_or_default(),
+                offset: u64::try_from(message.offset()).unwrap_or_default(),
+            },
+            key: message.key(),
+            value: message.value(),
+            // A record without one bounds nothing.
+            timestamp_ms: message
+                .timestamp_ms()
+                .and_then(|ms| u64::try_from(ms).ok())
+                .unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// A record that cannot be read. It is passed over and reported, and never read again.

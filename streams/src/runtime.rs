@@ -1,33 +1,37 @@
 //! Runs a view on a consumer group: one thread reads, folds, hands outputs on and commits.
 //!
-//! A partition that is assigned is read from its start (or so many records before the committed
-//! offset), and what lies before the committed offset is folded for the state alone. That happens
-//! among the records of the partitions that are live already: they wait behind at most what the
-//! consumer has fetched ahead, `queue_bytes_max` of its configuration.
+//! What holds: outputs, states and offsets of the records between two commits lie in one Kafka
+//! transaction. Whatever fails (a broker, a commit, the disk), the runtime drops everything it
+//! holds and begins anew from what was committed: there is one way to recover, and a crash takes
+//! it as well.
 
 mod partitions;
+mod restoring;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
-    Class, Commit as _, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Producer,
-    TopicPartition,
+    Class, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Statistics,
+    TransactionConfig,
 };
 use metrics::{Counter, Gauge};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use self::partitions::Partitions;
-use crate::keys::Bounds;
-use crate::{Error, Place, Raw, Sink, View};
+use self::partitions::{Hook, Partitions};
+pub use self::partitions::{Lookup, NotHere, Seen};
+use crate::states::Bounds;
+use crate::store::Store;
+use crate::{Error, Pacing, Raw, Sink, View};
 
 /// How a view is run.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// What the view is called in logs.
+    /// What the view is called in logs, and its folder below `state_folder`.
     pub name: &'static str,
     /// How to reach Kafka.
     pub kafka: KafkaConfig,
@@ -35,15 +39,25 @@ pub struct RuntimeConfig {
     pub group: GroupConfig,
     /// The topic that drives the view, in full.
     pub topic: String,
-    /// How often offsets are committed.
-    pub commit_every: Duration,
-    /// How many records before the committed offset the state is rebuilt from; none means all.
-    pub restore_records_max: Option<u64>,
+    /// The topic that holds its states, in full: compacted, and with as many partitions.
+    pub changelog: String,
+    /// The transactional id and how records are produced. The id belongs to this instance alone and
+    /// stays the same over a restart, or what a crash left open blocks readers until it times out.
+    pub transaction: TransactionConfig,
+    /// When transactions are committed.
+    pub pacing: Pacing,
+    /// Where states lie on the disk; none keeps them in memory, to be restored whole after a
+    /// restart.
+    pub state_folder: Option<PathBuf>,
+    /// How often states are written to the disk: what a crash reads again from the changelog.
+    pub write_every: Duration,
+    /// Tombstones may be gone from the changelog after so long (`delete.retention.ms`).
+    pub tombstones_kept: Duration,
+    /// Partitions that are restored at the same time.
+    pub restores_max: usize,
     /// How much each partition remembers.
     pub bounds: Bounds,
-    /// Most records whose outputs wait for acknowledgement; beyond it reading stops for a while.
-    pub open_records_max: usize,
-    /// How long outputs may still be waited for when a partition is given up.
+    /// How long the last transaction may take when a partition is given up.
     pub finish_max: Duration,
 }
 
@@ -55,8 +69,6 @@ pub struct Parts<V: View, S> {
     pub tables: V::Tables,
     /// Where its outputs go.
     pub sink: Arc<S>,
-    /// What its outputs are produced with.
-    pub producer: Producer,
     /// Tells the wall time, ms.
     pub now_ms: Box<dyn Fn() -> u64 + Send + Sync>,
     /// What is counted.
@@ -67,31 +79,31 @@ pub struct Parts<V: View, S> {
 
 impl<V: View, S> fmt::Debug for Parts<V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("producer", &self.producer).finish_non_exhaustive()
+        f.debug_struct("Parts").finish_non_exhaustive()
     }
 }
 
 /// What a runtime counts.
 #[derive(Clone, Debug)]
 pub struct Meters {
-    /// Records folded for the state alone.
-    pub replayed: Counter,
-    /// New records folded.
+    /// Records read back from the changelog.
+    pub restored: Counter,
+    /// Records folded.
     pub folded: Counter,
     /// Records that could not be read, or outputs that Kafka never takes.
     pub poisoned: Counter,
-    /// Outputs that were acknowledged.
-    pub acknowledged: Counter,
-    /// Outputs that had to be sent again.
-    pub resent: Counter,
-    /// Commits of offsets.
+    /// Outputs that were committed.
+    pub outputs: Counter,
+    /// Transactions committed.
     pub commits: Counter,
+    /// Times that the runtime began anew after a failure.
+    pub restarts: Counter,
     /// Partitions that are ours.
     pub partitions: Gauge,
-    /// Keys that are remembered.
+    /// Keys whose state is in memory.
     pub keys: Gauge,
-    /// Records whose outputs wait for acknowledgement.
-    pub open: Gauge,
+    /// Bytes that they are reckoned to take.
+    pub bytes: Gauge,
 }
 
 impl Meters {
@@ -99,15 +111,15 @@ impl Meters {
     pub fn noop() -> Self {
         let (counter, gauge) = (Counter::noop, Gauge::noop);
         Self {
-            replayed: counter(),
+            restored: counter(),
             folded: counter(),
             poisoned: counter(),
-            acknowledged: counter(),
-            resent: counter(),
+            outputs: counter(),
             commits: counter(),
+            restarts: counter(),
             partitions: gauge(),
             keys: gauge(),
-            open: gauge(),
+            bytes: gauge(),
         }
     }
 }
@@ -131,12 +143,12 @@ impl Status {
         self.shared.has_joined.load(Ordering::Acquire) && self.restoring() == 0
     }
 
-    /// How many partitions are being rebuilt.
+    /// How many partitions are being restored.
     pub fn restoring(&self) -> usize {
         self.shared.restoring.load(Ordering::Acquire)
     }
 
-    /// Asks the runtime to end: what was read is finished, acknowledged and committed first.
+    /// Asks the runtime to end: what was read is finished and committed first.
     pub fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::Release);
     }
@@ -149,7 +161,14 @@ impl Status {
         self.shared.restoring.store(restoring, Ordering::Release);
         self.shared.has_joined.store(true, Ordering::Release);
     }
+
+    fn begin_anew(&self) {
+        self.shared.has_joined.store(false, Ordering::Release);
+    }
 }
+
+/// The way to the states of a view that runs.
+pub type Looking<T> = Arc<dyn Lookup<T>>;
 
 /// A view that runs.
 #[derive(Debug)]
@@ -160,28 +179,34 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Joins the group and starts to read.
+    /// Joins the group and starts to read. Returns also the way to look states up.
     ///
     /// # Errors
-    /// Names the setting that is wrong.
+    /// Names the setting that is wrong, or says what is wrong with the state's folder.
     pub fn start<V: View, S: Sink<V::Output>>(
         config: RuntimeConfig,
         parts: Parts<V, S>,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, Looking<V::State>), Error> {
         let (name, status) = (config.name, Status::default());
+        let store = match &config.state_folder {
+            Some(folder) => Some(open(&folder.join(name))?),
+            None => None,
+        };
         let (tell, ended) = oneshot::channel();
-        let mut reading = Reading::new(config, parts, status.clone())?;
+        let mut parts = parts;
+        let on_statistics = parts.on_statistics.take();
+        let partitions = Arc::new(Partitions::new(config.clone(), parts, (store, status.clone())));
+        let reading =
+            Reading { partitions: Arc::clone(&partitions), config, status: status.clone() };
         std::thread::Builder::new()
             .name(format!("view-{name}"))
             .spawn(move || {
-                let ended = reading.run();
-                // Revokes the partitions: outputs finish and offsets are committed in the hook.
-                drop(reading);
                 // Nobody may be waiting for the end; then there is nobody to tell.
-                let _ = tell.send(ended);
+                let hook = on_statistics.map(Arc::from);
+                let _ = tell.send(reading.run(hook.as_ref()));
             })
             .map_err(|source| Error::Thread { name: name.to_owned(), source })?;
-        Ok(Self { name, status, ended })
+        Ok((Self { name, status, ended }, partitions))
     }
 
     /// How it is doing, and the way to stop it.
@@ -202,89 +227,119 @@ impl Runtime {
     }
 }
 
-/// The reading thread.
-struct Reading<V: View, S: Sink<V::Output>> {
-    consumer: GroupConsumer<Partitions<V, S>>,
-    config: RuntimeConfig,
-    status: Status,
-    is_paused: bool,
+fn open(folder: &std::path::Path) -> Result<Store, Error> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::Store(format!("{}: {error}", folder.display())))?;
+    Store::open(folder)
 }
 
+/// The reading thread.
+struct Reading<V: View, S: Sink<V::Output>> {
+    partitions: Arc<Partitions<V, S>>,
+    config: RuntimeConfig,
+    status: Status,
+}
+
+/// What is called with the consumer's statistics.
+type StatisticsHook = dyn Fn(&Statistics) + Send + Sync;
+
+/// How long a poll waits for a record at the most: commits and restores are looked after between
+/// two polls.
+const POLL_WAIT: Duration = Duration::from_millis(2);
+
+/// Records that are folded between two looks at commits.
+const POLLS_MAX: usize = 256;
+
+/// How long the first and the last wait before a new beginning are.
+const ANEW_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
 impl<V: View, S: Sink<V::Output>> Reading<V, S> {
-    fn new(config: RuntimeConfig, mut parts: Parts<V, S>, status: Status) -> Result<Self, Error> {
-        let on_statistics = parts.on_statistics.take();
-        let rebalance = Partitions::new(config.clone(), parts, status.clone());
-        let hooks = Hooks { rebalance, on_statistics };
-        let topics = [config.topic.as_str()];
-        let consumer = GroupConsumer::subscribe(&config.kafka, &config.group, &topics, hooks)?;
-        Ok(Self { consumer, config, status, is_paused: false })
+    /// Reads until it is stopped, however often it has to begin anew.
+    fn run(&self, on_statistics: Option<&Arc<StatisticsHook>>) -> Result<(), Error> {
+        info!(view = self.config.name, topic = self.config.topic, "view is starting");
+        let mut wait = ANEW_AFTER.0;
+        while !self.status.is_stopped() {
+            let began = Instant::now();
+            let on_statistics = on_statistics.cloned().map(|hook| {
+                Box::new(move |statistics: &Statistics| hook(statistics)) as OnStatistics
+            });
+            match self.run_once(on_statistics) {
+                Ok(()) => break,
+                Err(Error::Kafka(error)) if error.class() == Class::Fatal => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    warn!(view = self.config.name, %error, "the view begins anew");
+                    self.partitions.meters().restarts.increment(1);
+                    self.status.begin_anew();
+                }
+            }
+            wait = if began.elapsed() > ANEW_AFTER.1 { ANEW_AFTER.0 } else { wait };
+            std::thread::park_timeout(wait);
+            wait = (wait * 2).min(ANEW_AFTER.1);
+        }
+        info!(view = self.config.name, "view has stopped");
+        Ok(())
     }
 
-    fn run(&mut self) -> Result<(), Error> {
-        info!(view = self.config.name, topic = self.config.topic, "view is starting");
-        // A poll returns at once when there is a record; it waits this long for nothing, so that
-        // acknowledgements are noticed.
-        let wait = self.config.commit_every.clamp(Duration::from_millis(1), POLL_WAIT_MAX);
-        let mut commit_at = Instant::now();
-        while !self.status.is_stopped() {
-            self.step(wait)?;
-            let now = Instant::now();
-            if now >= commit_at {
-                commit_at = now + self.config.commit_every;
-                self.tick(now)?;
+    /// Takes the group's partitions and works on them until it is stopped or something fails.
+    fn run_once(&self, on_statistics: Option<OnStatistics>) -> Result<(), Error> {
+        self.partitions.begin()?;
+        let hooks = Hooks { rebalance: Hook(Arc::clone(&self.partitions)), on_statistics };
+        let topics = [self.config.topic.as_str()];
+        let group = &self.config.group;
+        let consumer = GroupConsumer::subscribe(&self.config.kafka, group, &topics, hooks)?;
+        let outcome = self.keep_reading(&consumer);
+        if outcome.is_err() {
+            self.partitions.give_up();
+        }
+        // Revokes the partitions: the last transaction is committed in the hook.
+        drop(consumer);
+        self.partitions.end();
+        outcome
+    }
+
+    /// Reads, and goes back to what was committed when a transaction fails, without leaving the
+    /// group.
+    fn keep_reading(&self, consumer: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        let mut wait = ANEW_AFTER.0;
+        let mut began = Instant::now();
+        let mut outcome = self.read(consumer);
+        loop {
+            match outcome {
+                Ok(()) => return Ok(()),
+                // The consumer itself is of no use any more.
+                Err(error @ (Error::Lost | Error::Kafka(_))) => return Err(error),
+                Err(error) => {
+                    warn!(view = self.config.name, %error, "back to what was committed");
+                    self.partitions.meters().restarts.increment(1);
+                }
             }
+            wait = if began.elapsed() > ANEW_AFTER.1 { ANEW_AFTER.0 } else { wait };
+            std::thread::park_timeout(wait);
+            wait = (wait * 2).min(ANEW_AFTER.1);
+            began = Instant::now();
+            self.partitions.begin_again(consumer)?;
+            outcome = self.read(consumer);
+        }
+    }
+
+    fn read(&self, consumer: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        while !self.status.is_stopped() {
+            for _ in 0..POLLS_MAX {
+                match consumer.poll(POLL_WAIT) {
+                    None => break,
+                    Some(Ok(message)) => self.partitions.feed(&Raw::of(&message))?,
+                    Some(Err(error)) if error.class() == Class::Fatal => return Err(error.into()),
+                    Some(Err(error)) => {
+                        warn!(view = self.config.name, %error, "reading is held up");
+                        break;
+                    }
+                }
+            }
+            self.partitions.look_after(consumer)?;
         }
         info!(view = self.config.name, "view is stopping");
         Ok(())
     }
-
-    fn step(&self, wait: Duration) -> Result<(), Error> {
-        match self.consumer.poll(wait) {
-            None => {}
-            Some(Ok(message)) => self.consumer.rebalance().feed(&Raw {
-                place: Place {
-                    partition: u32::try_from(message.partition()).unwrap_or_default(),
-                    offset: u64::try_from(message.offset()).unwrap_or_default(),
-                },
-                key: message.key(),
-                value: message.value(),
-            }),
-            Some(Err(error)) if error.class() == Class::Fatal => return Err(error.into()),
-            Some(Err(error)) => warn!(view = self.config.name, %error, "reading is held up"),
-        }
-        Ok(())
-    }
-
-    /// Looks after acknowledgements, commits, quiet restores and back-pressure.
-    fn tick(&mut self, now: Instant) -> Result<(), Error> {
-        let look = self.consumer.rebalance().look(now)?;
-        let committed = self.consumer.commit_later(&look.commits);
-        if let Err(error) = committed {
-            warn!(view = self.config.name, %error, "offsets could not be committed");
-        }
-        self.hold_back(look.open)
-    }
-
-    fn hold_back(&mut self, open: usize) -> Result<(), Error> {
-        let max = self.config.open_records_max;
-        if open > max {
-            // Again each time, since partitions may have come meanwhile.
-            self.consumer.pause(&self.assignment()?)?;
-            if !self.is_paused {
-                warn!(view = self.config.name, open, "outputs are slow: reading stops for a while");
-            }
-            self.is_paused = true;
-        } else if self.is_paused && open <= max / 2 {
-            self.consumer.resume(&self.assignment()?)?;
-            info!(view = self.config.name, "reading goes on");
-            self.is_paused = false;
-        }
-        Ok(())
-    }
-
-    fn assignment(&self) -> Result<Vec<TopicPartition>, Error> {
-        Ok(self.consumer.assignment()?)
-    }
 }
-
-const POLL_WAIT_MAX: Duration = Duration::from_millis(50);

@@ -12,25 +12,25 @@ pub struct At {
 }
 
 /// Takes what a view says. Called on the thread that reads, so be brief.
+///
+/// The records that are returned lie in one Kafka transaction with the state that led to them and
+/// the offset: all become visible, or none. What else a sink does happens once for each time a
+/// record is folded, and after a failure a record is folded again.
 pub trait Sink<O>: Send + Sync + 'static {
-    /// A partition was assigned; its state is being rebuilt from here on.
+    /// A partition was assigned; its state is being restored.
     fn assigned(&self, partition: u32);
 
-    /// A partition is live: what comes now was not processed before.
-    fn opened(&self, partition: u32);
+    /// A partition is live. The epoch is greater than that of any task that had it before, and is
+    /// committed already.
+    fn opened(&self, partition: u32, epoch: u64);
 
     /// A partition belongs to somebody else from now on.
     fn closed(&self, partition: u32);
 
-    /// What was said about a record that was processed before and is folded again for the state
-    /// alone. Nothing may leave the process because of it.
-    fn replayed(&self, at: At, outputs: Vec<O>);
-
-    /// What was said about a new record. Returns the records to produce; the offset is committed
-    /// only after they were acknowledged.
+    /// What was said about a record. Returns the records to produce.
     fn live(&self, at: At, outputs: Vec<O>) -> Vec<Produce>;
 
-    /// A record that cannot be read, or an output that Kafka will never take: the place to write
-    /// a dead letter.
-    fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison);
+    /// A record that cannot be read, or whose output Kafka will never take. Returns the dead letter
+    /// to write, if any; there is no record where the output was at fault.
+    fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce>;
 }

@@ -184,14 +184,7 @@ impl<T: Rows> Table<T> {
     }
 
     fn take(&self, message: &Message<'_>, fresh: Option<&mut Content<T>>, watch: &impl Watch<T>) {
-        let raw = Raw {
-            place: Place {
-                partition: u32::try_from(message.partition()).unwrap_or_default(),
-                offset: u64::try_from(message.offset()).unwrap_or_default(),
-            },
-            key: message.key(),
-            value: message.value(),
-        };
+        let raw = Raw::of(message);
         let is_live = fresh.is_none();
         let applied = match fresh {
             Some(content) => content.apply(&raw),
@@ -289,7 +282,7 @@ mod tests {
     }
 
     fn raw<'a>(offset: u64, key: &'a [u8], value: Option<&'a [u8]>) -> Raw<'a> {
-        Raw { place: Place { partition: 1, offset }, key: Some(key), value }
+        Raw { place: Place { partition: 1, offset }, key: Some(key), value, timestamp_ms: 0 }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The one thing a user of this crate writes: a pure fold over the records of a key.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::{Place, Poison, Raw};
 
 /// A keyed fold: what a key's state becomes with each of its records, and what is said about it.
@@ -10,7 +13,7 @@ pub trait View: Send + Sync + 'static {
     /// A record, read.
     type Input;
     /// What is remembered for one key.
-    type State: Default + Send + 'static;
+    type State: State;
     /// The global tables a fold may look into; `()` where there are none.
     type Tables: Send + Sync + 'static;
     /// What a fold says.
@@ -22,7 +25,8 @@ pub trait View: Send + Sync + 'static {
     /// What cannot be read is poison: it is passed over and reported to the sink.
     fn decode(&self, raw: &Raw<'_>) -> Result<Self::Input, Poison>;
 
-    /// When it happened, in milliseconds since 1970: what drives stream time.
+    /// When it happened, in milliseconds since 1970: what drives stream time. A record cannot have
+    /// happened after it was written: Kafka's timestamp is the bound.
     fn time_ms(&self, input: &Self::Input) -> u64;
 
     /// Folds a record into its key's state. A record without a key gets a state of its own that is
@@ -33,6 +37,40 @@ pub trait View: Send + Sync + 'static {
         input: Self::Input,
         around: &Around<'_, Self::Tables>,
     ) -> Vec<Self::Output>;
+
+    /// Whether a state says nothing any more: its key is then forgotten.
+    fn is_over(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
+}
+
+/// What is remembered for one key, and how it is written down for the changelog and the disk.
+///
+/// Whatever serde can write and read is a state, as JSON. After an upgrade yesterday's states come
+/// back, so give new fields `#[serde(default)]`.
+pub trait State: Default + Send + 'static {
+    /// Writes the state.
+    ///
+    /// # Errors
+    /// When it cannot be written; its key then stays as it was.
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison>;
+
+    /// Reads what this version or an earlier one wrote.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(bytes: &[u8]) -> Result<Self, Poison>;
+}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> State for T {
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        serde_json::to_writer(into, self).map_err(Poison::malformed)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Poison> {
+        serde_json::from_slice(bytes).map_err(Poison::malformed)
+    }
 }
 
 /// What a fold may look at besides state and record.

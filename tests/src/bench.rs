@@ -1,4 +1,5 @@
 //! What is measured, one file a benchmark.
 
 pub mod collector;
+pub mod relay;
 pub mod route;

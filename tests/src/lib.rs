@@ -17,6 +17,7 @@ pub mod kafka;
 pub mod load;
 pub mod page;
 pub mod recording;
+pub mod reference;
 pub mod registry;
 pub mod replay;
 pub mod room;

@@ -18,8 +18,14 @@ pub const ANY_ORIGIN: &str = r#"["*"]"#;
 /// What collector and relay sign with here.
 const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// The relay's count of enriched records that Kafka has.
-pub const ENRICHED: &str = r#"clickmill_relay_outputs_total{how="acknowledged""#;
+/// The key of the web server of all stories.
+pub const SERVER_KEY: &str = "the key of a server in stories";
+
+/// The relay's count of enriched records that are committed.
+pub const ENRICHED: &str = "clickmill_relay_outputs_total";
+
+/// The relay's count of clicks it has folded, committed or not.
+pub const FOLDED: &str = r#"clickmill_relay_records_total{how="folded""#;
 
 /// Reads a counter or gauge from an admin address: the sum of its series whose line begins with
 /// `series`, such as `name` or `name{outcome="accepted"`. Zero when there is none.
@@ -228,11 +234,16 @@ impl Relay {
             listen = {{ public = "127.0.0.1:{port}", admin = "127.0.0.1:{admin_port}" }}
             kafka.bootstrap = "{bootstrap}"
             tokens.keys = [{{ id = "a", secret = "{SIGNING_KEY}" }}]
-            view.group = "{prefix}relay"
+            servers.keys = [{{ tenant = "{TENANT}", secret = "{SERVER_KEY}" }}]
+            view.group = "relay"
+            view.instance = "relay-{port}"
+            view.session_timeout = "6s"
+            view.state_folder = "{state}"
             hints.origins = {origins}
             "#,
             prefix = kafka.prefix,
             bootstrap = kafka.bootstrap,
+            state = folder.path().join(format!("relay-{port}")).display(),
         );
         let config = folder.write(&format!("relay-{port}.toml"), &config);
         Self {

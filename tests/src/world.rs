@@ -98,6 +98,11 @@ impl World {
         Page::new((&self.collector.url, &self.relay.url), WRITE_KEY)
     }
 
+    /// Another relay behind the same Kafka.
+    pub async fn second_relay(&self) -> Relay {
+        Relay::start(&self.edge.kafka, &self.edge.folder, Setup::default().origins).await
+    }
+
     /// Starts the relay again, as it was.
     pub async fn restart_relay(&mut self) {
         self.relay.restart().await;

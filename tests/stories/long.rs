@@ -6,8 +6,6 @@ use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::World;
 use clickmill_tests::recording::Recording;
 use clickmill_tests::replay::{Found, Replay, Tally};
-use clickmill_tests::service::ENRICHED;
-use clickmill_tests::until::until;
 
 /// Clicks of many sessions that overlap, as in a shop: made by a rule, the same each time.
 fn recording(sessions: usize, clicks_max: usize) -> Recording {
@@ -32,32 +30,6 @@ async fn a_long_recording_arrives_whole_and_in_order() {
         let found = Found::of(&ids, &world, topic).await;
         assert!(found.is_whole(), "{topic:?}: {found:?}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes long: cargo xtask test --all"]
-async fn a_relay_killed_under_load_enriches_every_click() {
-    let (mut world, recording) = (World::start().await, recording(8000, 10));
-    let clicks = recording.clicks.len();
-    let replay = replay(&world);
-    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
-    for _ in 0..3 {
-        until("the relay is at work", || async {
-            (world.relay.metric(ENRICHED).await > 3000.0).then_some(())
-        })
-        .await;
-        world.relay.kill();
-        world.restart_relay().await;
-    }
-    let ids = playing.await.expect("the replay ends").expect("the collector takes all");
-    assert_eq!(ids.len(), clicks);
-    world.enriched(ids.len()).await;
-    until("every click is enriched", || async {
-        let found = Found::of(&ids, &world, Topic::ClicksEnriched).await;
-        // At least once in this step: after a kill some come again, none is missing.
-        (found.lost == 0 && found.unknown == 0).then_some(())
-    })
-    .await;
 }
 
 fn replay(world: &World) -> Replay {

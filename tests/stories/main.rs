@@ -7,6 +7,7 @@ mod click_to_hint;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;
 mod durability;
+mod exactly_once;
 mod fairness;
 mod forged_token_opens_nothing;
 mod long;
@@ -20,6 +21,7 @@ mod spooling;
 mod tabs;
 mod traced;
 mod verdicts;
+mod views;
 
 use clickmill_sdk_core::wire::Hint;
 use serde_json::Value;

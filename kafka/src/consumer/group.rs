@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{GroupConfig, Message, NextOffset, StartAt, TopicPartition, list, partitions};
 use crate::context::{Reporter, report_through_reporter};
-use crate::{Error, KafkaConfig, OnStatistics};
+use crate::{Error, GroupMetadata, KafkaConfig, OnStatistics};
 
 /// Commits and reads back a group's offsets, also from inside a rebalance.
 pub trait Commit {
@@ -39,6 +39,16 @@ pub trait Commit {
         of: &[TopicPartition],
         wait: Duration,
     ) -> Result<BTreeMap<TopicPartition, i64>, Error>;
+
+    /// Who this member is, for a transaction that takes its offsets along; none before it has
+    /// joined.
+    fn metadata(&self) -> Option<GroupMetadata>;
+
+    /// Stops fetching these partitions, which stay ours.
+    ///
+    /// # Errors
+    /// When one is not assigned.
+    fn pause(&self, which: &[TopicPartition]) -> Result<(), Error>;
 }
 
 /// How partitions were lost.
@@ -56,6 +66,11 @@ pub trait Rebalance: Send + Sync + 'static {
     /// Partitions were added. Returns where to start in each, in their order; missing entries mean
     /// [`StartAt::Committed`].
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt>;
+
+    /// The partitions that were added can be paused and read from now on.
+    fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
+        let _ = (group, added);
+    }
 
     /// Partitions are taken away.
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation);
@@ -113,13 +128,15 @@ impl<R: Rebalance> GroupConsumer<R> {
         Some(polled.map(Message).map_err(|error| Error::doing("polling the group", &error)))
     }
 
-    /// Stops fetching these partitions; they stay ours.
+    /// Reads a partition from this offset on.
     ///
     /// # Errors
-    /// When one is not assigned.
-    pub fn pause(&self, which: &[TopicPartition]) -> Result<(), Error> {
-        let list = list(which.iter().map(|at| (at, Offset::Invalid)))?;
-        self.inner.pause(&list).map_err(|error| Error::doing("pausing partitions", &error))
+    /// When it is not assigned, or not being read yet.
+    pub fn seek(&self, next: &NextOffset, wait: Duration) -> Result<(), Error> {
+        let NextOffset { at, offset } = next;
+        self.inner
+            .seek(&at.topic, at.partition, Offset::Offset(*offset), wait)
+            .map_err(|error| Error::doing(format!("going back in {at}"), &error))
     }
 
     /// Goes on fetching these partitions.
@@ -163,6 +180,14 @@ impl<R: Rebalance> Commit for GroupConsumer<R> {
         wait: Duration,
     ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
         Commit::committed(&self.inner, of, wait)
+    }
+
+    fn metadata(&self) -> Option<GroupMetadata> {
+        Commit::metadata(&self.inner)
+    }
+
+    fn pause(&self, which: &[TopicPartition]) -> Result<(), Error> {
+        Commit::pause(&self.inner, which)
     }
 }
 
@@ -247,9 +272,13 @@ impl<R: Rebalance> Context<R> {
             }
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list)?,
         }
+        if !added.is_empty() {
+            self.hook.started(consumer, &added);
+        }
+        Ok(())
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
@@ -293,6 +322,15 @@ impl<R: Rebalance> Commit for BaseConsumer<Context<R>> {
             Some((at, offset))
         });
         Ok(offsets.collect())
+    }
+
+    fn metadata(&self) -> Option<GroupMetadata> {
+        self.group_metadata().map(GroupMetadata)
+    }
+
+    fn pause(&self, which: &[TopicPartition]) -> Result<(), Error> {
+        let list = list(which.iter().map(|at| (at, Offset::Invalid)))?;
+        Consumer::pause(self, &list).map_err(|error| Error::doing("pausing partitions", &error))
     }
 }
 

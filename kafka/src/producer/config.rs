@@ -79,7 +79,7 @@ impl ProducerConfig {
         Err(Error::BadSetting { key: "message_timeout_ms", problem })
     }
 
-    pub(super) fn put(&self, client: &mut ClientConfig) -> Result<(), Error> {
+    pub(crate) fn put(&self, client: &mut ClientConfig) -> Result<(), Error> {
         if self.message_timeout_ms == 0 {
             let problem = "must not be 0: records would be tried for ever".to_owned();
             return Err(Error::BadSetting { key: "message_timeout_ms", problem });

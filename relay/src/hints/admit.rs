@@ -20,6 +20,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub struct Admitted {
     /// For whom.
     pub subject: Subject,
+    /// Whose visitor that is.
+    pub tenant: Tenant,
+    /// The visitor.
+    pub visitor: VisitorId,
     /// Until when the token holds, ms since 1970.
     pub expires_at_ms: u64,
     /// The last hint that the page has.
@@ -109,6 +113,8 @@ pub fn admit(
     let visitor = VisitorId::parse(claims.subject()).map_err(|_| TokenError::Malformed)?;
     Ok(Admitted {
         subject: Subject::new(&tenant, &visitor),
+        tenant,
+        visitor,
         expires_at_ms: claims.expires_at_ms(),
         cursor: cursor(uri, headers),
     })

@@ -64,6 +64,11 @@ impl Subject {
         Self(Arc::from(format!("{tenant}:{visitor}")))
     }
 
+    /// The key of the visitor's records.
+    pub fn key(&self) -> &str {
+        &self.0
+    }
+
     fn is_of(&self, tenant: &Tenant) -> bool {
         self.0.split_once(':').is_some_and(|(mine, _)| mine == tenant.as_str())
     }
@@ -134,13 +139,15 @@ impl Hub {
         })
     }
 
-    /// A partition is decided here from now on. Returns its epoch, greater than any before.
-    pub fn open_partition(&self, partition: u32, now: Millis) -> u64 {
+    /// A partition is decided here from now on, in this epoch: greater than any before.
+    pub fn open_partition(&self, partition: u32, epoch: u64) {
         let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = epochs.get(&partition).copied().unwrap_or(self.floor);
-        let epoch = now.0.max(before + 1);
         epochs.insert(partition, epoch);
-        epoch
+    }
+
+    /// Whether anything is remembered that was said to a visitor.
+    pub fn has_said(&self, subject: &Subject) -> bool {
+        self.shard(subject).visitors.get(subject).is_some_and(Visitor::has_said)
     }
 
     /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its

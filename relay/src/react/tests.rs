@@ -33,6 +33,7 @@ impl Inner {
         let clock = ManualClock::at(NOW);
         let policy = Policy {
             enriched: "enriched".into(),
+            poisoned: "poisoned".into(),
             slots: vec![Slot::parse("suggested").unwrap(), Slot::parse("more").unwrap()],
             products_max: 2,
             lifetime_ms: 600_000,
@@ -109,9 +110,15 @@ impl Inner {
         self.react.means.hub.subscribe(subject, None, now).unwrap()
     }
 
-    fn recall(&self, visitor: &str) {
-        let tenant = Tenant::parse("shop").unwrap();
-        self.react.recall(&Subject::new(&tenant, &VisitorId::parse(visitor).unwrap()));
+    /// A page of the visitor connects, and what the view remembers is said again.
+    fn recall(&mut self, visitor: &str) {
+        let (tenant, visitor) =
+            (Tenant::parse("shop").unwrap(), VisitorId::parse(visitor).unwrap());
+        let subject = Subject::new(&tenant, &visitor);
+        let state = self.driver.state(subject.key().as_bytes()).unwrap();
+        if let Some(asked) = state.and_then(|state| state.last_asked((tenant, visitor))) {
+            self.react.recall(&subject, asked);
+        }
     }
 
     fn counts(&self, line: &str) -> bool {
@@ -145,7 +152,7 @@ fn shown(hints: &[Hint]) -> Vec<String> {
 #[test]
 fn a_click_is_answered_and_enriched() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let stream = inner.open("v");
     let produced = inner.live(("v", "product_view", "A"));
     let said = hints(&stream);
@@ -171,7 +178,7 @@ fn a_click_is_answered_and_enriched() {
 #[test]
 fn what_others_saw_together_is_suggested() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     for (visitor, sku) in [("u", "A"), ("u", "D"), ("w", "A"), ("w", "D")] {
         inner.live((visitor, "product_view", sku));
     }
@@ -186,9 +193,9 @@ fn what_others_saw_together_is_suggested() {
 }
 
 #[test]
-fn a_partition_that_comes_back_is_not_learned_from_twice() {
+fn a_click_that_comes_again_after_a_failure_is_not_learned_from_twice() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let mut records = Vec::new();
     for (visitor, sku) in [("u", "A"), ("u", "D"), ("w", "A"), ("w", "D")] {
         records.push(inner.event((visitor, "product_view", sku)));
@@ -205,27 +212,62 @@ fn a_partition_that_comes_back_is_not_learned_from_twice() {
     }
     assert_eq!(learned(&inner), (2.0, 1.0, 1.0));
     inner.react.closed(0);
-    inner.react.assigned(0);
-    for (at, seen) in &records[..2] {
-        inner.react.replayed(*at, seen.clone());
-    }
-    inner.react.opened(0);
-    // The third was not committed, so it comes live again; the fourth is new.
+    inner.react.opened(0, NOW + 1);
+    // The third was not committed, so it comes again; the fourth is new.
     for (at, seen) in &records[2..] {
         assert_eq!(inner.react.live(*at, seen.clone()).len(), 1);
     }
     assert_eq!(learned(&inner), (2.0, 2.0, 2.0));
-    // Another partition's offsets are its own.
-    let (at, seen) = records.swap_remove(0);
-    let place = Place { partition: 1, ..at.place };
-    inner.react.replayed(At { place, ..at }, seen);
-    assert_eq!(learned(&inner), (3.0, 2.0, 2.0));
+}
+
+#[test]
+fn what_was_learned_before_a_restart_is_learned_from_the_enriched_clicks() {
+    let mut before = Inner::new();
+    before.react.opened(0, NOW);
+    let mut enriched = Vec::new();
+    for (visitor, sku) in [("u", "A"), ("u", "D"), ("w", "A"), ("w", "D"), ("w", "D")] {
+        enriched.extend(before.live((visitor, "product_view", sku)));
+    }
+    let mut after = Inner::new();
+    for record in &enriched {
+        let record: Record = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        after.react.recall_lesson(&record);
+    }
+    after.react.opened(0, NOW);
+    let said = |inner: &mut Inner| {
+        let stream = inner.open("v");
+        inner.live(("v", "product_click", "A"));
+        let said = hints(&stream);
+        (said[0].why.model.clone(), shown(&said))
+    };
+    assert_eq!(said(&mut after), said(&mut before));
+    assert_eq!(said(&mut after).0, "co_view");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_goes_to_the_dead_letters() {
+    let inner = Inner::new();
+    let at = At { place: Place { partition: 2, offset: 9 }, now_ms: NOW };
+    let poison = Poison::malformed("not JSON");
+    let letter = |value: &[u8]| {
+        let (key, place) = (Some(&b"k"[..]), at.place);
+        let raw = Raw { place, key, value: Some(value), timestamp_ms: NOW };
+        let letter = inner.react.poisoned(at, Some(&raw), &poison).unwrap();
+        assert_eq!((&*letter.topic, letter.key.as_deref()), ("poisoned", Some(&b"k"[..])));
+        serde_json::from_slice::<Poisoned>(letter.value.as_deref().unwrap()).unwrap()
+    };
+    let text = letter(b"<xml/>");
+    assert_eq!((text.partition, text.offset, text.reason.as_str()), (2, 9, "malformed"));
+    assert_eq!((text.original.as_deref(), text.original_hex), (Some("<xml/>"), None));
+    let bytes = letter(b"\xff\x00");
+    assert_eq!((bytes.original, bytes.original_hex.as_deref()), (None, Some("ff00")));
+    assert_eq!(inner.react.poisoned(at, None, &poison).map(|letter| letter.topic), None);
 }
 
 #[test]
 fn a_duplicate_is_counted_and_nothing_else() {
     let inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let stream = inner.open("v");
     assert!(
         inner
@@ -243,7 +285,7 @@ fn a_duplicate_is_counted_and_nothing_else() {
 #[test]
 fn who_refuses_personalization_gets_no_hint_and_loses_those_shown() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let stream = inner.open("v");
     inner.live(("v", "product_view", "A"));
     assert_eq!(hints(&stream).len(), 2);
@@ -259,7 +301,7 @@ fn who_refuses_personalization_gets_no_hint_and_loses_those_shown() {
 #[test]
 fn an_old_click_gets_no_hint() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let stream = inner.open("v");
     let (at, seen) = inner.event(("v", "product_view", "A"));
     let produced = inner.react.live(At { now_ms: NOW + 600_000, ..at }, seen);
@@ -268,24 +310,25 @@ fn an_old_click_gets_no_hint() {
 }
 
 #[test]
-fn a_rebuilt_partition_says_again_what_holds_under_the_same_ids() {
+fn a_relay_that_starts_says_again_what_holds_under_the_same_ids() {
     let mut inner = Inner::new();
-    inner.react.assigned(0);
     for (visitor, sku) in [("old", "A"), ("v", "A"), ("v", "B")] {
-        let (at, seen) = inner.event((visitor, "product_view", sku));
-        inner.react.replayed(at, seen);
+        // Folded by the relay before.
+        inner.event((visitor, "product_view", sku));
         if visitor == "old" {
             inner.clock.advance_ms(599_000);
         }
     }
+    inner.driver.restart().unwrap();
     inner.clock.advance_ms(5_000);
-    let before = inner.open("v");
+    let page = inner.open("v");
     inner.recall("v");
-    assert!(hints(&before).is_empty(), "nothing leaves while it is rebuilt");
-    inner.react.opened(0);
-    let said = hints(&before);
+    assert!(hints(&page).is_empty(), "nothing leaves before the partition is ours");
+    inner.react.opened(0, NOW + 700_000);
+    inner.recall("v");
+    let said = hints(&page);
     assert_eq!(shown(&said), ["suggested C D"]);
-    assert_eq!(said[0].id.to_string(), "clicks.0.2.0");
+    assert_eq!((said[0].id.to_string().as_str(), said[0].epoch), ("clicks.0.2.0", NOW + 700_000));
     assert_eq!(hints(&inner.open("v")), said);
     inner.recall("old");
     assert!(hints(&inner.open("old")).is_empty(), "its hint would have expired");
@@ -294,29 +337,28 @@ fn a_rebuilt_partition_says_again_what_holds_under_the_same_ids() {
 #[test]
 fn a_page_that_comes_after_a_restart_finds_its_hint_unless_the_visitor_went_on() {
     let mut inner = Inner::new();
-    inner.react.assigned(0);
     for visitor in ["v", "w"] {
-        let (at, seen) = inner.event((visitor, "product_view", "A"));
-        inner.react.replayed(at, seen);
+        inner.event((visitor, "product_view", "A"));
     }
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let page = inner.open("v");
     assert!(hints(&page).is_empty(), "nobody asked yet");
     inner.recall("v");
     inner.recall("v");
     assert_eq!(hints(&page).len(), 2, "once, to the stream that is open");
-    let ids = |visitor| hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>();
-    assert_eq!(ids("v"), [0, 0], "one hint for each slot");
+    let ids = |inner: &Inner, visitor| {
+        hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&inner, "v"), [0, 0], "one hint for each slot");
     inner.live(("w", "product_view", "B"));
     inner.recall("w");
-    let ids = |visitor| hints(&inner.open(visitor)).iter().map(|h| h.id.offset).collect::<Vec<_>>();
-    assert_eq!(ids("w"), [2], "the newer click's");
+    assert_eq!(ids(&inner, "w"), [2], "the newer click's");
 }
 
 #[test]
 fn what_sells_out_is_taken_back() {
     let mut inner = Inner::new();
-    inner.react.opened(0);
+    inner.react.opened(0, NOW);
     let stream = inner.open("v");
     inner.live(("v", "product_view", "A"));
     assert_eq!(shown(&hints(&stream)), ["suggested B C", "more D"]);
@@ -330,7 +372,7 @@ fn what_sells_out_is_taken_back() {
         offer(&means.tables, (sku, "x"), available);
         let key = format!("shop:{sku}");
         let place = Place { partition: 0, offset };
-        let raw = Raw { place, key: Some(key.as_bytes()), value: None };
+        let raw = Raw { place, key: Some(key.as_bytes()), value: None, timestamp_ms: NOW };
         watch.applied(&means.tables.stock, &raw);
     };
     tell("C", 2, 10);

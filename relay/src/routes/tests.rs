@@ -59,6 +59,8 @@ impl Relay {
             listener,
             transport: Transport::default(),
             service: Routes {
+                visitors: Visitors::default(),
+                servers: ServersConfig::default(),
                 path_prefix: String::new(),
                 hints,
                 signer: signer(),

@@ -10,11 +10,12 @@ pub mod sessions;
 
 use std::borrow::Cow;
 
+use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionRule, Sku, Tenant,
-    VisitorId,
+    Asked, Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionRule, SessionView,
+    SessionViewParts, Sku, Tenant, ToJson, VisitorId,
 };
-use clickmill_streams::{Around, Poison, Raw, View};
+use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 use serde::Deserialize;
 
 use products::Products;
@@ -50,11 +51,12 @@ pub struct VisitorView {
 }
 
 /// What is remembered of one visitor.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Visitor {
     queues: Queues,
     sessions: Sessions,
     products: Products,
+    asked: Option<Asked>,
 }
 
 /// What the fold says about an event.
@@ -132,49 +134,138 @@ impl View for VisitorView {
         record.time.0
     }
 
-    fn fold(&self, state: &mut Visitor, record: Record, _: &Around<'_, ()>) -> Vec<Seen> {
+    fn fold(&self, state: &mut Visitor, record: Record, around: &Around<'_, ()>) -> Vec<Seen> {
         let Some(visitor) = record.context.visitor.clone() else {
             return vec![Seen::Event(Box::new(Enriched { record, signals: None }))];
         };
         match state.queues.take(&record.queue, record.seq, &self.limits) {
             Novelty::Repeated => vec![Seen::Duplicate],
             Novelty::New => {
-                vec![Seen::Event(Box::new(self.enrich(state, record, visitor)))]
+                let at = (visitor, around.place);
+                vec![Seen::Event(Box::new(self.enrich(state, record, at)))]
             }
         }
     }
 }
 
+impl State for Visitor {
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        let mut w = Writer::with_capacity(512);
+        self.parts().write(&mut w);
+        into.extend_from_slice(w.finish().as_bytes());
+        Ok(())
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Poison> {
+        let view: SessionView = serde_json::from_slice(bytes).map_err(Poison::malformed)?;
+        Ok(Self::from(view))
+    }
+}
+
 impl VisitorView {
-    fn enrich(&self, state: &mut Visitor, mut record: Record, visitor: VisitorId) -> Enriched {
-        let session = state.sessions.take(&record, &visitor, &self.rule);
-        let number = session.number();
+    fn enrich(
+        &self,
+        state: &mut Visitor,
+        mut record: Record,
+        (visitor, place): (VisitorId, Place),
+    ) -> Enriched {
+        let visit = state.sessions.take(&record, &visitor, &self.rule);
+        let doing = Doing::of(&record);
+        let lesson = state.products.take(&doing, (record.time, visit.number), &self.limits);
+        visit.products = visit.products.saturating_add(lesson.is_some().into());
         let mut enrichment = Enrichment {
-            session: session.id().cloned(),
-            session_started: session.started(),
-            session_events: session.events(),
-            session_pages: session.pages(),
+            session: visit.id.clone(),
+            session_started: visit.started,
+            session_events: visit.events,
+            session_pages: visit.pages,
+            company: lesson.as_ref().map(|lesson| lesson.with.clone()),
             ..Enrichment::default()
         };
-        let doing = Doing::of(&record);
-        let lesson = state.products.take(&doing, (record.time, number), &self.limits);
         enrichment.visits = state.sessions.visits();
         enrichment.recent = state.products.seen().cloned().collect();
         record.enrichment = Some(enrichment);
-        let signals = Signals {
-            tenant: record.tenant.clone(),
-            visitor,
+        let asked = Asked {
             event: record.id,
+            partition: place.partition,
+            offset: place.offset,
             received_at: record.arrival.received_at,
             time: record.time,
             personalization: personalization(record.context.consent.as_ref()),
-            asks: doing.asks(),
-            lesson,
-            seen: state.products.seen().cloned().collect(),
-            basket: state.products.basket().to_vec(),
         };
+        let signals = Signals {
+            lesson,
+            asks: doing.asks(),
+            ..state.signals((record.tenant.clone(), visitor), &asked)
+        };
+        if signals.asks {
+            state.asked = Some(asked);
+        }
         Enriched { record, signals: Some(signals) }
     }
+}
+
+impl Visitor {
+    /// The newest event that asked for a hint, with where it lies: what a relay that ran before
+    /// answered.
+    pub fn last_asked(&self, of: (Tenant, VisitorId)) -> Option<(Place, Signals)> {
+        let asked = self.asked.as_ref()?;
+        let place = Place { partition: asked.partition, offset: asked.offset };
+        Some((place, self.signals(of, asked)))
+    }
+
+    /// The state as it lies in the view of sessions.
+    pub fn parts(&self) -> SessionViewParts<'_> {
+        SessionViewParts {
+            visits: self.sessions.visits,
+            sessions: &self.sessions.known,
+            seen: &self.products.seen,
+            basket: &self.products.basket,
+            asked: self.asked.as_ref(),
+            queues: &self.queues.0,
+        }
+    }
+
+    fn signals(&self, (tenant, visitor): (Tenant, VisitorId), asked: &Asked) -> Signals {
+        Signals {
+            tenant,
+            visitor,
+            event: asked.event,
+            received_at: asked.received_at,
+            time: asked.time,
+            personalization: asked.personalization,
+            asks: true,
+            lesson: None,
+            seen: self.products.seen().cloned().collect(),
+            basket: self.products.basket().to_vec(),
+        }
+    }
+}
+
+impl From<SessionView> for Visitor {
+    fn from(view: SessionView) -> Self {
+        let SessionView { visits, sessions, seen, basket, asked, queues } = view;
+        Self {
+            queues: Queues(queues),
+            sessions: Sessions { known: sessions, visits },
+            products: Products { seen, basket },
+            asked,
+        }
+    }
+}
+
+/// What co-views are learned from: the first sight of a product in a visit. None in a record that
+/// tells of none.
+pub fn lesson(record: &Record) -> Option<Lesson> {
+    let with = record.enrichment.as_ref()?.company.clone()?;
+    match Doing::of(record) {
+        Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson { sku, with }),
+        _ => None,
+    }
+}
+
+/// What a record's visitor said about personalization; none if nothing.
+pub fn allows_personalization(record: &Record) -> Option<bool> {
+    personalization(record.context.consent.as_ref())
 }
 
 fn personalization(consent: Option<&Consent>) -> Option<bool> {

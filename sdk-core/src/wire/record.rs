@@ -211,6 +211,39 @@ impl ToJson for DeadLetter {
     }
 }
 
+/// A raw record that the relay could not read, with all that is needed to find out why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Poisoned {
+    /// A stable code, such as `malformed`.
+    pub reason: String,
+    /// One sentence for whoever looks into it.
+    pub detail: String,
+    /// The partition of the raw topic it lies in.
+    pub partition: u32,
+    /// Its offset there.
+    pub offset: u64,
+    /// Its value where that is a text.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub original: Option<String>,
+    /// Its value as hexadecimal digits where it is none.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub original_hex: Option<String>,
+}
+
+impl ToJson for Poisoned {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.text_field("reason", &self.reason);
+            w.text_field("detail", &self.detail);
+            w.field("partition", Some(&self.partition));
+            w.number_field("offset", self.offset);
+            w.field("original", self.original.as_ref());
+            w.field("original_hex", self.original_hex.as_ref());
+        });
+    }
+}
+
 /// What the relay knows of a visitor right after an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default))]
@@ -227,6 +260,9 @@ pub struct Enrichment {
     pub visits: u32,
     /// The products seen last, newest first.
     pub recent: Vec<Sku>,
+    /// Where the event is the first sight of a product in its visit: the products that were seen
+    /// before it there, newest first. What co-views are learned from.
+    pub company: Option<Vec<Sku>>,
 }
 
 impl ToJson for Enrichment {
@@ -238,6 +274,9 @@ impl ToJson for Enrichment {
             w.field("session_pages", Some(&self.session_pages));
             w.field("visits", Some(&self.visits));
             w.list_field("recent", &self.recent);
+            if let Some(company) = &self.company {
+                w.key("company").array(|w| company.iter().for_each(|sku| sku.write(w)));
+            }
         });
     }
 }

@@ -15,6 +15,12 @@ pub enum Topic {
     ClicksOverflow,
     /// What happened, with what was known of the visitor: [`Record`](super::Record).
     ClicksEnriched,
+    /// Raw records that the relay could not read: [`Poisoned`](super::Poisoned), under the key they
+    /// had.
+    ClicksPoisoned,
+    /// What is remembered of each visitor: [`SessionView`](super::SessionView). The relay's own
+    /// changelog: the key `!task` is not a visitor's.
+    SessionsView,
     /// The products on sale, by tenant and product number: [`Product`](super::Product).
     Products,
     /// What is in stock, by tenant and product number: [`Stock`](super::Stock).
@@ -23,12 +29,14 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ClicksRaw,
         Self::ClicksRejected,
         Self::ClicksUnvalidated,
         Self::ClicksOverflow,
         Self::ClicksEnriched,
+        Self::ClicksPoisoned,
+        Self::SessionsView,
         Self::Products,
         Self::Stock,
     ];
@@ -41,6 +49,8 @@ impl Topic {
             Self::ClicksUnvalidated => "web.clicks.unvalidated.pii.v1",
             Self::ClicksOverflow => "web.clicks.overflow.pii.v1",
             Self::ClicksEnriched => "web.clicks.enriched.pii.v1",
+            Self::ClicksPoisoned => "web.clicks.poisoned.pii.v1",
+            Self::SessionsView => "web.sessions.view.pii.v1",
             Self::Products => "products.catalogue.view.open.v1",
             Self::Stock => "stock.levels.view.open.v1",
         }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
-use subtle::ConstantTimeEq;
 
+use crate::bearer::bearer;
 use crate::config::Secret;
 use crate::query;
 use crate::reply::{self, Body};
@@ -57,15 +57,9 @@ impl fmt::Debug for Guarded {
 /// Whether the request shows the token. How long the answer takes tells nothing of it but its
 /// length.
 fn is_shown(head: &Parts, token: &Secret) -> bool {
-    let same = |shown: &[u8]| bool::from(shown.ct_eq(token.expose()));
-    let header = head.headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    header.is_some_and(same) || query::find(&head.uri, "token").is_some_and(|t| same(t.as_bytes()))
-}
-
-/// The credentials behind the scheme's name, which may be written in any case.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+    let same = |shown: &[u8]| token.is(shown);
+    bearer(&head.headers).is_some_and(same)
+        || query::find(&head.uri, "token").is_some_and(|t| same(t.as_bytes()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use subtle::ConstantTimeEq as _;
 
 /// Bytes that no log line and no error shows. Clones share them.
 ///
@@ -23,6 +24,11 @@ impl Secret {
     /// The bytes, for the place that signs or logs in with them.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether these are its bytes. How long the answer takes tells nothing of them but their number.
+    pub fn is(&self, shown: &[u8]) -> bool {
+        shown.ct_eq(&self.0).into()
     }
 
     /// The bytes as text, for a place that takes no bytes. `None` if they are not UTF-8.

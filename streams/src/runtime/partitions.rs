@@ -1,158 +1,480 @@
 //! The partitions of a running view: what happens when they come, get records, and go.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
-    Commit, NextOffset, Pending, Rebalance, Revocation, StartAt, TopicPartition,
+    Commit, GroupConsumer, NextOffset, Outgoing, Rebalance, Revocation, StartAt, TopicPartition,
 };
 use tracing::{info, warn};
 
-use super::{Parts, RuntimeConfig, Status};
-use crate::ledger::{Ledger, Settled};
-use crate::{At, Error, Poison, Raw, Sink, Task, View};
+use super::restoring::{Order, Restoring};
+use super::{Meters, Parts, RuntimeConfig, Status};
+use crate::changelog::{self, TASK_KEY};
+use crate::restore::{Restore, Restored};
+use crate::store::{Extent, Store};
+use crate::task::Refused;
+use crate::transactions::{Committed, Transactions};
+use crate::writer::{Batch, Writer};
+use crate::{At, Error, Poison, Produce, Raw, Sink, Task, View};
 
 /// How long the coordinator may take to tell the committed offsets.
 const COMMITTED_WAIT: Duration = Duration::from_secs(10);
 
-/// When no record comes for so long, a partition that is still being rebuilt has none left before
-/// its committed offset: retention took them, or transaction markers lie there.
-const QUIET: Duration = Duration::from_secs(3);
+/// How long going back to an offset may take.
+const SEEK_WAIT: Duration = Duration::from_secs(5);
 
-/// All partitions of a running view. Its lock is taken only by the thread that polls, the hooks
-/// included, so it never waits.
+/// A partition with so many keys to write does not wait for its time.
+const WRITE_KEYS: usize = 50_000;
+
+/// Keys on the disk that are looked at for their age after each commit.
+const SWEEP_KEYS: usize = 64;
+
+/// All partitions of a running view. Its lock is held by the thread that polls while it works on
+/// a record or closes a transaction, and by whoever looks a state up.
 pub(super) struct Partitions<V: View, S> {
     config: RuntimeConfig,
     parts: Parts<V, S>,
+    store: Option<Store>,
     status: Status,
-    open: Mutex<Open<V>>,
+    core: Mutex<Core<V>>,
 }
 
-struct Open<V: View> {
-    partitions: BTreeMap<u32, Partition<V>>,
-    /// When a record came last, of whatever partition: one may wait behind many of another.
-    last_record_at: Instant,
+struct Core<V: View> {
+    held: BTreeMap<u32, Held<V>>,
+    /// None while the runtime has not begun, or has given up.
+    means: Option<Means<V>>,
+    /// What is to end this beginning, found where it could not be returned.
+    broken: Option<Error>,
+    /// Outputs in the transaction that is being filled, and in the one that is being committed.
+    outputs: (u64, u64),
 }
 
-struct Partition<V: View> {
+/// What one beginning has.
+struct Means<V: View> {
+    transactions: Transactions,
+    restoring: Restoring<V>,
+    writer: Writer,
+}
+
+struct Held<V: View> {
     task: Task<V>,
-    ledger: Ledger<Pending>,
-    /// Records before this offset are folded for the state alone, whenever they come.
-    restore_to: u64,
-    /// Whether those records have all come.
-    is_live: bool,
+    phase: Phase,
+    epoch: u64,
+    /// Everything before this offset was folded.
+    read_to: u64,
+    /// Everything before this offset is in a transaction that was closed.
+    closed_to: u64,
+    /// Stream time by then, ms.
+    closed_ms: u64,
+    /// The changelog up to here is in the states.
+    changelog_next: u64,
+    /// Batches handed to the disk.
+    batches: u64,
+    written_at: Instant,
 }
 
-/// What a look at all partitions found.
-#[derive(Debug, Default)]
-pub(super) struct Look {
-    pub(super) commits: Vec<NextOffset>,
-    pub(super) open: usize,
+#[derive(Debug)]
+enum Phase {
+    /// Its states are being read. A record that slipped in must be read again.
+    Restoring {
+        is_over: Arc<AtomicBool>,
+        has_slipped: bool,
+    },
+    /// Its epoch goes into the next transaction.
+    Opening {
+        has_slipped: bool,
+    },
+    /// That transaction is being committed.
+    Raising {
+        has_slipped: bool,
+    },
+    Live,
 }
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
-    pub(super) fn new(config: RuntimeConfig, parts: Parts<V, S>, status: Status) -> Self {
-        let open = Open { partitions: BTreeMap::new(), last_record_at: Instant::now() };
-        Self { config, parts, status, open: Mutex::new(open) }
+    pub(super) fn new(
+        config: RuntimeConfig,
+        parts: Parts<V, S>,
+        (store, status): (Option<Store>, Status),
+    ) -> Self {
+        let core =
+            Mutex::new(Core { held: BTreeMap::new(), means: None, broken: None, outputs: (0, 0) });
+        Self { config, parts, store, status, core }
     }
 
-    /// Folds a record, and hands what was said to the sink.
-    pub(super) fn feed(&self, raw: &Raw<'_>) {
-        let mut open = self.lock();
-        open.last_record_at = Instant::now();
-        let Some(partition) = open.partitions.get_mut(&raw.place.partition) else { return };
-        let at = At { place: raw.place, now_ms: (self.parts.now_ms)() };
-        let is_new = raw.place.offset >= partition.restore_to;
-        let has_opened = is_new && self.go_live(raw.place.partition, partition);
-        let parts = &self.parts;
-        let said = partition.task.feed(&parts.view, raw, (&parts.tables, at.now_ms));
-        if is_new {
-            let outputs = match said {
-                Ok(outputs) => {
-                    parts.meters.folded.increment(1);
-                    parts.sink.live(at, outputs)
-                }
-                Err(poison) => {
-                    self.poisoned(at, Some(raw), &poison);
-                    Vec::new()
-                }
-            };
-            partition.ledger.enter(raw.place.offset, outputs, &parts.producer);
-        } else {
-            parts.meters.replayed.increment(1);
-            // What cannot be read was reported when it was new.
-            parts.sink.replayed(at, said.unwrap_or_default());
-        }
-        // The last one before the committed offset: live before the next record comes.
-        let is_last = raw.place.offset + 1 == partition.restore_to;
-        if has_opened || (is_last && self.go_live(raw.place.partition, partition)) {
-            self.tell(&open);
-        }
+    pub(super) fn meters(&self) -> &Meters {
+        &self.parts.meters
     }
 
-    /// True if the partition was not live before.
-    fn go_live(&self, number: u32, partition: &mut Partition<V>) -> bool {
-        let was_live = std::mem::replace(&mut partition.is_live, true);
-        if !was_live {
-            self.parts.sink.opened(number);
-        }
-        !was_live
+    /// Takes over what a former beginning left open, and gets ready for partitions.
+    pub(super) fn begin(&self) -> Result<(), Error> {
+        let config = &self.config;
+        let transactions = Transactions::start(&config.kafka, &config.transaction, config.pacing)?;
+        let restore = Restore {
+            view: config.name,
+            kafka: config.kafka.clone(),
+            changelog: config.changelog.clone(),
+            bounds: config.bounds,
+            tombstones_kept: config.tombstones_kept,
+            queue_bytes_max: config.group.queue_bytes_max,
+            quiet_max: transactions.wait() + Duration::from_secs(5),
+        };
+        let restoring = Restoring::start(&restore, self.store.as_ref(), config.restores_max)?;
+        let means = Means { transactions, restoring, writer: Writer::start()? };
+        let mut core = self.lock();
+        core.means = Some(means);
+        core.broken = None;
+        core.outputs = (0, 0);
+        Ok(())
     }
 
-    /// Looks after acknowledgements and restores; returns what can be committed.
-    pub(super) fn look(&self, now: Instant) -> Result<Look, Error> {
-        let mut open = self.lock();
-        let mut look = Look::default();
-        let mut keys = 0;
-        let is_quiet = now.duration_since(open.last_record_at) > QUIET;
-        for (number, partition) in &mut open.partitions {
-            let settled = partition.ledger.settle(&self.parts.producer, now);
-            self.count(*number, &settled)?;
-            look.open += partition.ledger.open();
-            look.commits.extend(self.next_offset(*number, partition));
-            keys += partition.task.keys();
-            if is_quiet && self.go_live(*number, partition) {
-                warn!(partition = number, "fewer records than were committed; going live");
+    /// Begins anew with the partitions that are ours: from what the group has committed and what the
+    /// changelog holds. A rebalance of others is enough to spoil a commit that is on its way, so
+    /// this is not seldom, and the group is not left for it.
+    pub(super) fn begin_again(&self, group: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        self.give_up();
+        let numbers: Vec<u32> = self.lock().held.keys().copied().collect();
+        for number in &numbers {
+            if let Some(held) = self.lock().held.remove(number) {
+                held.stop_restoring();
+            }
+            self.parts.sink.closed(*number);
+        }
+        self.begin()?;
+        let ours: Vec<_> = numbers.iter().filter_map(|n| self.topic_partition(*n)).collect();
+        group.pause(&ours)?;
+        let committed = group.committed(&ours, COMMITTED_WAIT)?;
+        let mut core = self.lock();
+        for (number, at) in numbers.iter().zip(&ours) {
+            let offset = committed.get(at).and_then(|offset| u64::try_from(*offset).ok());
+            self.open(&mut core, *number, offset);
+            // What the consumer has fetched beyond that is to be read again.
+            if let Some(Held { phase: Phase::Restoring { has_slipped, .. }, .. }) =
+                core.held.get_mut(number)
+            {
+                *has_slipped = true;
             }
         }
-        let meters = &self.parts.meters;
-        meters.open.set(look.open as f64);
-        meters.keys.set(keys as f64);
-        meters.commits.increment(u64::from(!look.commits.is_empty()));
-        if !open.partitions.is_empty() {
-            self.tell(&open);
-        }
-        Ok(look)
+        self.tell(&core);
+        Ok(())
     }
 
-    fn count(&self, partition: u32, settled: &Settled) -> Result<(), Error> {
-        let meters = &self.parts.meters;
-        meters.acknowledged.increment(settled.acknowledged);
-        meters.resent.increment(settled.resent);
-        for offset in &settled.refused {
-            let place = crate::Place { partition, offset: *offset };
-            let at = At { place, now_ms: (self.parts.now_ms)() };
-            let poison = Poison {
-                reason: "output_too_large",
-                detail: "Kafka does not take a record of that size".to_owned(),
-            };
-            self.poisoned(at, None, &poison);
+    /// Drops the transactions that are open: what was folded since the last commit did not happen.
+    pub(super) fn give_up(&self) {
+        let means = self.lock().means.take();
+        // Waits for the disk, so not under the lock.
+        drop(means);
+    }
+
+    /// After the consumer is gone, and its partitions with it.
+    pub(super) fn end(&self) {
+        let mut core = self.lock();
+        for (number, held) in std::mem::take(&mut core.held) {
+            held.stop_restoring();
+            self.parts.sink.closed(number);
         }
-        if settled.is_fatal {
-            let why = self.parts.producer.fatal_error();
-            return Err(Error::Producer(why.unwrap_or_else(|| "no reason given".to_owned())));
+        let means = core.means.take();
+        drop(core);
+        drop(means);
+        self.parts.meters.partitions.set(0.0);
+    }
+
+    /// Folds a record, and hands what was said to the sink and its records to the transaction.
+    pub(super) fn feed(&self, raw: &Raw<'_>) -> Result<(), Error> {
+        let mut core = self.lock();
+        let Core { held, means, broken, outputs } = &mut *core;
+        if let Some(error) = broken.take() {
+            return Err(error);
+        }
+        let (Some(held), Some(means)) = (held.get_mut(&raw.place.partition), means.as_mut()) else {
+            return Ok(());
+        };
+        match &mut held.phase {
+            Phase::Live => {}
+            Phase::Restoring { has_slipped, .. }
+            | Phase::Opening { has_slipped }
+            | Phase::Raising { has_slipped } => {
+                *has_slipped = true;
+                return Ok(());
+            }
+        }
+        if raw.place.offset < held.read_to {
+            return Ok(());
+        }
+        let parts = &self.parts;
+        let at = At { place: raw.place, now_ms: (parts.now_ms)() };
+        let transactions = &mut means.transactions;
+        transactions.open()?;
+        match held.task.feed(&parts.view, raw, (&parts.tables, at.now_ms)) {
+            Ok(said) => {
+                parts.meters.folded.increment(1);
+                let produce = parts.sink.live(at, said);
+                outputs.0 += produce.len() as u64;
+                for record in &produce {
+                    self.put(transactions, at, record)?;
+                }
+            }
+            Err(Refused::Poison(poison)) => {
+                parts.meters.poisoned.increment(1);
+                if let Some(letter) = parts.sink.poisoned(at, Some(raw), &poison) {
+                    self.put(transactions, at, &letter)?;
+                }
+            }
+            Err(Refused::Disk(error)) => return Err(error),
+        }
+        held.read_to = raw.place.offset + 1;
+        Ok(())
+    }
+
+    /// A record that Kafka never takes is poison of its own, and must not hold up the others.
+    fn put(&self, transactions: &mut Transactions, at: At, record: &Produce) -> Result<(), Error> {
+        if transactions.put(&record.outgoing(), None)?.is_ok() {
+            return Ok(());
+        }
+        self.parts.meters.poisoned.increment(1);
+        let poison = too_large(&record.topic);
+        let letter = self.parts.sink.poisoned(at, None, &poison);
+        if let Some(letter) = letter
+            && let Err(failure) = transactions.put(&letter.outgoing(), None)?
+        {
+            warn!(topic = %letter.topic, %failure, "a dead letter is lost");
         }
         Ok(())
     }
 
-    fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) {
-        self.parts.meters.poisoned.increment(1);
-        self.parts.sink.poisoned(at, raw, poison);
+    /// Looks after everything but records: commits, restores, the disk.
+    pub(super) fn look_after(&self, group: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        let live = {
+            let mut core = self.lock();
+            if let Some(error) = core.broken.take() {
+                return Err(error);
+            }
+            self.take_restored(&mut core)?;
+            let live = self.take_committed(&mut core, Duration::ZERO)?;
+            let is_due =
+                core.means.as_ref().is_some_and(|means| means.transactions.is_due(Instant::now()));
+            if is_due {
+                self.close(&mut core, group)?;
+            }
+            live
+        };
+        for (number, start) in live {
+            self.let_go_on(group, number, start)?;
+        }
+        self.wait_while_full()
     }
 
-    fn next_offset(&self, number: u32, partition: &mut Partition<V>) -> Option<NextOffset> {
-        let offset = i64::try_from(partition.ledger.take_commit()?).ok()?;
+    /// Reading waits while the commit before is slow.
+    fn wait_while_full(&self) -> Result<(), Error> {
+        let mut core = self.lock();
+        let is_full = core.means.as_ref().is_some_and(|means| means.transactions.is_full());
+        if is_full {
+            const STEP: Duration = Duration::from_millis(20);
+            // Partitions go live at the next look.
+            if let Some(means) = core.means.as_mut()
+                && let Some(committed) = means.transactions.ended(STEP)?
+            {
+                self.committed(&mut core, &committed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
+        let Some(means) = core.means.as_mut() else { return Ok(()) };
+        while let Some((order, restored)) = means.restoring.next() {
+            let Some(held) = core.held.get_mut(&order.partition) else { continue };
+            let Phase::Restoring { is_over, has_slipped } = &held.phase else { continue };
+            // Of an assignment that is over.
+            if !Arc::ptr_eq(is_over, &order.is_over) {
+                continue;
+            }
+            let has_slipped = *has_slipped;
+            held.restored(restored?, &self.parts.meters);
+            held.phase = Phase::Opening { has_slipped };
+            // Its epoch is committed without waiting for a record.
+            means.transactions.open()?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of a commit that has ended; returns the partitions that are live with it.
+    fn take_committed(
+        &self,
+        core: &mut Core<V>,
+        wait: Duration,
+    ) -> Result<Vec<(u32, Option<u64>)>, Error> {
+        let Some(means) = core.means.as_mut() else { return Ok(Vec::new()) };
+        if let Some(committed) = means.transactions.ended(wait)? {
+            self.committed(core, &committed)?;
+        }
+        let mut live = Vec::new();
+        let is_committing =
+            core.means.as_ref().is_some_and(|means| means.transactions.is_committing());
+        if !is_committing {
+            for (number, held) in &mut core.held {
+                if let Phase::Raising { has_slipped } = held.phase {
+                    held.phase = Phase::Live;
+                    live.push((*number, has_slipped.then_some(held.read_to)));
+                    self.parts.sink.opened(*number, held.epoch);
+                }
+            }
+            if !live.is_empty() {
+                self.tell(core);
+            }
+        }
+        Ok(live)
+    }
+
+    fn committed(&self, core: &mut Core<V>, committed: &Committed) -> Result<(), Error> {
+        let Some(means) = core.means.as_mut() else { return Ok(()) };
+        let meters = &self.parts.meters;
+        meters.commits.increment(1);
+        meters.outputs.increment(std::mem::take(&mut core.outputs.1));
+        let (mut keys, mut bytes) = (0, 0);
+        let now = Instant::now();
+        for (number, held) in &mut core.held {
+            if let Some(newest) = committed.producer.marked(*number as usize) {
+                held.changelog_next = held.changelog_next.max(newest + 1);
+            }
+            if matches!(held.phase, Phase::Live) {
+                // Nothing was sealed since this commit: all that is sealed is committed.
+                self.write_down(*number, held, (&means.writer, now))?;
+                held.task.states.make_room();
+                held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
+            }
+            keys += held.task.states.len();
+            bytes += held.task.states.bytes();
+        }
+        meters.keys.set(keys as f64);
+        meters.bytes.set(bytes as f64);
+        Ok(())
+    }
+
+    /// Hands what is committed to the disk, if it is time.
+    fn write_down(
+        &self,
+        number: u32,
+        held: &mut Held<V>,
+        (writer, now): (&Writer, Instant),
+    ) -> Result<(), Error> {
+        let unwritten = held.task.states.unwritten();
+        let is_time = now.duration_since(held.written_at) >= self.config.write_every
+            || unwritten >= WRITE_KEYS;
+        let Some(shelf) = held.task.states.shelf().filter(|_| unwritten > 0 && is_time) else {
+            return Ok(());
+        };
+        // One batch after another: what comes meanwhile goes with the next.
+        if shelf.written() < held.batches {
+            return Ok(());
+        }
+        let shelf = shelf.clone();
+        let batch = self.batch(number, held, shelf);
+        held.written_at = now;
+        writer.write(batch)
+    }
+
+    fn batch(&self, _number: u32, held: &mut Held<V>, shelf: crate::store::Shelf) -> Batch {
+        held.batches += 1;
+        let entries = held.task.states.take_unwritten(held.batches);
+        let extent = Extent {
+            next: held.changelog_next,
+            epoch: held.epoch,
+            stream_time_ms: held.closed_ms,
+            at_ms: (self.parts.now_ms)(),
+            batches: held.batches,
+        };
+        Batch { shelf, entries, extent }
+    }
+
+    /// Closes the transaction: states go to the changelog, offsets go along.
+    fn close(&self, core: &mut Core<V>, group: &dyn Commit) -> Result<(), Error> {
+        let Some(means) = core.means.as_mut() else { return Ok(()) };
+        let Some(metadata) = group.metadata() else { return Ok(()) };
+        let transactions = &mut means.transactions;
+        let mut next = Vec::new();
+        for (number, held) in &mut core.held {
+            if let Phase::Opening { has_slipped } = held.phase {
+                // A number that grows even where the changelog was lost.
+                held.epoch = (held.epoch + 1).max((self.parts.now_ms)());
+                self.put_epoch(transactions, (*number, held.epoch))?;
+                held.phase = Phase::Raising { has_slipped };
+            }
+            self.seal(transactions, *number, held)?;
+            held.closed_ms = held.task.stream_time_ms;
+            if held.read_to > held.closed_to {
+                held.closed_to = held.read_to;
+                next.extend(self.next_offset(*number, held.read_to));
+            }
+        }
+        transactions.close(next, metadata)?;
+        core.outputs = (0, core.outputs.0);
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        transactions: &mut Transactions,
+        number: u32,
+        held: &mut Held<V>,
+    ) -> Result<(), Error> {
+        let changelog = self.config.changelog.as_str();
+        let mut too_large = 0_u64;
+        let poisons = held.task.states.seal(&self.parts.view, |key, bytes, touched_ms| {
+            let record = changelog::state((changelog, number), (key, bytes), touched_ms);
+            if transactions.put(&record, Some(number as usize))?.is_err() {
+                too_large += 1;
+            }
+            Ok(())
+        })?;
+        for poison in &poisons {
+            warn!(partition = number, %poison, "a state cannot be written: it stays as it was");
+        }
+        if too_large > 0 {
+            warn!(partition = number, too_large, "states are too large for the changelog");
+        }
+        self.parts.meters.poisoned.increment(poisons.len() as u64 + too_large);
+        Ok(())
+    }
+
+    fn put_epoch(
+        &self,
+        transactions: &mut Transactions,
+        (number, epoch): (u32, u64),
+    ) -> Result<(), Error> {
+        let value = changelog::task(epoch);
+        let record = Outgoing {
+            topic: &self.config.changelog,
+            key: Some(TASK_KEY),
+            value: Some(&value),
+            partition: i32::try_from(number).ok(),
+            ..Outgoing::default()
+        };
+        match transactions.put(&record, Some(number as usize))? {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(Error::Output { topic: self.config.changelog.clone(), failure }),
+        }
+    }
+
+    fn let_go_on(
+        &self,
+        group: &GroupConsumer<Hook<V, S>>,
+        number: u32,
+        start: Option<u64>,
+    ) -> Result<(), Error> {
+        let Some(at) = self.topic_partition(number) else { return Ok(()) };
+        group.resume(std::slice::from_ref(&at))?;
+        if let Some(offset) = start.and_then(|start| i64::try_from(start).ok()) {
+            group.seek(&NextOffset { at, offset }, SEEK_WAIT)?;
+        }
+        Ok(())
+    }
+
+    fn next_offset(&self, number: u32, offset: u64) -> Option<NextOffset> {
+        let offset = i64::try_from(offset).ok()?;
         Some(NextOffset { at: self.topic_partition(number)?, offset })
     }
 
@@ -161,115 +483,262 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         Some(TopicPartition { topic: self.config.topic.clone(), partition })
     }
 
-    fn tell(&self, open: &Open<V>) {
-        let partitions = &open.partitions;
-        self.status.tell(partitions.values().filter(|partition| !partition.is_live).count());
-        self.parts.meters.partitions.set(partitions.len() as f64);
+    fn tell(&self, core: &Core<V>) {
+        let is_live = |held: &&Held<V>| matches!(held.phase, Phase::Live);
+        let live = core.held.values().filter(is_live).count();
+        self.status.tell(core.held.len() - live);
+        self.parts.meters.partitions.set(core.held.len() as f64);
     }
 
-    fn open(&self, number: u32, committed: Option<u64>) -> StartAt {
-        let restore_to = committed.unwrap_or_default();
-        let mut partition = Partition {
-            task: Task::new(self.config.bounds),
-            ledger: Ledger::new(),
-            restore_to,
-            is_live: false,
+    /// Takes a partition that was assigned, and has it restored.
+    fn open(&self, core: &mut Core<V>, number: u32, committed: Option<u64>) -> StartAt {
+        let read_to = committed.unwrap_or_default();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let order = Order {
+            partition: number,
+            now_ms: (self.parts.now_ms)(),
+            is_over: Arc::clone(&is_over),
         };
-        self.parts.sink.assigned(number);
-        if restore_to == 0 {
-            self.go_live(number, &mut partition);
+        let ordered = match &core.means {
+            Some(means) => means.restoring.order(order),
+            None => Ok(()),
+        };
+        if let Err(error) = ordered {
+            core.broken = Some(error);
         }
-        let mut open = self.lock();
-        open.last_record_at = Instant::now();
-        open.partitions.insert(number, partition);
-        info!(view = self.config.name, partition = number, restore_to, "partition is assigned");
-        let records_max = self.config.restore_records_max.unwrap_or(u64::MAX);
-        match i64::try_from(restore_to.saturating_sub(records_max)) {
+        self.parts.sink.assigned(number);
+        core.held.insert(
+            number,
+            Held {
+                task: Task::new(self.config.bounds),
+                phase: Phase::Restoring { is_over, has_slipped: false },
+                epoch: 0,
+                read_to,
+                closed_to: read_to,
+                closed_ms: 0,
+                changelog_next: 0,
+                batches: 0,
+                written_at: Instant::now(),
+            },
+        );
+        info!(view = self.config.name, partition = number, read_to, "partition is assigned");
+        match i64::try_from(read_to) {
             Ok(from) if from > 0 => StartAt::Offset(from),
             Ok(_) | Err(_) => StartAt::Beginning,
         }
     }
 
-    /// Waits until the outputs of these partitions are acknowledged, or the time is up.
-    fn finish(&self, numbers: &[u32], until: Instant) -> Vec<NextOffset> {
+    /// Commits what was folded and brings the states of partitions that go to the disk.
+    fn finish(&self, core: &mut Core<V>, group: &dyn Commit, numbers: &[u32]) -> Result<(), Error> {
+        let until = Instant::now() + self.config.finish_max;
+        self.settle(core, until)?;
+        let is_filling = core.means.as_ref().is_some_and(|means| means.transactions.is_filling());
+        if is_filling {
+            self.close(core, group)?;
+            self.settle(core, until)?;
+        }
+        for number in numbers {
+            let Some(held) = core.held.get_mut(number) else { continue };
+            let is_live = matches!(held.phase, Phase::Live | Phase::Raising { .. });
+            let Some(shelf) = held.task.states.shelf().cloned().filter(|_| is_live) else {
+                continue;
+            };
+            if held.task.states.is_changed() {
+                // Not committed: the changelog is ahead of the disk then, as after a crash.
+                continue;
+            }
+            while shelf.written() < held.batches && Instant::now() < until {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            if shelf.written() == held.batches {
+                let Batch { shelf, entries, extent } = self.batch(*number, held, shelf);
+                shelf.put(&entries, &extent)?;
+                shelf.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until no commit is on its way.
+    fn settle(&self, core: &mut Core<V>, until: Instant) -> Result<(), Error> {
         loop {
-            let mut open = self.lock();
-            let now = Instant::now();
-            let mut waiting = 0;
-            for number in numbers {
-                let Some(partition) = open.partitions.get_mut(number) else { continue };
-                let settled = partition.ledger.settle(&self.parts.producer, now);
-                // A broken producer shows again where the runtime can end for it.
-                let _ = self.count(*number, &settled);
-                waiting += partition.ledger.open();
+            let Some(means) = core.means.as_mut() else { return Ok(()) };
+            if !means.transactions.is_committing() {
+                return Ok(());
             }
-            if waiting == 0 || now >= until {
-                if waiting > 0 {
-                    warn!(waiting, "partitions are given up before all outputs were acknowledged");
-                }
-                let ours = numbers.iter().filter_map(|number| {
-                    let partition = open.partitions.get_mut(number)?;
-                    self.next_offset(*number, partition)
-                });
-                return ours.collect();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Broken("a commit in time".to_owned()));
             }
-            drop(open);
-            std::thread::park_timeout(Duration::from_millis(1));
+            if let Some(committed) = means.transactions.ended(left)? {
+                self.committed(core, &committed)?;
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open<V>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Core<V>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<V: View, S: Sink<V::Output>> Rebalance for Partitions<V, S> {
+impl<V: View> Held<V> {
+    fn restored(&mut self, restored: Restored<V>, meters: &Meters) {
+        meters.restored.increment(restored.records);
+        self.task = restored.task;
+        self.task.go_on_at(self.read_to);
+        self.epoch = restored.epoch;
+        self.changelog_next = restored.next;
+        self.closed_ms = self.task.stream_time_ms;
+        self.batches = restored.batches;
+        self.written_at = Instant::now();
+    }
+
+    fn stop_restoring(&self) {
+        if let Phase::Restoring { is_over, .. } = &self.phase {
+            is_over.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// The partitions as the consumer calls them back.
+pub(super) struct Hook<V: View, S>(pub(super) Arc<Partitions<V, S>>);
+
+impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt> {
+        // Read before the changelog, and only stable ones: a transaction that somebody is still
+        // committing would otherwise be in one and not in the other.
         let committed = loop {
             match group.committed(added, COMMITTED_WAIT) {
-                Ok(committed) => break Some(committed),
-                // Without the committed offsets old outputs could not be told from new ones.
+                Ok(committed) => break committed,
                 Err(error) => warn!(%error, "committed offsets are not known yet"),
             }
-            if self.status.is_stopped() {
-                break None;
+            if self.0.status.is_stopped() {
+                self.0.lock().broken = Some(Error::Lost);
+                return Vec::new();
             }
         };
+        let mut core = self.0.lock();
         let starts = added
             .iter()
             .map(|at| {
-                let offset = match &committed {
-                    Some(committed) => {
-                        committed.get(at).and_then(|offset| u64::try_from(*offset).ok())
-                    }
-                    // It stops before they were known: nothing is taken for new.
-                    None => Some(u64::MAX),
-                };
-                self.open(u32::try_from(at.partition).unwrap_or_default(), offset)
+                let offset = committed.get(at).and_then(|offset| u64::try_from(*offset).ok());
+                self.0.open(&mut core, u32::try_from(at.partition).unwrap_or_default(), offset)
             })
             .collect();
-        self.tell(&self.lock());
+        self.0.tell(&core);
         starts
+    }
+
+    fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
+        if let Err(error) = group.pause(added) {
+            self.0.lock().broken = Some(error.into());
+        }
     }
 
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation) {
         let numbers: Vec<u32> =
             removed.iter().filter_map(|at| u32::try_from(at.partition).ok()).collect();
-        if how == Revocation::Asked {
-            let offsets = self.finish(&numbers, Instant::now() + self.config.finish_max);
-            if let Err(error) = group.commit(&offsets) {
-                warn!(%error, "the last offsets could not be committed: outputs will repeat");
+        let mut core = self.0.lock();
+        let finished = match how {
+            // Given up already: there is nothing to finish.
+            _ if core.means.is_none() => Ok(()),
+            Revocation::Asked => self.0.finish(&mut core, group, &numbers),
+            Revocation::Lost => Err(Error::Lost),
+        };
+        if let Err(error) = finished {
+            warn!(%error, "what was not committed yet will be done again by who comes next");
+            core.broken = Some(error);
+            core.means = None;
+        }
+        for number in &numbers {
+            if let Some(held) = core.held.remove(number) {
+                held.stop_restoring();
+                self.0.parts.sink.closed(*number);
             }
         }
-        let mut open = self.lock();
-        for number in &numbers {
-            open.partitions.remove(number);
-            self.parts.sink.closed(*number);
-        }
-        self.tell(&open);
-        info!(view = self.config.name, partitions = ?numbers, ?how, "partitions are given up");
+        self.0.tell(&core);
+        info!(view = self.0.config.name, partitions = ?numbers, ?how, "partitions are given up");
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Looks states up in a running view.
+pub trait Lookup<T>: Send + Sync {
+    /// Hands the state of a key to `look`, as folds have left it, whether committed or not.
+    ///
+    /// # Errors
+    /// When this instance cannot tell, now or at all.
+    fn look_up(&self, key: &[u8], look: &mut dyn FnMut(Seen<'_, T>)) -> Result<(), NotHere>;
+
+    /// The offset that a partition will fold next.
+    ///
+    /// # Errors
+    /// When this instance does not have it, or is busy.
+    fn next_offset(&self, partition: u32) -> Result<u64, NotHere>;
+}
+
+/// A state that was looked up.
+#[derive(Debug)]
+pub struct Seen<'a, T> {
+    /// The state.
+    pub state: &'a T,
+    /// The partition it lies in.
+    pub partition: u32,
+    /// The offset that is folded next there: everything before it is in the state.
+    pub next: u64,
+}
+
+/// Why a state cannot be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotHere {
+    /// The thread that folds is closing a transaction: ask again in a moment.
+    Busy,
+    /// A partition is being restored, and the state may lie in it.
+    Restoring,
+    /// No partition of ours has it: it has none, or another instance has it.
+    Unknown,
+}
+
+impl<V: View, S: Sink<V::Output>> Lookup<V::State> for Partitions<V, S> {
+    fn look_up(&self, key: &[u8], look: &mut dyn FnMut(Seen<'_, V::State>)) -> Result<(), NotHere> {
+        let mut core = self.try_lock()?;
+        let mut is_restoring = false;
+        for (number, held) in &mut core.held {
+            if !matches!(held.phase, Phase::Live) {
+                is_restoring = true;
+                continue;
+            }
+            let next = held.task.next_offset();
+            if let Ok(Some(state)) = held.task.look(key) {
+                look(Seen { state, partition: *number, next });
+                return Ok(());
+            }
+        }
+        Err(if is_restoring { NotHere::Restoring } else { NotHere::Unknown })
+    }
+
+    fn next_offset(&self, partition: u32) -> Result<u64, NotHere> {
+        let core = self.try_lock()?;
+        match core.held.get(&partition) {
+            Some(held) if matches!(held.phase, Phase::Live) => Ok(held.task.next_offset()),
+            Some(_) => Err(NotHere::Restoring),
+            None => Err(NotHere::Unknown),
+        }
+    }
+}
+
+impl<V: View, S> Partitions<V, S> {
+    fn try_lock(&self) -> Result<MutexGuard<'_, Core<V>>, NotHere> {
+        match self.core.try_lock() {
+            Ok(core) => Ok(core),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(NotHere::Busy),
+        }
+    }
+}
+
+fn too_large(topic: &str) -> Poison {
+    Poison {
+        reason: "output_too_large",
+        detail: format!("{topic} does not take a record of that size"),
+    }
+}

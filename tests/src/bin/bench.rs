@@ -1,11 +1,11 @@
-//! Measures: `clickmill-bench route|collector|fairness [--json]`. Figures are printed one a line.
+//! Measures: `clickmill-bench route|collector|fairness|relay [--json]`. Figures are printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, route};
+use clickmill_tests::bench::{collector, relay, route};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -39,6 +39,18 @@ enum Bench {
         #[arg(long, value_enum)]
         only: Vec<collector::Phase>,
     },
+    /// Keyed state, exactly once: its speed, its cost, and how soon it is back.
+    Relay {
+        /// Clicks to catch up with.
+        #[arg(long, default_value_t = 2_000_000)]
+        events: usize,
+        /// Who made them.
+        #[arg(long, default_value_t = 200_000)]
+        visitors: usize,
+        /// Seconds at 2,000 clicks a second.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+    },
     /// An honest site's waits, alone and beside one that sends ten times its quota.
     Fairness {
         /// Seconds measured each way.
@@ -56,6 +68,9 @@ async fn main() -> ExitCode {
         Bench::Collector { events, seconds, only } => {
             let only = only.into_iter().collect();
             collector::measure(collector::Options { events, seconds, only }, style).await;
+        }
+        Bench::Relay { events, visitors, seconds } => {
+            relay::measure(relay::Options { events, visitors, seconds }, style).await;
         }
         Bench::Fairness { seconds } => fairness::measure(seconds, style).await,
     }

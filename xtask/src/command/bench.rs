@@ -11,14 +11,20 @@ use crate::words::Words;
 
 const TESTS: &str = "clickmill-tests";
 const BENCH: &str = "clickmill-bench";
+/// The process whose keyed state is measured.
+const BENCH_VIEW: &str = "clickmill-bench-view";
 /// Tells the measuring program which process the broker is.
 const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector" | "fairness")) => through_kafka(shell, which, words),
+        Some(which @ ("route" | "collector" | "fairness" | "relay")) => {
+            through_kafka(shell, which, words)
+        }
         Some("sdk") => sizes(shell, words),
-        _ => Err(Failure::Usage("bench needs one of route, collector, fairness, sdk".to_owned())),
+        _ => Err(Failure::Usage(
+            "bench needs one of route, collector, fairness, relay, sdk".to_owned(),
+        )),
     }
 }
 
@@ -26,7 +32,8 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
 fn through_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure> {
     shell.needs(&[])?;
     shell.jars()?;
-    shell.step("programs", || shell.build_route(Build::Release, &[(TESTS, BENCH)]))?;
+    let programs = [(TESTS, BENCH), (TESTS, BENCH_VIEW)];
+    shell.step("programs", || shell.build_route(Build::Release, &programs))?;
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Full))?;
     let mut command = Command::new(shell.place.program(Build::Release.folder(), BENCH));
     command

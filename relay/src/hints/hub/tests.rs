@@ -150,7 +150,7 @@ fn ids(stream: &Subscription) -> Vec<String> {
 fn a_reset_never_takes_the_epoch_of_another_topics_partition() {
     let hub = hub(Limits::default());
     for (partition, opened) in [(0, 9_000), (3, 50), (5, 7_000)] {
-        hub.open_partition(partition, NOW + opened);
+        hub.open_partition(partition, NOW.0 + opened);
     }
     let open_after = |cursor: &str| {
         let cursor = HintId::parse(cursor).unwrap();
@@ -190,12 +190,11 @@ fn a_slow_stream_gets_the_newest_of_each_slot_or_a_snapshot() {
 fn a_new_epoch_begins_with_a_reset() {
     let hub = hub(Limits::default());
     let stream = open(&hub, "v", None);
-    let first = hub.open_partition(3, NOW);
+    hub.open_partition(3, NOW.0);
     say(&hub, "v", 1, ("a", &[]));
     say(&hub, "v", 2, ("b", &[]));
     assert_eq!(taken(&stream), ["suggest 1", "suggest 2"]);
-    let second = hub.open_partition(3, NOW);
-    assert!(second > first && first >= NOW.0);
+    hub.open_partition(3, NOW.0 + 1);
     say(&hub, "v", 2, ("b", &[]));
     assert_eq!(taken(&stream), ["reset", "suggest 2"]);
     assert_eq!(taken(&open(&hub, "v", None)), ["suggest 2"]);

@@ -46,6 +46,11 @@ pub(super) struct Handed {
 }
 
 impl Visitor {
+    /// Whether anything that was said is remembered.
+    pub(super) fn has_said(&self) -> bool {
+        !self.active.is_empty() || !self.ring.is_empty()
+    }
+
     /// Says a hint: it counts from now on, and goes to every open stream.
     pub(super) fn say(
         &mut self,

@@ -3,7 +3,7 @@
 //! Seen products are ordered by when they were seen, not by when that was heard: a late event finds
 //! its place, or none.
 
-use clickmill_sdk_core::wire::{Millis, Sku};
+use clickmill_sdk_core::wire::{Millis, Sight, Sku};
 
 use super::{Doing, Lesson, Limits};
 
@@ -11,16 +11,9 @@ use super::{Doing, Lesson, Limits};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Products {
     /// Newest first, each once.
-    seen: Vec<Sight>,
+    pub(super) seen: Vec<Sight>,
     /// Newest last.
-    basket: Vec<Sku>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sight {
-    sku: Sku,
-    at: Millis,
-    visit: u32,
+    pub(super) basket: Vec<Sku>,
 }
 
 impl Products {

@@ -6,7 +6,7 @@
 //! came meanwhile. An event is never taken twice; where there are more gaps than are kept, the
 //! lowest is closed, and what still comes for it counts as a duplicate.
 
-use clickmill_sdk_core::wire::QueueId;
+use clickmill_sdk_core::wire::{Gap, QueueId, QueueMark};
 
 use super::Limits;
 
@@ -21,15 +21,7 @@ pub enum Novelty {
 
 /// The queues of one visitor; the one that was used last comes last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Queues(Vec<Queue>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Queue {
-    id: QueueId,
-    highest: u64,
-    /// Numbers below the highest that were not seen: ranges, ends excluded, in ascending order.
-    gaps: Vec<(u64, u64)>,
-}
+pub struct Queues(pub(super) Vec<QueueMark>);
 
 impl Queues {
     /// Takes note of an event. A repeated one changes nothing.
@@ -38,10 +30,10 @@ impl Queues {
             if self.0.len() >= limits.queues_max {
                 self.0.remove(0);
             }
-            self.0.push(Queue::starting(id.clone(), seq));
+            self.0.push(starting(id.clone(), seq));
             return Novelty::New;
         };
-        let novelty = self.0[at].take(seq, limits.gaps_max);
+        let novelty = take(&mut self.0[at], seq, limits.gaps_max);
         if novelty == Novelty::New {
             // From `at` to the end: usually one queue, so nothing moves.
             self.0[at..].rotate_left(1);
@@ -50,38 +42,36 @@ impl Queues {
     }
 }
 
-impl Queue {
-    fn starting(id: QueueId, seq: u64) -> Self {
-        let gaps = if seq > 0 { vec![(0, seq)] } else { Vec::new() };
-        Self { id, highest: seq, gaps }
-    }
+fn starting(id: QueueId, seq: u64) -> QueueMark {
+    let gaps = if seq > 0 { vec![Gap(0, seq)] } else { Vec::new() };
+    QueueMark { id, highest: seq, gaps }
+}
 
-    fn take(&mut self, seq: u64, gaps_max: usize) -> Novelty {
-        if seq > self.highest {
-            if seq - self.highest > 1 {
-                self.gaps.push((self.highest + 1, seq));
-            }
-            self.highest = seq;
-        } else if !self.fill(seq) {
-            return Novelty::Repeated;
+fn take(queue: &mut QueueMark, seq: u64, gaps_max: usize) -> Novelty {
+    if seq > queue.highest {
+        if seq - queue.highest > 1 {
+            queue.gaps.push(Gap(queue.highest + 1, seq));
         }
-        if self.gaps.len() > gaps_max {
-            self.gaps.remove(0);
-        }
-        Novelty::New
+        queue.highest = seq;
+    } else if !fill(&mut queue.gaps, seq) {
+        return Novelty::Repeated;
     }
+    if queue.gaps.len() > gaps_max {
+        queue.gaps.remove(0);
+    }
+    Novelty::New
+}
 
-    /// Takes a number out of the gap it lies in; false if it lies in none.
-    fn fill(&mut self, seq: u64) -> bool {
-        let at = self.gaps.partition_point(|(_, end)| *end <= seq);
-        let Some((from, end)) = self.gaps.get(at).copied().filter(|(from, _)| *from <= seq) else {
-            return false;
-        };
-        let left = (from < seq).then_some((from, seq));
-        let right = (seq + 1 < end).then_some((seq + 1, end));
-        self.gaps.splice(at..=at, left.into_iter().chain(right));
-        true
-    }
+/// Takes a number out of the gap it lies in; false if it lies in none.
+fn fill(gaps: &mut Vec<Gap>, seq: u64) -> bool {
+    let at = gaps.partition_point(|Gap(_, end)| *end <= seq);
+    let Some(Gap(from, end)) = gaps.get(at).copied().filter(|Gap(from, _)| *from <= seq) else {
+        return false;
+    };
+    let left = (from < seq).then_some(Gap(from, seq));
+    let right = (seq + 1 < end).then_some(Gap(seq + 1, end));
+    gaps.splice(at..=at, left.into_iter().chain(right));
+    true
 }
 
 #[cfg(test)]

@@ -7,41 +7,39 @@
 //!    ended; then a visit begins whose id is made of its start and the visitor. An event from
 //!    before the running visit never ends it.
 
-use clickmill_sdk_core::wire::{Campaign, Millis, Record, SessionId, SessionRule, VisitorId};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
-/// One visit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    id: Option<SessionId>,
-    number: u32,
-    started: Millis,
-    last: Millis,
-    campaign: Option<Campaign>,
-    events: u32,
-    pages: u32,
-}
+use clickmill_sdk_core::wire::{Json, Millis, Record, SessionId, SessionRule, Visit, VisitorId};
+use serde_json::value::RawValue;
 
 /// The visits that events may still belong to, and how many there were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
     /// The running visit, then the one before it.
-    known: Vec<Session>,
-    visits: u32,
+    pub(super) known: Vec<Visit>,
+    pub(super) visits: u32,
 }
 
 /// The running visit and the one before it.
 const KNOWN_MAX: usize = 2;
 
+/// Searches of one visit that are kept.
+const SEARCHES_MAX: usize = 5;
+
+/// The longest search and referrer that are kept, bytes.
+const TEXT_BYTES_MAX: usize = 256;
+
 impl Sessions {
     /// Takes note of an event, and returns the visit it belongs to.
-    pub fn take(&mut self, record: &Record, visitor: &VisitorId, rule: &SessionRule) -> &Session {
+    pub fn take(&mut self, record: &Record, visitor: &VisitorId, rule: &SessionRule) -> &mut Visit {
         let at = match self.find(record, rule) {
             Some(at) => at,
             None => self.begin(record, visitor),
         };
-        let session = &mut self.known[at];
-        session.add(record);
-        session
+        let visit = &mut self.known[at];
+        add(visit, record);
+        visit
     }
 
     /// How many visits there were.
@@ -64,53 +62,55 @@ impl Sessions {
         let id = record.context.session.clone().or_else(|| assigned(visitor, record.time));
         let running = self.known.first();
         let at = usize::from(running.is_some_and(|running| record.time < running.started));
-        self.known.insert(at, Session::starting(id, self.visits, record.time));
+        let referrer = record.context.referrer.as_deref().map(shortened);
+        let (number, time) = (self.visits, record.time);
+        let visit = Visit { id, number, started: time, last: time, referrer, ..Visit::default() };
+        self.known.insert(at, visit);
         self.known.truncate(KNOWN_MAX);
         at
     }
 }
 
-impl Session {
-    fn starting(id: Option<SessionId>, number: u32, time: Millis) -> Self {
-        Self { id, number, started: time, last: time, campaign: None, events: 0, pages: 0 }
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.started = self.started.min(record.time);
-        self.last = self.last.max(record.time);
-        self.events = self.events.saturating_add(1);
-        if record.kind.as_str() == "page_view" {
-            self.pages = self.pages.saturating_add(1);
+fn add(visit: &mut Visit, record: &Record) {
+    visit.started = visit.started.min(record.time);
+    visit.last = visit.last.max(record.time);
+    visit.events = visit.events.saturating_add(1);
+    match record.kind.as_str() {
+        "page_view" => visit.pages = visit.pages.saturating_add(1),
+        "engagement" => {
+            let engaged_ms = number(&record.props, "engaged_ms").unwrap_or_default();
+            visit.engaged_ms = visit.engaged_ms.saturating_add(engaged_ms);
         }
-        if record.context.campaign.is_some() {
-            self.campaign.clone_from(&record.context.campaign);
+        "search" => {
+            if let Some(query) = text(&record.props, "query") {
+                let query = shortened(&query);
+                visit.searches.retain(|other| *other != query);
+                visit.searches.insert(0, query);
+                visit.searches.truncate(SEARCHES_MAX);
+            }
         }
+        _ => {}
     }
+    if record.context.campaign.is_some() {
+        visit.campaign.clone_from(&record.context.campaign);
+    }
+}
 
-    /// The SDK's id, or ours.
-    pub fn id(&self) -> Option<&SessionId> {
-        self.id.as_ref()
-    }
+/// A text of the properties.
+fn text(props: &Json, name: &str) -> Option<String> {
+    let props: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(props.as_str()).ok()?;
+    serde_json::from_str(props.get(name)?.get()).ok()
+}
 
-    /// Which of the visitor's visits it is, counted from 1.
-    pub fn number(&self) -> u32 {
-        self.number
-    }
+/// A number of the properties.
+fn number(props: &Json, name: &str) -> Option<u64> {
+    let props: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(props.as_str()).ok()?;
+    serde_json::from_str(props.get(name)?.get()).ok()
+}
 
-    /// Its first event's time.
-    pub fn started(&self) -> Millis {
-        self.started
-    }
-
-    /// How many events it has.
-    pub fn events(&self) -> u32 {
-        self.events
-    }
-
-    /// How many of them are page views.
-    pub fn pages(&self) -> u32 {
-        self.pages
-    }
+fn shortened(text: &str) -> String {
+    let end = (0..=text.len().min(TEXT_BYTES_MAX)).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or_default()].to_owned()
 }
 
 /// The id of a visit that the SDK did not name: the same whenever the same events are folded.

@@ -284,23 +284,65 @@ fn what_cannot_be_read_is_poison() {
 }
 
 #[test]
-fn folding_again_gives_the_same() {
-    let told = || {
+fn folding_again_gives_the_same_and_so_does_a_restart_in_between() {
+    let told = |restart_every: u64| {
         let mut visit = Visit::new();
-        visit.driver = Driver::new(VisitorView::default(), ())
-            .bounded(Bounds { ttl_ms: 1000 * MINUTE, keys_max: 10 });
-        let kinds = ["page_view", "product_view", "basket_add", "order", "click"];
+        let bounds = Bounds { ttl_ms: 1000 * MINUTE, ..Bounds::default() };
+        visit.driver = Driver::new(VisitorView::default(), ()).bounded(bounds);
+        let kinds = ["page_view", "product_view", "basket_add", "order", "click", "search"];
         let skus = ["A", "B", "C", "D"];
         (0..200_u64)
             .map(|n| {
+                if n % restart_every == 0 {
+                    visit.driver.restart().unwrap();
+                }
                 let say = Say {
                     sku: Some(skus[(n * 7 % 4) as usize]),
                     seq: Some(n * 13 % 97),
+                    campaign: (n % 17 == 0).then_some("november"),
                     ..Say::default()
                 };
-                visit.say(kinds[(n % 5) as usize], n * 11 % 300, &say)
+                visit.say(kinds[(n % 6) as usize], n * 11 % 300, &say)
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!(told(), told());
+    let once = told(u64::MAX);
+    assert_eq!(once, told(u64::MAX));
+    assert_eq!(once, told(1));
+    assert_eq!(once, told(7));
+}
+
+#[test]
+fn the_view_of_a_visit_tells_what_was_done_in_it() {
+    let mut visit = Visit::new();
+    let mut first = visit.record("page_view", 0, &Say::default());
+    first.context.referrer = Some("https://search.example/?q=kettle".into());
+    visit.feed(&first).unwrap();
+    for (kind, props) in [
+        ("search", r#"{"query":"kettle"}"#),
+        ("search", r#"{"query":"toaster"}"#),
+        ("search", r#"{"query":"kettle"}"#),
+        ("engagement", r#"{"engaged_ms":1500}"#),
+        ("engagement", r#"{"engaged_ms":500}"#),
+        ("engagement", r#"{"engaged_ms":"garbage"}"#),
+    ] {
+        let mut record = visit.record(kind, 1, &Say::default());
+        record.props = Json::trusted(props.to_owned());
+        visit.feed(&record).unwrap();
+    }
+    for name in ["A", "B", "A"] {
+        visit.say("product_view", 2, &sku(name));
+    }
+    let key = visit.record("x", 3, &Say::default()).key().unwrap();
+    let state = visit.driver.state(key.as_bytes()).unwrap().unwrap();
+    let [running] = state.parts().sessions else { panic!("{state:?}") };
+    assert_eq!(running.searches, ["kettle", "toaster"]);
+    assert_eq!((running.engaged_ms, running.products, running.events), (2_000, 2, 10));
+    assert_eq!(running.referrer.as_deref(), Some("https://search.example/?q=kettle"));
+    // As other teams read it.
+    let mut bytes = Vec::new();
+    state.write(&mut bytes).unwrap();
+    let view: SessionView = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(view.to_json().as_bytes(), bytes);
+    assert_eq!(Visitor::from(view), *state);
 }

@@ -1,0 +1,195 @@
+//! What the relay remembers of a visitor, as it lies in the view of sessions: for other teams to
+//! read, and for the relay itself after a restart.
+
+use super::json::{ToJson, Writer};
+use super::{Campaign, EventId, Millis, QueueId, SessionId, Sku};
+
+/// A visitor's state. Its key is that of the visitor's records; no value once it is forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default))]
+pub struct SessionView {
+    /// Visits so far, the running one included.
+    pub visits: u32,
+    /// The running visit, then the one before it: late events may still belong to it.
+    pub sessions: Vec<Visit>,
+    /// The products seen last, newest first, each once.
+    pub seen: Vec<Sight>,
+    /// The products in the basket, newest last.
+    pub basket: Vec<Sku>,
+    /// The newest event that asked for a hint.
+    pub asked: Option<Asked>,
+    /// Which events were seen. Of no use to anybody but the relay.
+    pub queues: Vec<QueueMark>,
+}
+
+/// One visit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default))]
+pub struct Visit {
+    /// The SDK's id, or one that the relay gave.
+    pub id: Option<SessionId>,
+    /// Which of the visitor's visits it is, counted from 1.
+    pub number: u32,
+    /// Its first event's time.
+    pub started: Millis,
+    /// Its last event's time.
+    pub last: Millis,
+    /// Events in it.
+    pub events: u32,
+    /// Page views in it.
+    pub pages: u32,
+    /// Products seen in it for the first time.
+    pub products: u32,
+    /// How long its pages were engaged with, as the SDK measured, ms.
+    pub engaged_ms: u64,
+    /// Where it came from: the first page's referrer.
+    pub referrer: Option<String>,
+    /// The campaign that led to it.
+    pub campaign: Option<Campaign>,
+    /// What was searched for, newest first, each once.
+    pub searches: Vec<String>,
+}
+
+/// A product that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Sight {
+    /// The product.
+    pub sku: Sku,
+    /// When.
+    pub at: Millis,
+    /// In which of the visitor's visits.
+    pub visit: u32,
+}
+
+/// An event that asked for a hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Asked {
+    /// The event.
+    pub event: EventId,
+    /// The partition of the raw topic it lies in.
+    pub partition: u32,
+    /// Its offset there.
+    pub offset: u64,
+    /// When the collector received it.
+    pub received_at: Millis,
+    /// When it happened.
+    pub time: Millis,
+    /// What the visitor said about personalization; none if nothing.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub personalization: Option<bool>,
+}
+
+/// Which events of one of the SDK's queues were seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct QueueMark {
+    /// The queue.
+    pub id: QueueId,
+    /// The highest number that was seen.
+    pub highest: u64,
+    /// Numbers below it that were not: ranges, ends excluded, in ascending order.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub gaps: Vec<Gap>,
+}
+
+/// Numbers that were not seen: from the first one up to the second one, which was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Gap(pub u64, pub u64);
+
+/// The parts of a [`SessionView`], to be written from where they are.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionViewParts<'a> {
+    /// See [`SessionView::visits`].
+    pub visits: u32,
+    /// See [`SessionView::sessions`].
+    pub sessions: &'a [Visit],
+    /// See [`SessionView::seen`].
+    pub seen: &'a [Sight],
+    /// See [`SessionView::basket`].
+    pub basket: &'a [Sku],
+    /// See [`SessionView::asked`].
+    pub asked: Option<&'a Asked>,
+    /// See [`SessionView::queues`].
+    pub queues: &'a [QueueMark],
+}
+
+impl ToJson for SessionView {
+    fn write(&self, w: &mut Writer) {
+        let Self { visits, sessions, seen, basket, asked, queues } = self;
+        let asked = asked.as_ref();
+        SessionViewParts { visits: *visits, sessions, seen, basket, asked, queues }.write(w);
+    }
+}
+
+impl ToJson for SessionViewParts<'_> {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("visits", Some(&self.visits));
+            w.list_field("sessions", self.sessions);
+            w.list_field("seen", self.seen);
+            w.list_field("basket", self.basket);
+            w.field("asked", self.asked);
+            w.list_field("queues", self.queues);
+        });
+    }
+}
+
+impl ToJson for Visit {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("id", self.id.as_ref());
+            w.field("number", Some(&self.number));
+            w.field("started", Some(&self.started));
+            w.field("last", Some(&self.last));
+            w.field("events", Some(&self.events));
+            w.field("pages", Some(&self.pages));
+            w.field("products", Some(&self.products));
+            w.number_field("engaged_ms", self.engaged_ms);
+            w.field("referrer", self.referrer.as_ref());
+            w.field("campaign", self.campaign.as_ref());
+            w.list_field("searches", &self.searches);
+        });
+    }
+}
+
+impl ToJson for Sight {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("sku", Some(&self.sku));
+            w.field("at", Some(&self.at));
+            w.field("visit", Some(&self.visit));
+        });
+    }
+}
+
+impl ToJson for Asked {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("event", Some(&self.event));
+            w.field("partition", Some(&self.partition));
+            w.number_field("offset", self.offset);
+            w.field("received_at", Some(&self.received_at));
+            w.field("time", Some(&self.time));
+            w.field("personalization", self.personalization.as_ref());
+        });
+    }
+}
+
+impl ToJson for QueueMark {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("id", Some(&self.id));
+            w.number_field("highest", self.highest);
+            w.list_field("gaps", &self.gaps);
+        });
+    }
+}
+
+impl ToJson for Gap {
+    fn write(&self, w: &mut Writer) {
+        w.array(|w| [self.0, self.1].iter().for_each(|number| number.write(w)));
+    }
+}

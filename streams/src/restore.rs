@@ -1,0 +1,180 @@
+//! Brings a partition's states to where the changelog is: what lies on the disk, and from the
+//! changelog what came after it.
+
+use std::time::{Duration, Instant};
+
+use clickmill_kafka::{KafkaConfig, PartitionReader, TopicPartition};
+use tracing::{info, warn};
+
+use crate::changelog::{self, Change};
+use crate::states::Bounds;
+use crate::store::{Extent, Reserved, Shelf, Store};
+use crate::{Error, Task, View};
+
+/// How long Kafka may take to tell where a partition ends.
+const ASK_WAIT: Duration = Duration::from_secs(10);
+
+/// Keys that are written to the disk at once while a restore takes more than memory holds.
+const SPILL_KEYS: usize = 50_000;
+
+/// What a restore needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Restore {
+    pub(crate) view: &'static str,
+    pub(crate) kafka: KafkaConfig,
+    pub(crate) changelog: String,
+    pub(crate) bounds: Bounds,
+    /// Tombstones may be gone from the changelog after so long, so older states on the disk are not
+    /// trusted.
+    pub(crate) tombstones_kept: Duration,
+    /// Bytes that are fetched ahead.
+    pub(crate) queue_bytes_max: u64,
+    /// How long a restore waits for a transaction of somebody who died, and for the next record.
+    pub(crate) quiet_max: Duration,
+}
+
+/// A partition's task as the changelog has it.
+pub(crate) struct Restored<V: View> {
+    pub(crate) task: Task<V>,
+    /// The epoch of the task before.
+    pub(crate) epoch: u64,
+    /// The changelog was taken in up to here.
+    pub(crate) next: u64,
+    /// The batches on the disk.
+    pub(crate) batches: u64,
+    /// Records read from the changelog.
+    pub(crate) records: u64,
+}
+
+impl Restore {
+    /// Restores a partition. The offsets the group has committed must be known before, or what was
+    /// committed since would be missing.
+    pub(crate) fn run<V: View>(
+        &self,
+        store: Option<&Store>,
+        (partition, now_ms): (u32, u64),
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Restored<V>, Error> {
+        let started = Instant::now();
+        let _reserved = match store {
+            Some(store) => Some(reserve(store, partition, is_over)?),
+            None => None,
+        };
+        let at = TopicPartition {
+            topic: self.changelog.clone(),
+            partition: i32::try_from(partition).unwrap_or(i32::MAX),
+        };
+        let reader = PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?;
+        let (low, high) = reader.bounds(ASK_WAIT)?;
+        let (low, high) = (u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0));
+
+        let shelved = store.map(|store| store.shelf(partition)).transpose()?;
+        let (shelf, extent) = match shelved {
+            Some((shelf, extent)) => (Some(shelf), extent),
+            None => (None, None),
+        };
+        let extent = match extent {
+            Some(extent) => match self.doubt(&extent, (low, high), now_ms) {
+                None => extent,
+                Some(why) => {
+                    warn!(view = self.view, partition, why, "local state is made anew");
+                    shelf.iter().try_for_each(Shelf::clear)?;
+                    Extent { next: low, ..Extent::default() }
+                }
+            },
+            None => Extent { next: low, ..Extent::default() },
+        };
+
+        let (from, stream_time_ms) = (extent.next, extent.stream_time_ms);
+        let mut filling = Filling {
+            task: Task::on(self.bounds, shelf),
+            extent: Extent { at_ms: now_ms, ..extent },
+            records: 0,
+            trouble: None,
+        };
+        filling.task.stream_time_ms = stream_time_ms;
+        let span = (i64::try_from(from).unwrap_or(0), i64::try_from(high).unwrap_or(0));
+        reader.read(span, self.quiet_max, is_over, |message| {
+            let touched_ms = message.timestamp_ms().and_then(|ms| u64::try_from(ms).ok());
+            filling.take(
+                &changelog::read(message.key(), message.value()),
+                touched_ms.unwrap_or_default(),
+                u64::try_from(message.offset()).unwrap_or_default(),
+            );
+        })?;
+        if let Some(error) = filling.trouble {
+            return Err(error);
+        }
+        let Filling { task, extent, records, .. } = filling;
+        let took_ms = started.elapsed().as_millis();
+        info!(view = self.view, partition, records, keys = task.states.len(), took_ms, "restored");
+        let next = extent.next.max(high);
+        Ok(Restored { task, epoch: extent.epoch, next, batches: extent.batches, records })
+    }
+
+    /// Why what lies on the disk cannot be the beginning of what the changelog holds.
+    fn doubt(&self, extent: &Extent, (low, high): (u64, u64), now_ms: u64) -> Option<&'static str> {
+        let kept_ms = u64::try_from(self.tombstones_kept.as_millis()).unwrap_or(u64::MAX);
+        if extent.next > high {
+            Some("the changelog is shorter than what was taken from it: it is another topic")
+        } else if extent.next < low {
+            Some("the changelog begins behind what was taken from it")
+        } else if now_ms.saturating_sub(extent.at_ms) > kept_ms {
+            Some("it is older than the changelog's tombstones are kept")
+        } else {
+            None
+        }
+    }
+}
+
+/// Waits until no other restore has the partition.
+fn reserve(store: &Store, partition: u32, is_over: &dyn Fn() -> bool) -> Result<Reserved, Error> {
+    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    loop {
+        if let Some(reserved) = store.reserve(partition) {
+            return Ok(reserved);
+        }
+        if is_over() {
+            return Err(Error::Lost);
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+/// A task that is being filled.
+struct Filling<V: View> {
+    task: Task<V>,
+    extent: Extent,
+    records: u64,
+    trouble: Option<Error>,
+}
+
+impl<V: View> Filling<V> {
+    fn take(&mut self, change: &Change<'_>, touched_ms: u64, offset: u64) {
+        self.records += 1;
+        self.extent.next = offset + 1;
+        match change {
+            Change::Task(task) => self.extent.epoch = self.extent.epoch.max(task.epoch),
+            Change::State(key, bytes) => {
+                self.task.stream_time_ms = self.task.stream_time_ms.max(touched_ms);
+                self.task.states.restore(key, *bytes, touched_ms);
+                if self.task.states.is_full() && self.task.states.unwritten() >= SPILL_KEYS {
+                    self.spill();
+                }
+            }
+            Change::Foreign => {}
+        }
+    }
+
+    /// Writes what was read to the disk, so that memory can let go of it.
+    fn spill(&mut self) {
+        let Some(shelf) = self.task.states.shelf().cloned() else { return };
+        self.extent.batches += 1;
+        self.extent.stream_time_ms = self.task.stream_time_ms;
+        let entries = self.task.states.take_unwritten(self.extent.batches);
+        match shelf.put(&entries, &self.extent) {
+            Ok(()) => self.task.states.make_room(),
+            Err(error) => self.trouble = self.trouble.take().or(Some(error)),
+        }
+    }
+}

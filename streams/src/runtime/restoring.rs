@@ -1,0 +1,67 @@
+//! The threads that restore partitions while others are live.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::restore::{Restore, Restored};
+use crate::store::Store;
+use crate::{Error, View};
+
+/// A partition to restore.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) partition: u32,
+    pub(super) now_ms: u64,
+    /// Set when nobody waits for it any more.
+    pub(super) is_over: Arc<AtomicBool>,
+}
+
+/// Threads that restore.
+pub(super) struct Restoring<V: View> {
+    orders: Sender<Order>,
+    done: Receiver<(Order, Result<Restored<V>, Error>)>,
+}
+
+impl<V: View> Restoring<V> {
+    pub(super) fn start(
+        restore: &Restore,
+        store: Option<&Store>,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let (orders, to_do) = channel::<Order>();
+        let to_do = Arc::new(Mutex::new(to_do));
+        let (tell, done) = channel();
+        for n in 0..threads.max(1) {
+            let (to_do, tell) = (Arc::clone(&to_do), tell.clone());
+            let (restore, store) = (restore.clone(), store.cloned());
+            let name = format!("restore-{n}");
+            std::thread::Builder::new()
+                .name(name.clone())
+                .spawn(move || {
+                    loop {
+                        // One waits inside, the others for the lock: each order goes to one.
+                        let order = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(order) = order else { return };
+                        let is_over = || order.is_over.load(Ordering::Acquire);
+                        let what = (order.partition, order.now_ms);
+                        let run = restore.run(store.as_ref(), what, &is_over);
+                        if tell.send((order, run)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(|source| Error::Thread { name, source })?;
+        }
+        Ok(Self { orders, done })
+    }
+
+    pub(super) fn order(&self, order: Order) -> Result<(), Error> {
+        self.orders.send(order).map_err(|_| Error::Broken("a restore".to_owned()))
+    }
+
+    /// One that is done; none for now.
+    pub(super) fn next(&self) -> Option<(Order, Result<Restored<V>, Error>)> {
+        self.done.try_recv().ok()
+    }
+}

@@ -1,0 +1,166 @@
+//! States in memory and on a disk.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::{Extent, Store};
+use crate::testing::{Count, Folder};
+
+/// A partition's states beside a disk, as the runtime uses them.
+struct Partition {
+    states: States<u64>,
+    batches: u64,
+    changelog: Vec<(Vec<u8>, Option<Vec<u8>>, u64)>,
+    folder: Folder,
+}
+
+impl Partition {
+    fn new(bounds: Bounds) -> Self {
+        let folder = Folder::new();
+        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        let states = States::new(bounds, Some(shelf));
+        Self { states, batches: 0, changelog: Vec::new(), folder }
+    }
+
+    fn add(&mut self, key: &[u8], time_ms: u64) -> u64 {
+        let state = self.states.change(key, time_ms).unwrap();
+        *state += 1;
+        *state
+    }
+
+    fn commit(&mut self) {
+        let changelog = &mut self.changelog;
+        let sealed = self.states.seal(&Count, |key, bytes, touched_ms| {
+            changelog.push((key.to_vec(), bytes.map(<[u8]>::to_vec), touched_ms));
+            Ok(())
+        });
+        assert!(sealed.unwrap().is_empty());
+    }
+
+    fn write_down(&mut self) {
+        self.batches += 1;
+        let entries = self.states.take_unwritten(self.batches);
+        let extent = Extent { batches: self.batches, ..Extent::default() };
+        self.states.shelf().unwrap().put(&entries, &extent).unwrap();
+        self.states.make_room();
+    }
+
+    fn value(&mut self, key: &[u8]) -> Option<u64> {
+        self.states.look(key).unwrap().copied()
+    }
+}
+
+fn tight() -> Bounds {
+    Bounds { state_bytes_max: 20 * SLOT_BYTES, ..Bounds::default() }
+}
+
+#[test]
+fn what_memory_has_no_room_for_is_read_back() {
+    let mut partition = Partition::new(tight());
+    for round in 1..=3_u64 {
+        for key in 0..500_u32 {
+            assert_eq!(partition.add(&key.to_be_bytes(), round), round);
+        }
+        partition.commit();
+        partition.write_down();
+        assert!(partition.states.len() <= 20, "{} keys in memory", partition.states.len());
+        assert!(partition.states.bytes() <= tight().state_bytes_max);
+    }
+    assert_eq!(partition.changelog.len(), 1_500);
+}
+
+#[test]
+fn nothing_leaves_memory_before_it_is_on_the_disk() {
+    let mut partition = Partition::new(tight());
+    for key in 0..500_u32 {
+        partition.add(&key.to_be_bytes(), 1);
+    }
+    partition.states.make_room();
+    partition.commit();
+    partition.states.make_room();
+    assert_eq!(partition.states.len(), 500);
+    // Handed to the disk, not written yet.
+    let entries = partition.states.take_unwritten(1);
+    partition.states.make_room();
+    assert_eq!((entries.len(), partition.states.len()), (500, 500));
+}
+
+#[test]
+fn a_key_that_is_over_leaves_a_tombstone_and_nothing_else() {
+    let mut partition = Partition::new(Bounds::default());
+    partition.add(b"k", 5);
+    partition.commit();
+    partition.write_down();
+    *partition.states.change(b"k", 6).unwrap() = 0;
+    partition.commit();
+    partition.write_down();
+    assert_eq!(partition.changelog.last(), Some(&(b"k".to_vec(), None, 6)));
+    assert_eq!(partition.value(b"k"), None);
+    assert_eq!(partition.states.shelf().unwrap().get(b"k").unwrap(), None);
+}
+
+#[test]
+fn keys_that_were_quiet_too_long_are_swept_from_the_disk() {
+    let mut partition = Partition::new(Bounds { ttl_ms: 100, ..tight() });
+    for key in 0..300_u32 {
+        partition.add(&key.to_be_bytes(), if key < 200 { 1_000 } else { 1_150 });
+        partition.commit();
+        partition.write_down();
+    }
+    partition.changelog.clear();
+    for _ in 0..30 {
+        partition.states.sweep(1_200, 16).unwrap();
+        partition.commit();
+        partition.write_down();
+    }
+    let forgotten = partition.changelog.iter().filter(|(_, bytes, _)| bytes.is_none()).count();
+    assert_eq!((forgotten, partition.changelog.len()), (200, 200));
+    assert_eq!(partition.value(&7_u32.to_be_bytes()), None);
+    assert_eq!(partition.value(&207_u32.to_be_bytes()), Some(1));
+}
+
+#[test]
+fn a_look_at_what_is_not_there_leaves_nothing() {
+    let mut partition = Partition::new(Bounds::default());
+    assert_eq!(partition.value(b"nobody"), None);
+    assert_eq!(partition.states.len(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever is folded, sealed, written and put aside: each key's count is that of a map, and a
+    /// new process that reads the disk and then the whole changelog has the same.
+    #[test]
+    fn as_a_map_and_as_the_changelog(steps in prop::collection::vec((0..40_u8, 0..6_u8), 1..300)) {
+        let mut partition = Partition::new(tight());
+        let mut reference = BTreeMap::new();
+        for (time, (key, step)) in steps.into_iter().enumerate() {
+            match step {
+                0 => partition.commit(),
+                1 => {
+                    partition.commit();
+                    partition.write_down();
+                }
+                _ => {
+                    let count = reference.entry(key).or_insert(0);
+                    *count += 1;
+                    prop_assert_eq!(partition.add(&[key], time as u64), *count);
+                }
+            }
+        }
+        partition.commit();
+        let Partition { states, changelog, folder, .. } = partition;
+        drop(states);
+        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        let mut again = States::<u64>::new(tight(), Some(shelf));
+        for (key, bytes, touched_ms) in &changelog {
+            again.restore(key, bytes.as_deref(), *touched_ms);
+        }
+        for (key, count) in reference {
+            prop_assert_eq!(again.look(&[key]).unwrap().copied(), Some(count));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The states on the disk: one database for a view, a keyspace for each partition.
+//!
+//! A batch is written whole or not at all, together with how far the changelog was taken in. What
+//! the disk lacks is read from there, so it is written seldom and behind the folds. Batches are
+//! counted: the last [`MARKS`] of them leave a mark each, and a mark that is missing tells that a
+//! batch in the middle was lost, which the database itself can take for a torn end.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::Error;
+
+/// Batches whose marks are kept.
+const MARKS: u64 = 64;
+
+/// What the database holds of blocks it read, bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// What one partition's newest writes take in memory until they become a file, bytes.
+const MEMTABLE_BYTES: u64 = 8 << 20;
+
+/// The journal's least bound that the database takes, bytes.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// A view's database. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Store {
+    database: Database,
+    /// Of each partition, under its number: how far it is. The marks lie beside it.
+    meta: Keyspace,
+    /// Partitions that are being restored.
+    restoring: Arc<Mutex<BTreeSet<u32>>>,
+}
+
+/// How far a partition's states on the disk are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extent {
+    /// The changelog was taken in up to this offset.
+    pub(crate) next: u64,
+    /// The epoch of the task that wrote.
+    pub(crate) epoch: u64,
+    /// Stream time by then, ms.
+    pub(crate) stream_time_ms: u64,
+    /// The wall clock by then, ms.
+    pub(crate) at_ms: u64,
+    /// The batches written so far.
+    pub(crate) batches: u64,
+}
+
+/// A state on its way to the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: Arc<[u8]>,
+    /// None takes it away.
+    pub(crate) bytes: Option<Arc<[u8]>>,
+    pub(crate) touched_ms: u64,
+}
+
+impl Store {
+    /// Opens the database in a folder, or makes it. One that cannot be read is put aside: whatever
+    /// it held lies in the changelog as well.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+        Self::try_open(folder).or_else(|error| {
+            if is_in_use(&error) || !folder.exists() {
+                return Err(disk(folder, error));
+            }
+            let aside = beside(folder);
+            warn!(?folder, ?aside, %error, "local state is damaged: put aside, and made anew");
+            let moved = std::fs::remove_dir_all(&aside).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            });
+            moved
+                .and_then(|()| std::fs::rename(folder, &aside))
+                .map_err(|error| disk(folder, fjall::Error::Io(error)))?;
+            Self::try_open(folder).map_err(|error| disk(folder, error))
+        })
+    }
+
+    fn try_open(folder: &Path) -> Result<Self, fjall::Error> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(1)
+            .open()?;
+        let meta = database.keyspace("meta", options)?;
+        Ok(Self { database, meta, restoring: Arc::default() })
+    }
+
+    /// The states of a partition, and how far they are; empty ones where they are damaged.
+    pub(crate) fn shelf(&self, partition: u32) -> Result<(Shelf, Option<Extent>), Error> {
+        let states = self.database.keyspace(&format!("p{partition}"), options).map_err(failed)?;
+        let shelf = Shelf { store: self.clone(), states, partition, written: Arc::default() };
+        let extent = shelf.extent()?;
+        match extent {
+            Some(extent) if shelf.is_whole(&extent)? => {
+                shelf.written.store(extent.batches, Ordering::Release);
+                Ok((shelf, Some(extent)))
+            }
+            Some(_) => {
+                warn!(partition, "local state lacks a batch: it is made anew");
+                shelf.clear()?;
+                Ok((shelf, None))
+            }
+            None => {
+                shelf.clear()?;
+                Ok((shelf, None))
+            }
+        }
+    }
+
+    /// Takes a partition for a restore; none while another one, of an assignment that is over, has
+    /// not noticed yet.
+    pub(crate) fn reserve(&self, partition: u32) -> Option<Reserved> {
+        let mut restoring = self.restoring.lock().unwrap_or_else(PoisonError::into_inner);
+        restoring.insert(partition).then(|| Reserved { store: self.clone(), partition })
+    }
+}
+
+/// A partition's states on the disk are one restore's alone while this lives.
+pub(crate) struct Reserved {
+    store: Store,
+    partition: u32,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut restoring = self.store.restoring.lock().unwrap_or_else(PoisonError::into_inner);
+        restoring.remove(&self.partition);
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// One partition's states on the disk. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Shelf {
+    store: Store,
+    states: Keyspace,
+    partition: u32,
+    /// The newest batch that lies on the disk.
+    written: Arc<AtomicU64>,
+}
+
+/// A state's bytes, and the stream time of its last record.
+pub(crate) type Kept = (Arc<[u8]>, u64);
+
+/// Keys that were touched last before a moment, with that time; and where to go on, none at the end.
+pub(crate) type Swept = (Vec<(Box<[u8]>, u64)>, Option<Box<[u8]>>);
+
+impl Shelf {
+    /// A key's state and the stream time of its last record.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Kept>, Error> {
+        let Some(value) = self.states.get(key).map_err(failed)? else { return Ok(None) };
+        let (touched_ms, bytes) = unpack(&value)?;
+        Ok(Some((Arc::from(bytes), touched_ms)))
+    }
+
+    /// Writes a batch; what it says of the extent holds from then on.
+    pub(crate) fn put(&self, entries: &[Entry], extent: &Extent) -> Result<(), Error> {
+        let database = &self.store.database;
+        let mut batch = database.batch().durability(Some(PersistMode::Buffer));
+        for entry in entries {
+            match &entry.bytes {
+                Some(bytes) => {
+                    batch.insert(&self.states, &*entry.key, pack(entry.touched_ms, bytes));
+                }
+                None => batch.remove(&self.states, &*entry.key),
+            }
+        }
+        let meta = &self.store.meta;
+        let text = serde_json::to_vec(extent).map_err(|error| Error::Store(error.to_string()))?;
+        batch.insert(meta, self.extent_key(), text);
+        let mark = extent.batches;
+        batch.insert(meta, self.mark_key(mark), mark.to_be_bytes());
+        batch.commit().map_err(failed)?;
+        self.written.store(extent.batches, Ordering::Release);
+        Ok(())
+    }
+
+    /// The newest batch that lies on the disk.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Takes everything away.
+    pub(crate) fn clear(&self) -> Result<(), Error> {
+        self.states.clear().map_err(failed)?;
+        let mut batch = self.store.database.batch();
+        batch.remove(&self.store.meta, self.extent_key());
+        for mark in 0..MARKS {
+            batch.remove(&self.store.meta, self.mark_key(mark));
+        }
+        batch.commit().map_err(failed)?;
+        self.written.store(0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes sure that what was written outlives the machine, not only the process.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.store.database.persist(PersistMode::SyncData).map_err(failed)
+    }
+
+    /// Looks at so many keys behind one, and tells those touched last before a moment.
+    pub(crate) fn touched_before(
+        &self,
+        oldest_ms: u64,
+        behind: Option<&[u8]>,
+        keys_max: usize,
+    ) -> Result<Swept, Error> {
+        let from = behind.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let range = (from, std::ops::Bound::<&[u8]>::Unbounded);
+        let (mut old, mut last, mut looked) = (Vec::new(), None, 0);
+        for guard in self.states.range::<&[u8], _>(range).take(keys_max) {
+            let (key, value) = guard.into_inner().map_err(failed)?;
+            let (touched_ms, _) = unpack(&value)?;
+            if touched_ms < oldest_ms {
+                old.push((Box::from(&*key), touched_ms));
+            }
+            last = Some(Box::from(&*key));
+            looked += 1;
+        }
+        Ok((old, last.filter(|_| looked == keys_max)))
+    }
+
+    fn extent(&self) -> Result<Option<Extent>, Error> {
+        let found = self.store.meta.get(self.extent_key()).map_err(failed)?;
+        Ok(found.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Whether none of the last batches is missing.
+    fn is_whole(&self, extent: &Extent) -> Result<bool, Error> {
+        let first = extent.batches.saturating_sub(MARKS - 1).max(1);
+        for mark in first..=extent.batches {
+            let found = self.store.meta.get(self.mark_key(mark)).map_err(failed)?;
+            if found.as_deref() != Some(&mark.to_be_bytes()[..]) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn extent_key(&self) -> String {
+        format!("{}", self.partition)
+    }
+
+    fn mark_key(&self, mark: u64) -> String {
+        format!("{}.{}", self.partition, mark % MARKS)
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").field("partition", &self.partition).finish_non_exhaustive()
+    }
+}
+
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+}
+
+fn pack(touched_ms: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(8 + bytes.len());
+    packed.extend_from_slice(&touched_ms.to_be_bytes());
+    packed.extend_from_slice(bytes);
+    packed
+}
+
+fn unpack(packed: &[u8]) -> Result<(u64, &[u8]), Error> {
+    match packed.split_first_chunk() {
+        Some((touched_ms, bytes)) => Ok((u64::from_be_bytes(*touched_ms), bytes)),
+        None => Err(Error::Store("a state on the disk is too short".to_owned())),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // for map_err
+fn failed(error: fjall::Error) -> Error {
+    Error::Store(error.to_string())
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn disk(folder: &Path, error: fjall::Error) -> Error {
+    Error::Store(match is_in_use(&error) {
+        true => format!("{} is in use by another process", folder.display()),
+        false => format!("{}: {error}", folder.display()),
+    })
+}
+
+fn is_in_use(error: &fjall::Error) -> bool {
+    matches!(error, fjall::Error::Locked)
+}
+
+/// Where a damaged folder is put; one that was put there earlier gives way.
+fn beside(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged");
+    folder.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests;

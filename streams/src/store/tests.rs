@@ -1,0 +1,97 @@
+//! A database in a folder of its own.
+
+use super::*;
+use crate::testing::Folder;
+
+fn entry(key: &str, bytes: Option<&str>) -> Entry {
+    Entry {
+        key: Arc::from(key.as_bytes()),
+        bytes: bytes.map(|bytes| Arc::from(bytes.as_bytes())),
+        touched_ms: 9,
+    }
+}
+
+fn extent(next: u64, batches: u64) -> Extent {
+    Extent { next, epoch: 3, stream_time_ms: 9, at_ms: 10, batches }
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let folder = Folder::new();
+    {
+        let (shelf, before) = Store::open(folder.path()).unwrap().shelf(2).unwrap();
+        assert_eq!(before, None);
+        let entries = [entry("a", Some("1")), entry("b", Some("2"))];
+        shelf.put(&entries, &extent(10, 1)).unwrap();
+        shelf.put(&[entry("b", None)], &extent(12, 2)).unwrap();
+    }
+    let store = Store::open(folder.path()).unwrap();
+    let (shelf, found) = store.shelf(2).unwrap();
+    assert_eq!(found, Some(extent(12, 2)));
+    assert_eq!(shelf.get(b"a").unwrap(), Some((Arc::from(&b"1"[..]), 9)));
+    assert_eq!(shelf.get(b"b").unwrap(), None);
+    let (other, found) = store.shelf(3).unwrap();
+    assert_eq!((other.get(b"a").unwrap(), found), (None, None));
+}
+
+#[test]
+fn a_batch_that_is_missing_in_the_middle_is_noticed() {
+    let folder = Folder::new();
+    {
+        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        for batch in [1, 2, 4] {
+            shelf.put(&[entry("a", Some("1"))], &extent(batch, batch)).unwrap();
+        }
+    }
+    let (shelf, found) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+    assert_eq!((found, shelf.get(b"a").unwrap()), (None, None));
+}
+
+#[test]
+fn many_batches_are_whole() {
+    let folder = Folder::new();
+    {
+        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        for batch in 1..=3 * MARKS {
+            shelf.put(&[entry("a", Some("1"))], &extent(batch, batch)).unwrap();
+        }
+    }
+    let (_, found) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+    assert_eq!(found, Some(extent(3 * MARKS, 3 * MARKS)));
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_put_aside() {
+    let folder = Folder::new();
+    {
+        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        shelf.put(&[entry("a", Some("1"))], &extent(1, 1)).unwrap();
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    for file in files.map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::write(file, b"garbage that is no database at all").unwrap();
+    }
+    let (shelf, found) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+    assert_eq!((found, shelf.get(b"a").unwrap()), (None, None));
+    let aside = beside(folder.path());
+    assert!(aside.is_dir());
+    std::fs::remove_dir_all(aside).unwrap();
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let folder = Folder::new();
+    let _held = Store::open(folder.path()).unwrap();
+    let error = Store::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+}
+
+#[test]
+fn a_partition_is_restored_by_one_at_a_time() {
+    let folder = Folder::new();
+    let store = Store::open(folder.path()).unwrap();
+    let first = store.reserve(1);
+    assert!(first.is_some() && store.reserve(1).is_none() && store.reserve(2).is_some());
+    drop(first);
+    assert!(store.reserve(1).is_some());
+}

@@ -1,0 +1,73 @@
+//! Writes states to the disk on a thread of its own, so that folds do not wait for it.
+
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::Error;
+use crate::store::{Entry, Extent, Shelf};
+
+/// Batches that may wait: one of each partition that is busy.
+const WAITING_MAX: usize = 64;
+
+/// One batch on its way to the disk.
+pub(crate) struct Batch {
+    pub(crate) shelf: Shelf,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) extent: Extent,
+}
+
+/// The thread that writes. Dropped, it finishes what waits.
+pub(crate) struct Writer {
+    batches: Option<SyncSender<Batch>>,
+    failed: Arc<Mutex<Option<Error>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start() -> Result<Self, Error> {
+        let (batches, to_do) = sync_channel::<Batch>(WAITING_MAX);
+        let failed = Arc::new(Mutex::new(None));
+        let tell = Arc::clone(&failed);
+        let name = "state-writer".to_owned();
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                for Batch { shelf, entries, extent } in to_do {
+                    let written = shelf.put(&entries, &extent).and_then(|()| shelf.sync());
+                    if let Err(error) = written {
+                        *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                }
+            })
+            .map_err(|source| Error::Thread { name, source })?;
+        Ok(Self { batches: Some(batches), failed, thread: Some(thread) })
+    }
+
+    /// Hands a batch over. Waits where too many wait already.
+    pub(crate) fn write(&self, batch: Batch) -> Result<(), Error> {
+        let Some(batches) = &self.batches else { return Err(self.failure()) };
+        match batches.try_send(batch) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(batch)) => batches.send(batch).map_err(|_| self.failure()),
+            Err(TrySendError::Disconnected(_)) => Err(self.failure()),
+        }
+    }
+
+    fn failure(&self) -> Error {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.unwrap_or_else(|| Error::Broken("the state writer".to_owned()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes states broke off");
+        }
+    }
+}

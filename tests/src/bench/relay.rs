@@ -1,0 +1,420 @@
+//! Keyed state, exactly once: what it does in a second, what it costs, how soon its output can be
+//! read, and how soon it is back.
+
+pub mod joined;
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clickmill_kafka::{Admin, KafkaConfig, TopicSpec};
+use clickmill_sdk_core::wire::Topic;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+
+use self::joined::CUSTOMERS;
+use crate::child::{Folder, built};
+use crate::figure::{Figure, Latencies, Style, Work, memory_mb};
+use crate::kafka::Kafka;
+use crate::page::now;
+use crate::until::PATIENCE;
+
+/// Partitions of the topics.
+const PARTITIONS: u32 = 4;
+/// Clicks a second while latency is measured, and while the process is killed.
+const PACE: u64 = 2_000;
+/// Where `cargo xtask bench` says which process the broker is.
+const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
+
+/// What is measured, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Clicks to catch up with.
+    pub events: usize,
+    /// Who made them.
+    pub visitors: usize,
+    /// Seconds at the fixed rate.
+    pub seconds: u64,
+}
+
+/// Measures and prints.
+pub async fn measure(options: Options, style: Style) {
+    let kafka = Kafka::start(PARTITIONS);
+    customers_topic(&kafka).await;
+    let bench = Bench { options, style, kafka, folder: Folder::new("bench") };
+    tokio::task::spawn_blocking(move || bench.run()).await.expect("it ends by itself");
+}
+
+async fn customers_topic(kafka: &Kafka) {
+    let admin = Admin::new(&KafkaConfig::plain(&kafka.bootstrap), PATIENCE).expect("an admin");
+    let spec = TopicSpec {
+        name: format!("{}{CUSTOMERS}", kafka.prefix),
+        partitions: PARTITIONS,
+        replication: 1,
+        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+    };
+    admin.create(&[spec]).await.expect("a topic");
+}
+
+struct Bench {
+    options: Options,
+    style: Style,
+    kafka: Kafka,
+    folder: Folder,
+}
+
+/// The process that works, and what it says of itself.
+struct Worker {
+    child: Child,
+    told: Arc<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    is_ready: AtomicBool,
+    is_restoring: AtomicBool,
+    said: AtomicU64,
+}
+
+impl Bench {
+    fn run(self) {
+        let Options { events, visitors, seconds } = self.options;
+        let producer = self.kafka.producer();
+        self.customers(&producer, visitors);
+        let mut clicks = Clicks::new(visitors);
+        clicks.produce(&producer, &self.kafka, events);
+
+        let mut worker = self.start();
+        let broker = std::env::var(BROKER_PROCESS).ok().and_then(|id| id.parse().ok());
+        worker.wait_until("it begins", |told| told.said() > 0);
+        // Not counted: the first tenth, while connections open and caches fill.
+        worker.wait_until("it is warm", |told| told.said() > events as u64 / 10);
+        let before = worker.told.said();
+        let work = Work::begin(std::iter::once(worker.child.id()).chain(broker));
+        worker.wait_until("it has caught up", |told| told.said() >= events as u64);
+        let work = work.done(events - usize::try_from(before).unwrap_or(events));
+        self.print("events_per_s", work.per_second(), "events/s");
+        self.print("cpu_s_per_million", work.cpu_s_per_million(0), "s");
+        if broker.is_some() {
+            self.print("broker_cpu_s_per_million", work.cpu_s_per_million(1), "s");
+        }
+        self.print("rss_mb", memory_mb(worker.child.id(), "VmHWM"), "MB");
+
+        let latencies = self.latency(&producer, &mut clicks, Duration::from_secs(seconds));
+        self.print("latency_p50_ms", latencies.quantile_ms(0.5), "ms");
+        self.print("latency_p99_ms", latencies.quantile_ms(0.99), "ms");
+        self.print("latency_clicks", latencies.count() as f64, "clicks");
+
+        let ms = self.crash(&mut worker, (&producer, &mut clicks));
+        self.print("crash_restart_ms", ms, "ms");
+        self.restore(&mut worker);
+        let (written, expected) = (self.written(Topic::ClicksEnriched), clicks.made);
+        assert_eq!(written, expected as u64, "each click is enriched once");
+        self.print("enriched_clicks", written as f64, "clicks");
+    }
+
+    /// The table that clicks are joined to.
+    fn customers(&self, producer: &ThreadedProducer<DefaultProducerContext>, count: usize) {
+        let topic = format!("{}{CUSTOMERS}", self.kafka.prefix);
+        for n in 0..count {
+            let value = format!(
+                r#"{{"segment":"segment-{}","orders":{},"spent_cents":{}}}"#,
+                n % 7,
+                n % 40,
+                n * 31
+            );
+            send(producer, &topic, (&key(n), &value), None);
+        }
+        producer.flush(PATIENCE * 4).expect("all customers arrive");
+    }
+
+    fn start(&self) -> Worker {
+        let mut child = Command::new(built("clickmill-bench-view"))
+            .args(["--bootstrap", &self.kafka.bootstrap, "--prefix", &self.kafka.prefix])
+            .arg("--state")
+            .arg(self.state())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the worker starts");
+        let told = Arc::new(Told::default());
+        let lines = BufReader::new(child.stdout.take().expect("its output"));
+        let listening = Arc::clone(&told);
+        std::thread::spawn(move || listening.listen(lines));
+        eprintln!("the worker is process {}", child.id());
+        Worker { child, told }
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        Path::new(self.folder.path()).join("state")
+    }
+
+    /// At a fixed rate: from the planned moment of a click until a reader of committed records has
+    /// its enriched one.
+    fn latency(
+        &self,
+        producer: &ThreadedProducer<DefaultProducerContext>,
+        clicks: &mut Clicks,
+        span: Duration,
+    ) -> Latencies {
+        let (reader, end) = (self.reader(), Arc::new(AtomicBool::new(false)));
+        let is_over = Arc::clone(&end);
+        let seen = std::thread::spawn(move || {
+            let mut seen = HashMap::new();
+            while !is_over.load(Ordering::Acquire) {
+                let Some(Ok(message)) = reader.poll(Duration::from_millis(5)) else { continue };
+                let number = message.payload().and_then(number);
+                seen.entry(number).or_insert_with(Instant::now);
+            }
+            seen
+        });
+        let planned = clicks.pace(producer, &self.kafka, span);
+        // What was sent last has time to come.
+        std::thread::park_timeout(Duration::from_secs(2));
+        end.store(true, Ordering::Release);
+        let seen = seen.join().expect("the reader ends");
+        let mut latencies = Latencies::default();
+        for (number, at) in &planned {
+            let seen = seen.get(&Some(*number)).expect("every click is enriched in time");
+            latencies.add(seen.saturating_duration_since(*at));
+        }
+        latencies
+    }
+
+    /// Killed under load and started again at once: how long nothing new can be read.
+    fn crash(
+        &self,
+        worker: &mut Worker,
+        (producer, clicks): (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
+    ) -> f64 {
+        clicks.pace(producer, &self.kafka, Duration::from_secs(2));
+        worker.child.kill().expect("it is killed");
+        worker.child.wait().expect("it is gone");
+        let killed = Instant::now();
+        let reader = self.reader();
+        *worker = self.start();
+        // From the kill on.
+        let first = clicks.made as u64;
+        clicks.pace(producer, &self.kafka, Duration::from_millis(50));
+        loop {
+            assert!(killed.elapsed() < PATIENCE, "it does not come back");
+            let Some(Ok(message)) = reader.poll(Duration::from_millis(1)) else { continue };
+            if message.payload().and_then(number).is_some_and(|number| number >= first) {
+                return killed.elapsed().as_secs_f64() * 1e3;
+            }
+        }
+    }
+
+    /// Killed, and its disk lost: how fast all states come back from the changelog.
+    fn restore(&self, worker: &mut Worker) {
+        worker.child.kill().expect("it is killed");
+        worker.child.wait().expect("it is gone");
+        std::fs::remove_dir_all(self.state()).expect("its states are taken away");
+        let records = self.written(Topic::SessionsView);
+        *worker = self.start();
+        let started = Instant::now();
+        worker.wait_until("it restores", |told| told.is_restoring.load(Ordering::Acquire));
+        let began = Instant::now();
+        worker.wait_until("it is restored", |told| told.is_ready.load(Ordering::Acquire));
+        let seconds = began.elapsed().as_secs_f64();
+        self.print("restore_ms", seconds * 1e3, "ms");
+        self.print("cold_start_ms", started.elapsed().as_secs_f64() * 1e3, "ms");
+        self.print("restore_records", records as f64, "records");
+        self.print("restore_records_per_s", records as f64 / seconds, "records/s");
+        let keys = self.options.visitors as f64;
+        self.print("restore_visitors", keys, "visitors");
+    }
+
+    /// Reads committed enriched clicks from the end on.
+    fn reader(&self) -> BaseConsumer {
+        let topic = self.kafka.topic(Topic::ClicksEnriched);
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.kafka.bootstrap)
+            .set("group.id", "nobody")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("fetch.wait.max.ms", "20")
+            .create()
+            .expect("a consumer");
+        let mut list = rdkafka::TopicPartitionList::new();
+        for partition in 0..PARTITIONS.cast_signed() {
+            let (_, end) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the end");
+            let from = rdkafka::Offset::Offset(end);
+            list.add_partition_offset(&topic, partition, from).expect("an offset");
+        }
+        consumer.assign(&list).expect("an assignment");
+        consumer
+    }
+
+    /// Committed records of a topic, counted one by one.
+    fn written(&self, topic: Topic) -> u64 {
+        let topic = self.kafka.topic(topic);
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.kafka.bootstrap)
+            .set("group.id", "nobody")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .create()
+            .expect("a consumer");
+        let mut list = rdkafka::TopicPartitionList::new();
+        for partition in 0..PARTITIONS.cast_signed() {
+            let from = rdkafka::Offset::Beginning;
+            list.add_partition_offset(&topic, partition, from).expect("an offset");
+        }
+        consumer.assign(&list).expect("an assignment");
+        let (mut count, mut ends) = (0, 0);
+        while ends < PARTITIONS {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(_)) => count += 1,
+                Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+                Some(Err(error)) => panic!("{topic}: {error}"),
+                None => {}
+            }
+        }
+        count
+    }
+
+    fn print(&self, name: &str, value: f64, unit: &str) {
+        Figure { bench: "relay", name, value, unit }.print(self.style);
+    }
+}
+
+impl Worker {
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Told) -> bool) {
+        let deadline = Instant::now() + PATIENCE * 20;
+        while !holds(&self.told) {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            assert!(self.child.try_wait().expect("its state").is_none(), "the worker has ended");
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Told {
+    fn said(&self) -> u64 {
+        self.said.load(Ordering::Acquire)
+    }
+
+    fn listen(&self, lines: BufReader<ChildStdout>) {
+        for line in lines.lines().map_while(Result::ok) {
+            let Some((doing, said)) = line.split_once(' ') else { continue };
+            self.is_ready.store(doing == "ready", Ordering::Release);
+            self.is_restoring.store(doing == "restoring", Ordering::Release);
+            self.said.store(said.parse().unwrap_or_default(), Ordering::Release);
+        }
+    }
+}
+
+/// Clicks as a collector writes them: of one visitor after another, each with its own queue.
+struct Clicks {
+    visitors: usize,
+    made: usize,
+}
+
+impl Clicks {
+    fn new(visitors: usize) -> Self {
+        Self { visitors, made: 0 }
+    }
+
+    fn produce(
+        &mut self,
+        producer: &ThreadedProducer<DefaultProducerContext>,
+        kafka: &Kafka,
+        count: usize,
+    ) {
+        let topic = kafka.topic(Topic::ClicksRaw);
+        for _ in 0..count {
+            self.send(producer, &topic);
+        }
+        producer.flush(PATIENCE * 4).expect("all clicks arrive");
+    }
+
+    /// At a fixed rate; returns the planned moment of each click by its number.
+    fn pace(
+        &mut self,
+        producer: &ThreadedProducer<DefaultProducerContext>,
+        kafka: &Kafka,
+        span: Duration,
+    ) -> Vec<(u64, Instant)> {
+        let topic = kafka.topic(Topic::ClicksRaw);
+        let (start, mut planned) = (Instant::now(), Vec::new());
+        let step = Duration::from_secs(1) / u32::try_from(PACE).unwrap_or(1);
+        for n in 0..u32::try_from(span.as_millis() as u64 * PACE / 1_000).unwrap_or(u32::MAX) {
+            let at = start + step * n;
+            let left = at.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                std::thread::park_timeout(left);
+            }
+            planned.push((self.made as u64, at));
+            self.send(producer, &topic);
+        }
+        planned
+    }
+
+    fn send(&mut self, producer: &ThreadedProducer<DefaultProducerContext>, topic: &str) {
+        let n = self.made;
+        self.made += 1;
+        // A visitor clicks again after all others have.
+        let (visitor, seq) = ((n * 7_919) % self.visitors, n / self.visitors);
+        let at = now().0;
+        let value = format!(
+            r#"{{"id":"{id}","tenant":"shop","type":"product_view","version":1,"at":{at},"time":{at},"queue":"q-{visitor:08}","seq":{seq},"arrival":{{"write_key":"wk","sent_at":{at},"received_at":{at},"attempt":0,"user_agent":"Mozilla/5.0 (X11; Linux x86_64)"}},"context":{{"visitor":"v{visitor:031}","page":{{"url":"https://shop.example/p/{item}","title":"Product {item}"}},"consent":{{"granted":["analytics","personalization"]}},"locale":"en-GB"}},"props":{{"sku":"SKU-{item}","price_cents":3999,"n":{n}}}}}"#,
+            id = id(n),
+            item = (visitor + seq) % 5_000,
+        );
+        send(producer, topic, (&key(visitor), &value), Some(at));
+    }
+}
+
+fn key(visitor: usize) -> String {
+    format!("shop:v{visitor:031}")
+}
+
+/// A version 7 id that tells the click's number.
+fn id(n: usize) -> String {
+    format!("019abfe2-1c40-7000-a000-{n:012x}")
+}
+
+/// The number of the click that an enriched record is about.
+fn number(value: &[u8]) -> Option<u64> {
+    // It begins with {"id":" and 36 characters, of which the last twelve are the number.
+    let digits = std::str::from_utf8(value.get(7 + 24..7 + 36)?).ok()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    (key, value): (&str, &str),
+    at_ms: Option<u64>,
+) {
+    let mut record = BaseRecord::to(topic).key(key).payload(value);
+    record.timestamp = at_ms.and_then(|ms| i64::try_from(ms).ok());
+    let mut next = record;
+    loop {
+        match producer.send(next) {
+            Ok(()) => return,
+            Err((error, refused)) => {
+                let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(is_full, "a record is taken: {error}");
+                next = refused;
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Whatever dies, the relay's committed output is what one thread would have said, record by record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clickmill_sdk_core::wire::Topic;
+use clickmill_tests::World;
+use clickmill_tests::kafka::Kafka;
+use clickmill_tests::recording::Recording;
+use clickmill_tests::reference::Difference;
+use clickmill_tests::replay::Replay;
+use clickmill_tests::service::{FOLDED, Relay};
+use clickmill_tests::until::until;
+use tokio::time::Instant;
+
+/// Clicks of many sessions that overlap; made by a rule, the same each time.
+fn recording(sessions: usize) -> Recording {
+    let mut lines = String::new();
+    for session in 0..sessions {
+        for click in 0..=(session * 7919) % 9 {
+            let item = (session * 31 + click * click) % 700;
+            let time = session as f64 * 0.05 + click as f64 * 2.5;
+            lines.push_str(&format!("s{session}\ti{item}\t{time}\n"));
+        }
+    }
+    Recording::read(lines.as_bytes()).expect("a recording")
+}
+
+fn replay(world: &World, run: &str, rate: u64) -> Replay {
+    let intake = format!("{}/v1/events?k={}", world.collector.url, world.write_key());
+    Replay { intake, rate, run: run.to_owned() }
+}
+
+/// Waits until as much was said as there were clicks, and compares.
+async fn check(world: &World, clicks: usize) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while world.kafka.records(Topic::ClicksEnriched).await.len() < clicks {
+        assert!(Instant::now() < deadline, "not every click was enriched in time");
+    }
+    let difference = Difference::of(&world.kafka).await;
+    println!("{difference}");
+    assert_eq!(difference.count, 0, "{difference}");
+    assert_eq!(difference.inputs, clicks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_killed_under_load_says_what_one_thread_would() {
+    let (mut world, recording) = (World::start().await, recording(1_500));
+    let clicks = recording.clicks.len();
+    let replay = replay(&world, "killed", 2_000);
+    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
+    for _ in 0..2 {
+        until("the relay is at work", || async {
+            (world.relay.metric(FOLDED).await > 500.0).then_some(())
+        })
+        .await;
+        world.relay.kill();
+        world.restart_relay().await;
+    }
+    playing.await.expect("the replay ends").expect("the collector takes all");
+    check(&world, clicks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes long: cargo xtask test --all"]
+async fn relays_and_brokers_that_die_come_and_go_leave_what_one_thread_would_have_said() {
+    let kafka = Kafka::cluster(4);
+    let mut world = World::builder().partitions(4).kafka(kafka).start().await;
+    let recording = recording(12_000);
+    let clicks = recording.clicks.len();
+    let replay = replay(&world, "chaos", 600);
+    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
+    let mut second: Option<Relay> = None;
+    let mut round = 0_usize;
+    while !playing.is_finished() {
+        match round % 6 {
+            0 => {
+                world.relay.kill();
+                world.restart_relay().await;
+            }
+            1 => second = Some(world.second_relay().await),
+            2 => {
+                let node = (round / 6) % 3;
+                world.kafka.kill(node);
+                wait(&playing, Duration::from_secs(4)).await;
+                world.kafka.restart(node);
+            }
+            3 => {
+                if let Some(second) = &mut second {
+                    second.kill();
+                    second.restart().await;
+                }
+            }
+            4 => {
+                if let Some(mut second) = second.take() {
+                    assert!(second.stop().await.success());
+                }
+            }
+            _ => {
+                let node = (round / 6 + 1) % 3;
+                world.kafka.kill(node);
+                world.relay.kill();
+                world.kafka.restart(node);
+                world.restart_relay().await;
+            }
+        }
+        round += 1;
+        wait(&playing, Duration::from_secs(3)).await;
+    }
+    println!("{round} rounds");
+    playing.await.expect("the replay ends").expect("the collector takes all");
+    check(&world, clicks).await;
+}
+
+/// Lets the load run for a while.
+async fn wait<T>(playing: &tokio::task::JoinHandle<T>, span: Duration) {
+    let until = Instant::now() + span;
+    while Instant::now() < until && !playing.is_finished() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
