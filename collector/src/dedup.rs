@@ -6,10 +6,10 @@
 
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use clickmill_sdk_core::wire::EventId;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use window::Window;
@@ -57,26 +57,36 @@ impl Ticket {
 /// Events that were handed over together, and whose outcome is announced once. Clones are the same
 /// flight.
 #[derive(Clone, Debug)]
-pub(crate) struct Flight {
-    landed: Arc<watch::Sender<Option<AllLanded>>>,
+pub(crate) struct Flight(Arc<Announcement>);
+
+#[derive(Debug)]
+struct Announcement {
+    landed: OnceLock<AllLanded>,
+    told: Notify,
 }
 
 impl Flight {
     /// A flight that has not landed.
     pub(crate) fn new() -> Self {
-        Self { landed: Arc::new(watch::Sender::new(None)) }
+        Self(Arc::new(Announcement { landed: OnceLock::new(), told: Notify::new() }))
     }
 
     /// What became of it; none if that is not known at the deadline.
     pub(crate) async fn landed(&self, deadline: Instant) -> Option<AllLanded> {
-        let mut landed = self.landed.subscribe();
-        let landed = timeout_at(deadline, landed.wait_for(Option::is_some)).await;
-        landed.ok()?.ok()?.clone()
+        let Announcement { landed, told } = &*self.0;
+        // From here on it hears of an announcement, so none is missed between the two looks.
+        let told = told.notified();
+        if landed.get().is_none() {
+            timeout_at(deadline, told).await.ok()?;
+        }
+        landed.get().cloned()
     }
 
     /// Announces what became of every event, by their places in the batch.
-    pub(crate) fn land(&self, landed: Vec<Option<Landed>>) {
-        self.landed.send_replace(Some(landed.into()));
+    pub(crate) fn land(&self, landed: AllLanded) {
+        // It lands once.
+        let _ = self.0.landed.set(landed);
+        self.0.told.notify_waiters();
     }
 }
 

@@ -57,7 +57,16 @@ impl<C: Clock + Clone> VisitorQuota<C> {
 
     /// Charges one event of the visitor with that record key; whether it is one too many.
     pub(crate) fn spills(&self, key: &str) -> bool {
-        self.limiter.check_key(&(self.hasher.hash_one(key) % QUOTAS)).is_err()
+        self.limiter.check_key(&self.quota_of(key)).is_err()
+    }
+
+    /// Charges that many events of one visitor if none of them is too many; nothing otherwise.
+    pub(crate) fn holds(&self, key: &str, events: NonZeroU32) -> bool {
+        matches!(self.limiter.check_key_n(&self.quota_of(key), events), Ok(Ok(())))
+    }
+
+    fn quota_of(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key) % QUOTAS
     }
 }
 
@@ -81,6 +90,17 @@ mod tests {
         assert!(others.filter(|spilled| *spilled == 2).count() > 95);
         clock.advance(Duration::from_secs(2));
         assert_eq!(sent("shop:robot"), 3);
+    }
+
+    #[test]
+    fn many_are_charged_together_or_not_at_all() {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let quota = VisitorQuota::with_clock(number(1), number(3), &FakeRelativeClock::default());
+        assert!(!quota.holds("v", number(4)));
+        assert!(quota.holds("v", number(2)));
+        assert!(!quota.holds("v", number(2)));
+        assert!(!quota.spills("v"));
+        assert!(quota.spills("v"));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Produce: makes each event durable, or its dead letter, and says what became of it.
 //!
 //! **One flight a batch.** The records and dead letters of a batch are handed over together, in
-//! their order, and a task of its own sees them through: it learns every outcome even after the
-//! client has gone away or the request's deadline has passed, so the window of copies never guesses.
-//! A request only waits for that flight, and for the flights of the copies it met.
+//! their order, and an [`Escort`] sees them through. The request carries it along; when its client
+//! goes away or its deadline passes, a task takes over, so every outcome is learnt and the window of
+//! copies never guesses. A request waits for its own flight, and for the flights of the copies it
+//! met.
 //!
 //! **Order.** Records of one visitor have one key and so one partition, where the idempotent
 //! producer keeps the order of what it was given. Two things could still put a later record before
@@ -16,16 +17,19 @@
 //! event is taken and the later one is `duplicate`: nothing is lost, nothing lies in Kafka twice,
 //! and the relay orders by queue and place.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clickmill_kafka::{Class, Position};
 use clickmill_sdk_core::wire::{Outcome, Rejection};
 use clickmill_server::clock::SharedClock;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
 
-use crate::dedup::{Claim, Dedup, Flight, Key, Ticket};
+use crate::dedup::{AllLanded, Claim, Dedup, Flight, Key, Ticket};
 use crate::memory::Share;
 use crate::metrics::CollectorMetrics;
 use crate::sink::{Delivered, Kept, Message, Sink};
@@ -45,8 +49,8 @@ impl Landed {
     }
 }
 
-/// The way out with all that belongs to it. Clones share it.
-#[derive(Clone, Debug)]
+/// The way out with all that belongs to it.
+#[derive(Debug)]
 pub(crate) struct Producing {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) dedup: Dedup,
@@ -79,13 +83,13 @@ enum Plan {
 }
 
 /// Makes events durable and says what became of each, in their order. Needs a tokio runtime.
-pub(crate) async fn produce(producing: &Producing, load: Load) -> Vec<Landed> {
+pub(crate) async fn produce(producing: &Arc<Producing>, load: Load) -> Vec<Landed> {
     let deadline = Instant::now() + producing.ack_timeout;
     let flight = Flight::new();
     let plans = plan(producing, &load, &flight);
-    depart(producing, load, &plans, Departure { flight: flight.clone(), deadline });
+    let escort = depart(producing, load, &plans, Departure { flight, deadline });
 
-    let own = flight.landed(deadline).await;
+    let own = timeout_at(deadline, escort.see_through()).await.ok();
     let own = |number: usize| own.as_ref()?.get(number)?.clone();
     let mut landed = Vec::with_capacity(plans.len());
     for (number, plan) in plans.into_iter().enumerate() {
@@ -159,10 +163,8 @@ struct Passenger {
     verdict: Result<(), Rejection>,
 }
 
-/// Hands the messages over, before anything can interrupt, and leaves the rest to a task that no
-/// client can end. It is bounded by the sink's own time limit; at a drain the producer is flushed,
-/// which brings every outcome about, so nobody needs to wait for the task itself.
-fn depart(producing: &Producing, load: Load, plans: &[Plan], departure: Departure) {
+/// Hands the messages over, before anything can interrupt.
+fn depart(producing: &Arc<Producing>, load: Load, plans: &[Plan], departure: Departure) -> Escort {
     let Load { tenant_number, judged, memory } = load;
     let mut passengers = Vec::with_capacity(plans.len());
     let mut messages: Vec<Message> = Vec::with_capacity(plans.len());
@@ -174,44 +176,93 @@ fn depart(producing: &Producing, load: Load, plans: &[Plan], departure: Departur
             messages.push(judged.message);
         }
     }
-    if passengers.is_empty() {
-        return departure.flight.land(Vec::new());
-    }
-    let handed = producing.sink.hand_over(messages);
-    let (producing, count) = (producing.clone(), plans.len());
-    tokio::spawn(async move {
-        let landed = see_through(&producing, passengers, count, handed, departure.deadline).await;
-        departure.flight.land(landed);
-        drop(memory);
-    });
+    let handed = if messages.is_empty() {
+        std::future::ready(Vec::new()).boxed()
+    } else {
+        producing.sink.hand_over(messages)
+    };
+    let (producing, count) = (Arc::clone(producing), plans.len());
+    let aboard = Aboard { producing, passengers, count, handed, departure, _memory: memory };
+    Escort { aboard: Some(aboard) }
 }
 
-/// Learns every outcome and tells the window of copies: what is durable is remembered, everything
-/// else that was claimed may come again.
-async fn see_through(
-    producing: &Producing,
+/// Sees a flight through, even when nobody asks for it any more: dropped before it has landed, it
+/// goes on in a task that no client can end. That is bounded by the sink's own time limit; at a drain
+/// the producer is flushed, which brings every outcome about, so nobody needs to wait for the task.
+#[derive(Debug)]
+struct Escort {
+    /// None once it has landed.
+    aboard: Option<Aboard>,
+}
+
+impl Escort {
+    async fn see_through(mut self) -> AllLanded {
+        let delivered = match &mut self.aboard {
+            Some(aboard) => aboard.handed.as_mut().await,
+            None => Vec::new(),
+        };
+        self.aboard.take().map_or_else(AllLanded::default, |aboard| aboard.land(&delivered))
+    }
+}
+
+impl Drop for Escort {
+    fn drop(&mut self) {
+        let Some(aboard) = self.aboard.take() else { return };
+        // Without a runtime everything ends anyway; one that is ending drops the task at once.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(aboard.see_through());
+        }
+    }
+}
+
+/// What a flight has aboard, and what is to be done about it when it lands.
+struct Aboard {
+    producing: Arc<Producing>,
     passengers: Vec<Passenger>,
+    /// How many events the batch has.
     count: usize,
     handed: BoxFuture<'static, Vec<Delivered>>,
-    deadline: Instant,
-) -> Vec<Option<Landed>> {
-    let delivered = handed.await;
-    let mut landed: Vec<Option<Landed>> = vec![None; count];
-    let (mut durable, mut open) = (Vec::with_capacity(passengers.len()), Vec::new());
-    for (at, passenger) in passengers.into_iter().enumerate() {
-        let delivered = delivered.get(at).copied().unwrap_or(Err(Class::Retriable));
-        if let Some(key) = passenger.claim {
-            if delivered.is_ok() { durable.push(key) } else { open.push(key) }
-        }
-        if let Some(slot) = landed.get_mut(passenger.number) {
-            *slot = Some(fate(passenger.verdict, delivered));
-        }
+    departure: Departure,
+    /// Given back when all have landed.
+    _memory: Share,
+}
+
+impl fmt::Debug for Aboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aboard").field("passengers", &self.passengers).finish_non_exhaustive()
     }
-    if Instant::now() > deadline {
-        producing.metrics.late.increment(durable.len() as u64);
+}
+
+impl Aboard {
+    /// The rest of the way, when nobody asks for it any more.
+    async fn see_through(mut self) {
+        let delivered = self.handed.as_mut().await;
+        drop(self.land(&delivered));
     }
-    producing.dedup.settle(&durable, &open, producing.clock.now_ms());
-    landed
+
+    /// Takes note of every outcome and tells the window of copies: what is durable is remembered,
+    /// everything else that was claimed may come again.
+    fn land(self, delivered: &[Delivered]) -> AllLanded {
+        let Self { producing, passengers, departure, .. } = self;
+        let mut landed: Vec<Option<Landed>> = vec![None; self.count];
+        let (mut durable, mut open) = (Vec::with_capacity(passengers.len()), Vec::new());
+        for (at, passenger) in passengers.into_iter().enumerate() {
+            let delivered = delivered.get(at).copied().unwrap_or(Err(Class::Retriable));
+            if let Some(key) = passenger.claim {
+                if delivered.is_ok() { durable.push(key) } else { open.push(key) }
+            }
+            if let Some(slot) = landed.get_mut(passenger.number) {
+                *slot = Some(fate(passenger.verdict, delivered));
+            }
+        }
+        if Instant::now() > departure.deadline {
+            producing.metrics.late.increment(durable.len() as u64);
+        }
+        producing.dedup.settle(&durable, &open, producing.clock.now_ms());
+        let landed = AllLanded::from(landed);
+        departure.flight.land(Arc::clone(&landed));
+        landed
+    }
 }
 
 fn fate(verdict: Result<(), Rejection>, delivered: Delivered) -> Landed {

@@ -21,6 +21,9 @@ const DEAD_LETTER: &str = "clickmill.dead_letter";
 /// What a record takes beside its context, arrival and properties, in bytes.
 const FRAME_BYTES: usize = 320;
 
+/// Room for the headers that only one event has, in bytes.
+const OWN_HEADERS_BYTES: usize = 256;
+
 /// An event that may be stored.
 #[derive(Debug)]
 pub(crate) struct Fit<'a> {
@@ -59,7 +62,7 @@ pub(crate) fn record(fit: &Fit<'_>, common: &Common, delivery: &Delivery) -> Mes
         enrichment: None,
     };
     view.write(&mut w);
-    let mut headers = common.headers.clone();
+    let mut headers = common.headers.with_room(OWN_HEADERS_BYTES);
     tell(&mut headers, &event.id.to_string(), event.kind.as_str(), fit.time);
     let headers = match fit.schema {
         Some(schema) => headers.with_schema(schema),

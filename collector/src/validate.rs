@@ -1,6 +1,7 @@
 //! Validate: judges each event of a parcel by its own rules, its time, its consent and its schema,
 //! and writes what is to be stored of it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub(crate) struct Judged {
     pub(crate) verdict: Result<(), Rejection>,
     /// Its record or its dead letter.
     pub(crate) message: Message,
+    /// Whether it counts against what a visitor may send: refused ones are kept beside the stream
+    /// anyway, and a decision about consent must not be.
+    pub(crate) streams: bool,
     /// Whether personal properties were taken out of it.
     pub(crate) stripped: bool,
     /// Whether it says that the visitor may not be known again.
@@ -59,7 +63,30 @@ pub(crate) fn judge(
     rules: &Rules<'_>,
 ) -> Vec<Judged> {
     let judge = Judge { delivery, common, rules };
-    events.iter().enumerate().map(|(number, sent)| judge.one(number, sent)).collect()
+    let judged = events.iter().enumerate().map(|(number, sent)| judge.one(number, sent));
+    let mut judged: Vec<Judged> = judged.collect();
+    spill(&mut judged, rules.visitors);
+    judged
+}
+
+/// Diverts the records of a visitor who sends more than a visitor can. A batch is mostly one
+/// visitor's and within what may be sent, so it is charged as a whole first.
+fn spill(judged: &mut [Judged], visitors: &VisitorQuota) {
+    let of_a_visitor = |judged: &&mut Judged| judged.streams && judged.key.is_some();
+    let mut streaming: Vec<&mut Judged> = judged.iter_mut().filter(of_a_visitor).collect();
+    let same = |one: &&mut Judged, other: &&mut Judged| one.key == other.key;
+    for run in streaming.chunk_by_mut(same) {
+        let Some(key) = run.first().and_then(|judged| judged.key.clone()) else { continue };
+        let count = u32::try_from(run.len()).ok().and_then(NonZeroU32::new);
+        if count.is_some_and(|count| visitors.holds(&key, count)) {
+            continue;
+        }
+        for judged in run.iter_mut().filter(|_| visitors.spills(&key)) {
+            judged.key = None;
+            judged.message.topic = Topic::ClicksOverflow;
+            judged.message.key = None;
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -91,13 +118,13 @@ impl Judge<'_> {
         match self.accept(&opened, circumstances) {
             Ok((message, stripped)) => {
                 let decides = opened.kind.as_str() == CONSENT;
-                let message = if decides { message } else { self.spill(message) };
                 Judged {
                     id: Some(opened.id),
                     key: message.key.clone(),
                     queue: Some(opened.queue),
                     verdict: Ok(()),
                     message,
+                    streams: !decides,
                     stripped,
                     withdraws: decides && !circumstances.recognised,
                 }
@@ -106,16 +133,6 @@ impl Judge<'_> {
                 let unreadable = Unreadable { id: Some(opened.id), rejection };
                 self.refuse(number, sent, unreadable, circumstances)
             }
-        }
-    }
-
-    /// Diverts the record of a visitor who sends more than a visitor can.
-    fn spill(&self, message: Message) -> Message {
-        match &message.key {
-            Some(key) if self.rules.visitors.spills(key) => {
-                Message { topic: Topic::ClicksOverflow, key: None, ..message }
-            }
-            Some(_) | None => message,
         }
     }
 
@@ -241,6 +258,7 @@ impl Judge<'_> {
             queue: None,
             verdict: Err(rejection),
             message,
+            streams: false,
             stripped: false,
             withdraws: false,
         }
@@ -253,7 +271,6 @@ fn refuse(reason: Reason, schema: Option<String>, pointer: &str, detail: String)
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::sync::Arc;
 
     use clickmill_catalog::{Builtin, Schemas};

@@ -64,6 +64,14 @@ impl Headers {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// The same headers, with room for that many bytes of further ones.
+    #[must_use]
+    pub fn with_room(&self, bytes: usize) -> Self {
+        let mut run = Vec::with_capacity(self.0.len() + bytes);
+        run.extend_from_slice(&self.0);
+        Self(run)
+    }
+
     /// Takes what [`as_bytes`](Self::as_bytes) gave.
     ///
     /// # Errors
@@ -150,7 +158,8 @@ impl Headers {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.iter().count()
+        let mut left = self.0.as_slice();
+        std::iter::from_fn(|| split(left).map(|(_, _, rest)| left = rest)).count()
     }
 
     /// The same as librdkafka keeps them.

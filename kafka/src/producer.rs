@@ -87,12 +87,15 @@ impl Producer {
     ///
     /// When the queue is full at one record, the rest of the batch is refused with it, so that
     /// nothing overtakes it.
-    pub fn enqueue<'a>(&self, records: impl IntoIterator<Item = Outgoing<'a>>) -> Pending {
+    pub fn enqueue<'a, R>(&self, records: R) -> Pending
+    where
+        R: IntoIterator<Item = Outgoing<'a>, IntoIter: ExactSizeIterator>,
+    {
         let records = records.into_iter();
-        let batch = Arc::new(Batch::default());
+        let batch = Batch::new(records.len());
         let mut full = false;
-        for record in records {
-            let ticket = batch.open();
+        for (slot, record) in records.enumerate() {
+            let ticket = batch.ticket(slot);
             if full {
                 ticket.settle(Err(Failure::QUEUE_FULL));
             } else if let Err((failure, ticket)) = self.hand_in(&record, ticket) {

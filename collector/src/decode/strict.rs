@@ -13,6 +13,9 @@ use serde_json::Number;
 /// Up to so many keys are compared one by one; more are looked up.
 const FEW_KEYS: usize = 16;
 
+/// Most objects have no more keys than that.
+const USUAL_KEYS: usize = 8;
+
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -241,6 +244,9 @@ impl<'a> Fields<'a> {
         } else if self.all.len() >= FEW_KEYS {
             self.known.extend(self.all.iter().map(|(known, _)| known.clone()));
             self.known.insert(key.clone());
+        }
+        if self.all.capacity() == 0 {
+            self.all.reserve_exact(USUAL_KEYS);
         }
         self.all.push((key, value));
     }

@@ -1,9 +1,10 @@
 //! The window of remembered ids: bounded by count and age, in two generations.
 //!
 //! New ids go into the young generation. When it is half of the bound, in count or in age, it
-//! becomes the old one and the old one is dropped as a whole. So an id is remembered for at least
+//! becomes the old one and the old one is forgotten as a whole. So an id is remembered for at least
 //! half of the bounds and never past them, at the price of one hash entry and no list.
 
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::mem;
 
@@ -57,18 +58,21 @@ impl<K: Copy + Eq + Hash, P: Clone> Window<K, P> {
         if self.young.contains(&key) || self.old.contains(&key) {
             return Claim::Durable;
         }
-        if let Some(first) = self.pending.get(&key) {
-            return Claim::Pending(first.clone());
+        match self.pending.entry(key) {
+            Entry::Occupied(first) => Claim::Pending(first.get().clone()),
+            Entry::Vacant(nothing) => {
+                nothing.insert(pending());
+                Claim::First
+            }
         }
-        self.pending.insert(key, pending());
-        Claim::First
     }
 
     /// The id is durable.
     pub(super) fn remember(&mut self, key: K, now_ms: u64) {
-        self.pending.remove(&key);
+        let was_pending = self.pending.remove(&key).is_some();
         self.turn(now_ms);
-        if !self.old.contains(&key) {
+        // What was pending is not remembered yet.
+        if was_pending || !self.old.contains(&key) {
             self.young.insert(key);
         }
     }
@@ -90,7 +94,9 @@ impl<K: Copy + Eq + Hash, P: Clone> Window<K, P> {
         } else if age_ms >= self.limits.age_ms_max / 2
             || self.young.len() >= (self.limits.events_max / 2).max(1)
         {
-            self.old = mem::take(&mut self.young);
+            // The table of the dropped generation is the next one's: it need not grow again.
+            mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
             self.young_since_ms = now_ms;
         }
     }

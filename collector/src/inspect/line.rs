@@ -163,6 +163,7 @@ mod tests {
             queue: None,
             verdict: Ok(()),
             message,
+            streams: true,
             stripped: false,
             withdraws: false,
         };

@@ -55,7 +55,7 @@ impl KafkaSink {
         self.names.get(topic as usize).map_or(topic.as_str(), String::as_str)
     }
 
-    fn enqueue<'a>(&self, messages: impl Iterator<Item = &'a Message>) -> Pending {
+    fn enqueue<'a>(&self, messages: impl ExactSizeIterator<Item = &'a Message>) -> Pending {
         self.producer.load().enqueue(messages.map(|message| Outgoing {
             topic: self.topic(message.topic),
             key: message.key.as_deref().map(str::as_bytes),

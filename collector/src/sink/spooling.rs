@@ -218,7 +218,8 @@ impl Drop for Rider {
         // Who asked has gone away. Without a runtime everything ends anyway.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (core, flight) = (Arc::clone(&self.core), Arc::clone(&self.flight));
-            let rider = Self { core, number: self.number, flight, landed: false };
+            // This one needs nobody after it: a runtime that is ending drops it at once.
+            let rider = Self { core, number: self.number, flight, landed: true };
             runtime.spawn(async move { drop(rider.ride().await) });
         }
     }

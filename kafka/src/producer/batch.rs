@@ -1,6 +1,7 @@
 //! The outcomes of records that were handed in together: one wake-up for all of them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,31 +14,29 @@ use crate::Failure;
 const REPORT_GRACE: Duration = Duration::from_secs(5);
 
 /// The outcomes of one batch, filled in by the polling thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
-    slots: Mutex<Slots>,
+    outcomes: Box<[OnceLock<Outcome>]>,
+    /// How many have none yet.
+    open: AtomicUsize,
     complete: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Slots {
-    outcomes: Vec<Option<Outcome>>,
-    open: usize,
-}
-
 impl Batch {
-    /// Adds a place for one more record and returns the right to fill it.
-    pub(super) fn open(self: &Arc<Self>) -> Ticket {
-        let mut slots = self.lock();
-        let slot = slots.outcomes.len();
-        slots.outcomes.push(None);
-        slots.open += 1;
+    /// A batch of that many records.
+    pub(super) fn new(count: usize) -> Arc<Self> {
+        let outcomes = std::iter::repeat_with(OnceLock::new).take(count).collect();
+        Arc::new(Self { outcomes, open: AtomicUsize::new(count), complete: Notify::new() })
+    }
+
+    /// The right to settle the record at that place; given out once.
+    pub(super) fn ticket(self: &Arc<Self>, slot: usize) -> Ticket {
         Ticket { batch: Arc::clone(self), slot }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        // Nothing in here panics while it holds the lock, and the slots would be whole if it did.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_settled(&self) -> bool {
+        // Whoever sees the last one settled sees all outcomes.
+        self.open.load(Ordering::Acquire) == 0
     }
 }
 
@@ -50,14 +49,10 @@ pub(super) struct Ticket {
 
 impl Ticket {
     pub(super) fn settle(self, outcome: Outcome) {
-        let mut slots = self.batch.lock();
-        if let Some(slot @ None) = slots.outcomes.get_mut(self.slot) {
-            *slot = Some(outcome);
-            slots.open -= 1;
-        }
-        if slots.open == 0 {
-            drop(slots);
-            self.batch.complete.notify_one();
+        let Self { batch, slot } = self;
+        let is_first = batch.outcomes.get(slot).is_some_and(|place| place.set(outcome).is_ok());
+        if is_first && batch.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            batch.complete.notify_one();
         }
     }
 }
@@ -82,8 +77,8 @@ impl Pending {
     /// asked for again.
     pub async fn outcomes(&mut self, deadline: Instant) -> Vec<Outcome> {
         self.wait_until(deadline).await;
-        let slots = self.batch.lock();
-        slots.outcomes.iter().map(|slot| slot.unwrap_or(Err(Failure::DEADLINE))).collect()
+        let outcomes = self.batch.outcomes.iter();
+        outcomes.map(|place| place.get().copied().unwrap_or(Err(Failure::DEADLINE))).collect()
     }
 
     /// Waits until every record has its final outcome. Bounded by the producer's message timeout.
@@ -93,17 +88,17 @@ impl Pending {
 
     /// Whether every record has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.batch.lock().open == 0
+        self.batch.is_settled()
     }
 
     /// The outcomes that are there, in the order of the records.
     pub fn so_far(&self) -> Vec<Option<Outcome>> {
-        self.batch.lock().outcomes.clone()
+        self.batch.outcomes.iter().map(|place| place.get().copied()).collect()
     }
 
     /// Whether one of the records has failed already.
     pub fn has_failed(&self) -> bool {
-        self.batch.lock().outcomes.iter().any(|outcome| matches!(outcome, Some(Err(_))))
+        self.batch.outcomes.iter().any(|place| matches!(place.get(), Some(Err(_))))
     }
 
     /// Waits until every record has its final outcome, or should have had it. At most one may wait
@@ -119,7 +114,7 @@ impl Pending {
 
     async fn wait_until(&self, deadline: Instant) {
         while !self.is_settled() {
-            // A wake-up can be one of an earlier moment at which no record was open, hence the loop.
+            // A wake-up can be one that an earlier wait did not use.
             if tokio::time::timeout_at(deadline, self.batch.complete.notified()).await.is_err() {
                 break;
             }
@@ -137,8 +132,8 @@ mod tests {
     }
 
     fn pair() -> (Vec<Ticket>, Pending) {
-        let batch = Arc::new(Batch::default());
-        let tickets = vec![batch.open(), batch.open()];
+        let batch = Batch::new(2);
+        let tickets = vec![batch.ticket(0), batch.ticket(1)];
         (tickets, Pending::new(batch, Duration::from_secs(1)))
     }
 
@@ -172,15 +167,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_early_wake_up_does_not_end_the_wait() {
-        let batch = Arc::new(Batch::default());
-        batch.open().settle(at(1));
-        let open = batch.open();
-        let mut pending = Pending::new(batch, Duration::from_secs(1));
-        let deadline = Instant::now() + Duration::from_millis(5);
-        assert_eq!(pending.outcomes(deadline).await, [at(1), Err(Failure::DEADLINE)]);
-        open.settle(at(2));
-        assert_eq!(pending.outcomes(Instant::now()).await, [at(1), at(2)]);
+    async fn an_outcome_that_is_told_twice_counts_once() {
+        let (tickets, mut pending) = pair();
+        let again = Ticket { batch: Arc::clone(&tickets[0].batch), slot: tickets[0].slot };
+        for ticket in [again, tickets.into_iter().next().unwrap()] {
+            ticket.settle(at(1));
+        }
+        assert!(!pending.is_settled());
+        assert_eq!(pending.outcomes(Instant::now()).await, [at(1), Err(Failure::DEADLINE)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_empty_batch_is_settled() {
-        let mut pending = Pending::new(Arc::new(Batch::default()), Duration::from_secs(1));
+        let mut pending = Pending::new(Batch::new(0), Duration::from_secs(1));
         assert_eq!(pending.outcomes(Instant::now()).await, []);
     }
 }

@@ -31,7 +31,7 @@ pub struct ProducerConfig {
 impl Default for ProducerConfig {
     fn default() -> Self {
         Self {
-            linger_us: 500,
+            linger_us: 1_000,
             queue_messages_max: 200_000,
             queue_bytes_max: 128 << 20,
             record_bytes_max: 1_000_000,
@@ -130,7 +130,7 @@ mod tests {
             ("acks", "all"),
             ("enable.idempotence", "true"),
             ("partitioner", "murmur2_random"),
-            ("linger.ms", "0.500"),
+            ("linger.ms", "1.000"),
             ("queue.buffering.max.kbytes", "131072"),
         ] {
             assert_eq!(client.get(key), Some(value), "{key}");
