@@ -16,7 +16,6 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::metrics::{self, Metrics};
 use crate::reply::{self, Body};
@@ -25,9 +24,6 @@ use crate::shutdown::Shutdown;
 
 pub use guarded::{Answer, Guarded};
 pub use readiness::{Check, Readiness, Report};
-
-/// How often samples of histograms are folded into their buckets.
-const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the listener's own connections may take to end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -47,11 +43,10 @@ pub struct Admin {
     pub stop: Shutdown,
 }
 
-/// Serves until `stop` is pressed, and keeps the metrics in order meanwhile.
+/// Serves until `stop` is pressed.
 pub async fn run(admin: Admin) {
     let Admin { listener, metrics, readiness, guarded, stop } = admin;
     let connection_metrics = ConnectionMetrics::new(&metrics, "admin");
-    let upkeep = upkeep(metrics.clone());
     let service = move |request: Request<Incoming>, _: SocketAddr| {
         let (head, _) = request.into_parts();
         let own = guarded.as_ref().filter(|guarded| guarded.covers(head.uri.path()));
@@ -60,7 +55,7 @@ pub async fn run(admin: Admin) {
             Some(_) | None => answer(&head, &metrics, &readiness),
         })
     };
-    let serving = serve(Serve {
+    serve(Serve {
         listener,
         transport: Transport::default(),
         service,
@@ -68,25 +63,13 @@ pub async fn run(admin: Admin) {
         shutdown: stop,
         grace: GRACE,
         metrics: connection_metrics,
-    });
-    tokio::select! {
-        _ = serving => (),
-        () = upkeep => (),
-    }
+    })
+    .await;
 }
 
 fn limits() -> ConnectionLimits {
     const CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
     ConnectionLimits { connections_max: CONNECTIONS_MAX, ..ConnectionLimits::default() }
-}
-
-async fn upkeep(metrics: Metrics) {
-    let mut ticks = interval(UPKEEP_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        metrics.upkeep();
-    }
 }
 
 fn is_asking(head: &Parts) -> bool {

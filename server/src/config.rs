@@ -17,7 +17,6 @@ mod secret;
 use std::fs;
 use std::path::Path;
 
-use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::de::DeserializeOwned;
@@ -60,7 +59,7 @@ impl FileLayer {
         let name = path.display().to_string();
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
-        let values = Toml::from_str(&text).map_err(|error| {
+        let values = toml::from_str(&text).map_err(|error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start);
             ConfigError::Syntax {
                 file: name.clone(),

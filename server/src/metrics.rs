@@ -20,14 +20,12 @@
 //! ```
 
 mod describe;
+mod store;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use metrics::{Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{
-    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use store::{Store, Which};
 
 pub use describe::{
     BYTES, Counters, Entry, Gauges, Histograms, Kind, LATENCY_SECONDS, MetricsError,
@@ -37,13 +35,10 @@ pub use metrics::{Counter, Gauge, Histogram};
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
-
 /// The metrics of one service. Clones share the numbers.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    recorder: Arc<PrometheusRecorder>,
-    handle: PrometheusHandle,
+    store: Arc<Store>,
 }
 
 impl Metrics {
@@ -53,90 +48,37 @@ impl Metrics {
     pub fn new(table: &[Entry]) -> Result<Self, MetricsError> {
         let all: Vec<Entry> = crate::serve::METRICS.iter().chain(table).copied().collect();
         let mut names = BTreeSet::new();
-        let mut builder = PrometheusBuilder::new();
+        let store = Store::default();
         for entry in &all {
             entry.check()?;
             if !names.insert(entry.name()) {
                 return Err(MetricsError::Twice { name: entry.name() });
             }
-            if let Kind::Histogram(buckets) = entry.kind() {
-                builder = builder
-                    .set_buckets_for_metric(Matcher::Full(entry.name().to_owned()), buckets)
-                    .map_err(|_| MetricsError::Buckets { name: entry.name() })?;
-            }
+            store.describe(entry);
         }
-        let recorder = builder.build_recorder();
-        let metrics = Self { handle: recorder.handle(), recorder: Arc::new(recorder) };
-        for entry in &all {
-            metrics.declare(entry);
-        }
-        Ok(metrics)
+        Ok(Self { store: Arc::new(store) })
     }
 
     /// The counter with these label values, in the order of the table's label names.
     pub fn counter<const N: usize>(&self, of: &Counters<N>, labels: [&str; N]) -> Counter {
-        self.recorder.register_counter(&key(of.name(), of.labels(), labels), &METADATA)
+        self.store.counter(Which { name: of.name(), labels: of.labels(), values: &labels })
     }
 
     /// The gauge with these label values, in the order of the table's label names.
     pub fn gauge<const N: usize>(&self, of: &Gauges<N>, labels: [&str; N]) -> Gauge {
-        self.recorder.register_gauge(&key(of.name(), of.labels(), labels), &METADATA)
+        self.store.gauge(Which { name: of.name(), labels: of.labels(), values: &labels })
     }
 
     /// The histogram with these label values, in the order of the table's label names.
     pub fn histogram<const N: usize>(&self, of: &Histograms<N>, labels: [&str; N]) -> Histogram {
-        self.recorder.register_histogram(&key(of.name(), of.labels(), labels), &METADATA)
-    }
-
-    /// The recorder below, for a crate that registers metrics by the `metrics` crate's own trait.
-    /// Its names need lines in the table all the same, or they have no help text.
-    pub fn recorder(&self) -> Arc<dyn Recorder + Send + Sync> {
-        Arc::clone(&self.recorder) as Arc<dyn Recorder + Send + Sync>
+        let which = Which { name: of.name(), labels: of.labels(), values: &labels };
+        self.store.histogram(which, of.buckets())
     }
 
     /// All numbers in Prometheus' text form, see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
-        self.handle.render()
+        self.store.render()
     }
-
-    /// Folds the samples of histograms into their buckets. Samples wait in memory until this or
-    /// [`render`](Self::render) runs, so it must run every few seconds; [`crate::admin::run`] sees
-    /// to that.
-    pub fn upkeep(&self) {
-        self.handle.run_upkeep();
-    }
-
-    fn declare(&self, entry: &Entry) {
-        let (name, help) = (entry.name(), entry.help());
-        // One without labels exists from the start; of one with labels nobody knows the values yet.
-        let only = entry.labels().is_empty().then(|| Key::from_static_name(name));
-        match entry.kind() {
-            Kind::Counter => {
-                self.recorder.describe_counter(name.into(), None, help.into());
-                if let Some(key) = only {
-                    self.recorder.register_counter(&key, &METADATA).increment(0);
-                }
-            }
-            Kind::Gauge => {
-                self.recorder.describe_gauge(name.into(), None, help.into());
-                if let Some(key) = only {
-                    self.recorder.register_gauge(&key, &METADATA).set(0.0);
-                }
-            }
-            Kind::Histogram(_) => {
-                self.recorder.describe_histogram(name.into(), None, help.into());
-                if let Some(key) = only {
-                    drop(self.recorder.register_histogram(&key, &METADATA));
-                }
-            }
-        }
-    }
-}
-
-fn key<const N: usize>(name: &'static str, names: &[&'static str; N], values: [&str; N]) -> Key {
-    let labels: Vec<Label> =
-        names.iter().zip(values).map(|(name, value)| Label::new(*name, value.to_owned())).collect();
-    Key::from_parts(name, labels)
 }
 
 #[cfg(test)]
@@ -163,7 +105,6 @@ mod tests {
         let took = metrics.histogram(&TOOK, ["events"]);
         took.record(0.05);
         took.record(0.5);
-        metrics.upkeep();
         let text = metrics.render();
         for line in [
             "# HELP t_events_total Events by outcome.",

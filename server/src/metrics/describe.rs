@@ -76,6 +76,11 @@ impl<const LABELS: usize> Histograms<LABELS> {
         Self { name, help, labels, buckets }
     }
 
+    /// The upper bounds of the buckets.
+    pub(super) const fn buckets(&self) -> &'static [f64] {
+        self.buckets
+    }
+
     const fn kind(&self) -> Kind {
         Kind::Histogram(self.buckets)
     }
