@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod fuzz;
 pub(crate) mod kafka;
 pub(crate) mod replay;
+mod ship;
 pub(crate) mod test;
 pub(crate) mod tidy;
 pub(crate) mod web;
@@ -109,7 +110,8 @@ impl Shell {
         Ok(())
     }
 
-    /// Builds the route's programs, and those of `more` (package and program).
+    /// Builds the route's programs, and those of `more` (package and program). What is quick to run is
+    /// shipped, too.
     fn build_route(&self, build: Build, more: &[(&str, &str)]) -> Result<(), Failure> {
         let mut command = self.cargo(build, "build");
         for program in ROUTE {
@@ -118,7 +120,8 @@ impl Shell {
         for (package, program) in more {
             command.args(["--package", package, "--bin", program]);
         }
-        Ok(process::run("cargo build", &mut command, &self.interrupt)?)
+        process::run("cargo build", &mut command, &self.interrupt)?;
+        if build == Build::Release { ship::ship(self) } else { Ok(()) }
     }
 
     /// A broker of this run only, with its folder.
