@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all tests, against one real Kafka and the programs as they are built.
 
+use std::process::{Command, Stdio};
+
 use clickmill_xtask::kafka::{Broker, Jvm};
 use clickmill_xtask::need::Need;
 use clickmill_xtask::npm;
@@ -13,8 +15,12 @@ use crate::words::Words;
 /// The accessibility checker, and where the tests find it.
 const AXE: (&str, &str) = ("axe-core@4.10.3", "CLICKMILL_AXE");
 
-/// The stories that need a real schema registry.
-const REGISTRY_STORIES: &str = "real_registry::";
+/// The tests that need a real schema registry, by the name of their module.
+const REGISTRY_TESTS: &str = "real_registry::";
+
+/// The tests that need to mount a disk of a few megabytes for themselves, which not every machine
+/// lets one do; likewise.
+const SMALL_DISK_TESTS: &str = "small_disk::";
 
 /// Where the tests find the folder with Segment's clients.
 const SEGMENT: &str = "CLICKMILL_SEGMENT";
@@ -43,31 +49,60 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     command.args(["--workspace", "--no-fail-fast"]);
     command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).env(SEGMENT, segment);
     if all {
-        command.args(["--", "--include-ignored", "--skip", REGISTRY_STORIES]);
+        command.args(["--", "--include-ignored"]);
+        command.args(["--skip", REGISTRY_TESTS, "--skip", SMALL_DISK_TESTS]);
     }
     // All are run, so that one failure does not hide another.
     let native =
         shell.step("tests", || Ok(process::run("cargo test", &mut command, &shell.interrupt)?));
-    let asked = names.is_empty() || names.iter().any(|name| name.contains("registry"));
-    let registry = if asked { with_registry(shell, &broker) } else { Ok(()) };
+    let asked = |about: &str| names.is_empty() || names.iter().any(|name| name.contains(about));
+    let registry = || Installed::ready(&shell.place, &shell.interrupt).map_err(|e| e.to_string());
+    let registry = if asked("registry") {
+        where_possible(shell, &broker, REGISTRY_TESTS, registry().map(drop))
+    } else {
+        Ok(())
+    };
+    let small_disk = if all && (asked("disk") || asked("spooling")) {
+        where_possible(shell, &broker, SMALL_DISK_TESTS, may_mount())
+    } else {
+        Ok(())
+    };
     drop(broker);
     let wasm = if names.is_empty() { in_wasm(shell) } else { Ok(()) };
-    native.and(registry).and(wasm)
+    native.and(registry).and(small_disk).and(wasm)
 }
 
-/// The stories that need a real schema registry: run where the machine has what it takes, and
-/// otherwise named as not run.
-fn with_registry(shell: &Shell, broker: &Broker) -> Result<(), Failure> {
-    if let Err(error) = Installed::ready(&shell.place, &shell.interrupt) {
-        eprintln!("skipped, not passed: the stories in {REGISTRY_STORIES}; {error}");
+/// Tests that need what not every machine has: ignored in the run of all, run here where the machine
+/// has it, and otherwise named as not run.
+fn where_possible(
+    shell: &Shell,
+    broker: &Broker,
+    tests: &str,
+    possible: Result<(), String>,
+) -> Result<(), Failure> {
+    if let Err(why) = possible {
+        eprintln!("not run, so not passed: the tests in {tests}; {why}");
         return Ok(());
     }
     let mut command = shell.cargo(Build::Dev, "test");
-    command.args(["--package", "clickmill-tests", "--test", "stories", REGISTRY_STORIES]);
+    command.args(["--package", "clickmill-tests", "--lib", "--test", "stories", tests]);
     command.args(["--", "--ignored"]).env(TEST_KAFKA, broker.bootstrap());
-    shell.step("tests with a schema registry", || {
+    shell.step(&format!("tests in {tests}"), || {
         Ok(process::run("cargo test", &mut command, &shell.interrupt)?)
     })
+}
+
+/// Whether a program may mount a disk that it alone sees.
+fn may_mount() -> Result<(), String> {
+    const TRIAL: &str = "mount -t tmpfs -o size=65536 none /tmp";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", TRIAL]).stdin(Stdio::null());
+    let tried = command.output().map_err(|error| format!("unshare: {error}"))?;
+    if tried.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&tried.stderr);
+    Err(format!("nobody may mount a small disk here: {}", said.trim()))
 }
 
 /// `cargo xtask needs`: what the tests need, without the tests.
