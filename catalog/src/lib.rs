@@ -8,6 +8,7 @@
 mod apply;
 mod catalogue;
 mod contract;
+pub mod fuzzing;
 mod plan;
 mod registry;
 mod schema;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use self::builtin::Builtin;
 pub use self::folder::Folder;
 pub(crate) use self::folder::check_schema_file;
-pub use self::remote::{Credentials, Registry, RegistryOptions, Standing};
+pub use self::remote::{Credentials, Registry, RegistryOptions, Standing, held};
 
 /// Where schemas come from.
 pub trait SchemaSource: Send + Sync {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -12,12 +14,16 @@ use clickmill_server::admin::Check;
 use clickmill_server::clock::SharedClock;
 use clickmill_server::metrics::Metrics;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::metrics::RegistryMetrics;
 
 /// After a failure it is asked again this soon; then twice as late each time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A start that has a copy of the schemas waits this long for newer ones; then the copy judges until
+/// they are there.
+pub(crate) const START_WAIT: Duration = Duration::from_secs(1);
 
 /// What a read of the schemas gives.
 type Read = Result<Vec<Refusal>, SourceError>;
@@ -30,28 +36,46 @@ pub(crate) struct Refresh {
     every: Duration,
     clock: SharedClock,
     metrics: RegistryMetrics,
+    /// The first time it is asked, while that goes on.
+    first: Option<Aside<Read>>,
     /// What the log has told of already.
     told: BTreeSet<String>,
     failures: u32,
 }
 
 impl Refresh {
-    /// Reads the registry for the first time. While it is away that is no error: then its copy
-    /// stands, or it is not ready.
+    /// Asks the registry for the first time. While it is away that is no error: then its copy stands,
+    /// or it is not ready. With a copy the start goes on after `wait`, whatever the registry does;
+    /// without one it waits for as long as a refresh may take.
     pub(crate) async fn start(
         registry: Registry,
         schemas: Arc<Schemas>,
-        every: Duration,
-        clock: SharedClock,
-        metrics: &Metrics,
+        (every, wait): (Duration, Duration),
+        (clock, metrics): (SharedClock, &Metrics),
     ) -> Self {
         let registry = Arc::new(registry);
         let (source, into) = (Arc::clone(&registry), Arc::clone(&schemas));
-        let read = aside(move || into.add(Box::new(source))).await;
+        let added = aside(move || {
+            source.recall();
+            into.add(Box::new(source))
+        });
+        let added = added.await;
         let metrics = RegistryMetrics::new(metrics);
+        let told = BTreeSet::new();
         let mut refresh =
-            Self { registry, schemas, every, clock, metrics, told: BTreeSet::new(), failures: 0 };
-        refresh.note(read);
+            Self { registry, schemas, every, clock, metrics, first: None, told, failures: 0 };
+        if !matches!(added, Some(Ok(_))) {
+            refresh.note(added);
+        }
+        let mut first = refresh.ask();
+        let wait = if refresh.registry.standing().held { wait } else { Duration::MAX };
+        match timeout(wait, &mut first).await {
+            Ok(read) => refresh.note(read),
+            Err(_) => {
+                tracing::warn!(waited = ?wait, "the schema registry is slow; its copy judges meanwhile");
+                refresh.first = Some(first);
+            }
+        }
         refresh
     }
 
@@ -64,11 +88,25 @@ impl Refresh {
             } else {
                 check.fail("it was not reached yet, and there is no copy of its schemas");
             }
-            sleep(wait(self.every, self.failures, chance())).await;
-            let schemas = Arc::clone(&self.schemas);
-            let read = aside(move || schemas.reload()).await;
+            let asked = match self.first.take() {
+                Some(first) => first,
+                None => {
+                    sleep(wait(self.every, self.failures, chance())).await;
+                    self.ask()
+                }
+            };
+            let read = asked.await;
             self.note(read);
         }
+    }
+
+    /// Asks for what is new, and takes it into force.
+    fn ask(&self) -> Aside<Read> {
+        let (registry, schemas) = (Arc::clone(&self.registry), Arc::clone(&self.schemas));
+        aside(move || {
+            registry.refresh();
+            schemas.reload()
+        })
     }
 
     /// Counts and tells how a read went; what was told before is not told again.
@@ -108,16 +146,31 @@ impl Refresh {
     }
 }
 
-/// Runs what blocks on a thread of its own; none if it panicked. The runtime's own threads for such
-/// work hold up its end, and a registry that says nothing must not hold up a drain.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// What runs on a thread of its own: its end, or none if it panicked.
+#[derive(Debug)]
+struct Aside<T>(Option<oneshot::Receiver<T>>);
+
+/// Runs what blocks on a thread of its own. The runtime's own threads for such work hold up its end,
+/// and a registry that says nothing must not hold up a drain.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
     let (told, done) = oneshot::channel();
     let run = move || {
         // Nobody may be left to hear it.
         let _ = told.send(work());
     };
-    thread::Builder::new().name("schemas".to_owned()).spawn(run).ok()?;
-    done.await.ok()
+    let begun = thread::Builder::new().name("schemas".to_owned()).spawn(run);
+    Aside(begun.is_ok().then_some(done))
+}
+
+impl<T> Future for Aside<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<T>> {
+        match &mut self.0 {
+            Some(done) => Pin::new(done).poll(context).map(Result::ok),
+            None => Poll::Ready(None),
+        }
+    }
 }
 
 /// How long to wait: the usual time, or less after failures; a tenth more or less, so that many

@@ -20,7 +20,7 @@ use crate::collector::{Collector, Parts};
 use crate::config::{BadConfig, Config};
 use crate::inspect;
 use crate::metrics::TABLE;
-use crate::refresh::Refresh;
+use crate::refresh::{Refresh, START_WAIT};
 use crate::reload::{Current, Reload, Source};
 use crate::routes::Routes;
 use crate::sink::{Health, KafkaSettings, KafkaSink, Sink, Spooling, Standing};
@@ -95,7 +95,7 @@ pub async fn run(
     let kafka = Arc::new(KafkaSink::new(settings, metrics.clone())?);
     let schemas = open_schemas(&config).await?;
     let clock = SystemClock::shared();
-    let refresh = open_registry(&config, &schemas, &clock, &metrics).await?;
+    let refresh = open_registry(&config, START_WAIT, &schemas, (&clock, &metrics)).await?;
     let sink: Arc<dyn Sink> = match &config.spool.dir {
         None => kafka,
         Some(_) => Arc::new(Spooling::open(&config.spool, kafka, clock.clone(), &metrics).await?),
@@ -120,18 +120,19 @@ pub(crate) async fn open_schemas(config: &Config) -> Result<Arc<Schemas>, RunErr
     }
 }
 
-/// Adds the registry's schemas, where there is one. Unlike a folder, others than this collector's
-/// operators write into it: a bad schema in it is left out, and no error.
+/// Adds the registry's schemas, where there is one; with a copy of them at hand it waits for the
+/// registry no longer than that. Unlike a folder, others than this collector's operators write into
+/// it: a bad schema in it is left out, and no error.
 pub(crate) async fn open_registry(
     config: &Config,
+    wait: Duration,
     schemas: &Arc<Schemas>,
-    clock: &SharedClock,
-    metrics: &Metrics,
+    (clock, metrics): (&SharedClock, &Metrics),
 ) -> Result<Option<Refresh>, BadConfig> {
     let every = config.schemas.registry.refresh_every;
     let Some(registry) = config.schemas.registry.open()? else { return Ok(None) };
     let (schemas, clock) = (Arc::clone(schemas), Arc::clone(clock));
-    Ok(Some(Refresh::start(registry, schemas, every, clock, metrics).await))
+    Ok(Some(Refresh::start(registry, schemas, (every, wait), (clock, metrics)).await))
 }
 
 /// Runs a collector from its parts: with Kafka in production, with a fake sink in tests.

@@ -82,8 +82,8 @@ pub async fn replay(config: Config, options: ReplayOptions) -> Result<Tally, Rep
     let metrics = Metrics::new(TABLE)?;
     let clock: SharedClock = SystemClock::shared();
     let schemas = run::open_schemas(&config).await?;
-    // It need not be kept fresh.
-    run::open_registry(&config, &schemas, &clock, &metrics).await?;
+    // It need not be kept fresh, but what was mended just now must be there.
+    run::open_registry(&config, Duration::MAX, &schemas, (&clock, &metrics)).await?;
     let settings = KafkaSettings {
         kafka: config.kafka.clone(),
         producer: config.producer.clone(),

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use crate::collector::Parts;
 use crate::config::Config;
 use crate::metrics::TABLE;
+use crate::refresh::START_WAIT;
 use crate::reload::Source;
 use crate::run::{RunError, open_registry, run_parts};
 use crate::sink::fake::FakeSink;
@@ -97,7 +98,8 @@ impl Edge {
         let (sink, clock, shutdown) = (FakeSink::new(), ManualClock::at(NOW_MS), Shutdown::new());
         let schemas = Arc::new(Schemas::open(vec![Box::new(Builtin)]).unwrap().0);
         let metrics = Metrics::new(TABLE).unwrap();
-        let refresh = open_registry(&config, &schemas, &clock.shared(), &metrics).await.unwrap();
+        let watch = (&clock.shared(), &metrics);
+        let refresh = open_registry(&config, START_WAIT, &schemas, watch).await.unwrap();
         let parts = Parts {
             config,
             sink: Arc::new(sink.clone()),

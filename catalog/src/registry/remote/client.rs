@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::{HeaderValue, Response, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
+use super::fetch::Answers;
+use super::many::AT_ONCE;
 use crate::SourceError;
 
 /// Longest explanation that is repeated from a registry's answer, in characters.
@@ -138,6 +141,9 @@ impl Client {
             .max_redirects(0)
             // All that is set is in the configuration, not in the environment.
             .proxy(None)
+            // One for each question that may be under way.
+            .max_idle_connections(AT_ONCE)
+            .max_idle_connections_per_host(AT_ONCE)
             .user_agent(concat!("clickmill/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots(options)?).build())
             .build();
@@ -148,29 +154,6 @@ impl Client {
             timeout: options.timeout,
             preferred: AtomicUsize::new(0),
         })
-    }
-
-    /// The first address, which names the registry.
-    pub(super) fn name(&self) -> &str {
-        self.urls.first().map_or("", String::as_str)
-    }
-
-    /// Asks the address that answered last, then the others.
-    pub(super) fn ask<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
-        let first = self.preferred.load(Ordering::Relaxed);
-        let mut last = None;
-        for at in 0..self.urls.len() {
-            let at = (first + at) % self.urls.len();
-            match self.ask_at(&self.urls[at], question) {
-                Ok(answer) => {
-                    self.preferred.store(at, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(failure) if failure.is_the_servers() => last = Some(failure),
-                Err(failure) => return Err(failure),
-            }
-        }
-        Err(last.unwrap_or_else(|| away(self.name(), "was not asked")))
     }
 
     fn ask_at<T: DeserializeOwned>(
@@ -189,12 +172,37 @@ impl Client {
         let request = request
             .header(header::ACCEPT, "application/vnd.schemaregistry.v1+json, application/json");
         let request = request.config().timeout_global(Some(left.min(self.timeout))).build();
-        let response = request.call().map_err(|error| away(url, error))?;
+        let response = request.call().map_err(|error| away(url, told(&error)))?;
         if response.status().is_success() {
             read(url, response, question.bytes_max)
         } else {
             Err(refused(url, response))
         }
+    }
+}
+
+impl Answers for Client {
+    /// The first address, which names the registry.
+    fn name(&self) -> &str {
+        self.urls.first().map_or("", String::as_str)
+    }
+
+    /// Asks the address that answered last, then the others.
+    fn ask<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = None;
+        for at in 0..self.urls.len() {
+            let at = (first + at) % self.urls.len();
+            match self.ask_at(&self.urls[at], question) {
+                Ok(answer) => {
+                    self.preferred.store(at, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(failure) if failure.is_the_servers() => last = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| away(self.name(), "was not asked")))
     }
 }
 
@@ -216,8 +224,24 @@ fn read<T: DeserializeOwned>(
         }
         other => away(url, other),
     })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| unreadable(format!("its answer is not a registry's: {error}")))
+    opened(url, &bytes)
+}
+
+/// Opens the text of an answer.
+pub(super) fn opened<T: DeserializeOwned>(url: &str, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| Failure::Unreadable {
+        url: url.to_owned(),
+        // It may repeat a text of the answer, however long.
+        problem: format!("its answer is not a registry's: {}", brief(&error.to_string())),
+    })
+}
+
+/// The beginning of a text that a registry may have written.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(EXPLANATION_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 fn refused(url: &str, mut response: Response<ureq::Body>) -> Failure {
@@ -226,12 +250,27 @@ fn refused(url: &str, mut response: Response<ureq::Body>) -> Failure {
     // Something in between may answer with anything; then the status alone says it.
     let said: Explanation =
         text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    let explanation = match said.message.char_indices().nth(EXPLANATION_CHARS_MAX) {
-        Some((at, _)) => format!("{}…", &said.message[..at]),
-        None if said.message.is_empty() => "no reason given".to_owned(),
-        None => said.message,
+    let explanation = match said.message.as_str() {
+        "" => "no reason given".to_owned(),
+        message => brief(message),
     };
     Failure::Refused { url: url.to_owned(), status, code: said.error_code, explanation }
+}
+
+/// What a failure to ask says. Whom a certificate may be signed by is a matter of the configuration.
+fn told(error: &ureq::Error) -> String {
+    let of_tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    match of_tls {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "its certificate is signed by none of the authorities that may; ca_file names others"
+            .to_owned(),
+        Some(_) | None => error.to_string(),
+    }
 }
 
 fn away(url: &str, problem: impl fmt::Display) -> Failure {

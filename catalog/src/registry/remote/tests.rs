@@ -1,10 +1,14 @@
 //! A registry that misbehaves in every way, played by a small server.
 
+mod large;
+mod secure;
+
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -26,7 +30,7 @@ struct Served {
     replies: HashMap<String, Reply>,
     asked: Vec<String>,
     authorizations: Vec<Option<String>>,
-    held: Vec<TcpStream>,
+    held: Vec<Box<dyn Send>>,
 }
 
 /// A registry on a port of its own, gone when dropped.
@@ -38,8 +42,13 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::behind("http", serve)
+    }
+
+    /// One that is reached by that scheme, which `serve` speaks.
+    fn behind(scheme: &str, serve: impl Fn(TcpStream, &Mutex<Served>) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/base", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/base", listener.local_addr().unwrap());
         let served = Arc::new(Mutex::new(Served::default()));
         let (stop, stopped) = mpsc::channel();
         let shared = Arc::clone(&served);
@@ -100,15 +109,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.stop.send(());
         // Wakes the one that accepts.
-        let address = self.url.trim_start_matches("http://").trim_end_matches("/base");
+        let address = self.url.split("://").nth(1).unwrap().trim_end_matches("/base");
         let _ = TcpStream::connect(address);
     }
 }
 
-fn serve(stream: TcpStream, served: &Mutex<Served>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn serve<S: Read + Write + Send + 'static>(stream: S, served: &Mutex<Served>) {
+    let mut reader = BufReader::new(stream);
     let (mut line, mut authorization) = (String::new(), None);
-    reader.read_line(&mut line).unwrap();
+    // Who does not trust the server asks nothing.
+    let Ok(1..) = reader.read_line(&mut line) else { return };
     let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
     loop {
         let mut header = String::new();
@@ -129,7 +139,7 @@ fn serve(stream: TcpStream, served: &Mutex<Served>) {
         Reply::Json(status, body) => (status, body.to_string()),
         Reply::Text(status, body) => (status, body),
         Reply::Silence => {
-            served.held.push(stream);
+            served.held.push(Box::new(reader));
             return;
         }
     };
@@ -137,9 +147,23 @@ fn serve(stream: TcpStream, served: &Mutex<Served>) {
     let head =
         format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     // Who found the answer too long has hung up.
-    let _ = (&stream).write_all((head + &body).as_bytes());
-    let _ = stream.shutdown(std::net::Shutdown::Write);
-    let _ = (&stream).take(1).read(&mut [0]);
+    let _ = reader.get_mut().write_all((head + &body).as_bytes());
+    let _ = reader.get_mut().flush();
+    // Until the other side has closed.
+    let _ = reader.read(&mut [0]);
+}
+
+/// What stands once the registry was asked.
+fn fetch(registry: &Registry) -> Fetched {
+    registry.refresh();
+    registry.fetch().unwrap()
+}
+
+/// The schemas of a registry that was asked.
+fn opened(registry: &Arc<Registry>) -> (Schemas, Vec<Refusal>) {
+    registry.refresh();
+    let sources: Vec<Box<dyn SchemaSource>> = vec![Box::new(Arc::clone(registry))];
+    Schemas::open_with(sources, Formats::Assert).unwrap()
 }
 
 /// A registered version of a schema that takes an object with this property only.
@@ -163,17 +187,17 @@ fn only_what_is_new_is_asked_for() {
     let registry = server.registry();
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
     server.register("web.clicks.raw.pii.v1-value", 1, &requiring(12, "a"));
-    let first = registry.fetch().unwrap();
+    let first = fetch(&registry);
     assert_eq!((versions(&first), first.refused), (vec![wish(1, 11)], vec![]));
     assert_eq!(
         server.asked(),
         ["/subjects", "/subjects/web.clicks.wish/versions", "/subjects/web.clicks.wish/versions/1"]
     );
-    registry.fetch().unwrap();
+    fetch(&registry);
     assert_eq!(server.asked(), ["/subjects", "/subjects/web.clicks.wish/versions"]);
 
     let second = server.register("web.clicks.wish", 2, &requiring(13, "b"));
-    assert_eq!(versions(&registry.fetch().unwrap()), [wish(1, 11), wish(2, 13)]);
+    assert_eq!(versions(&fetch(&registry)), [wish(1, 11), wish(2, 13)]);
     assert_eq!(server.asked()[2..], [second]);
     assert_eq!(registry.standing(), Standing { held: true, ..Standing::default() });
 }
@@ -184,12 +208,12 @@ fn a_version_that_is_deleted_is_gone() {
     let registry = server.registry();
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
     server.register("web.clicks.wish", 2, &requiring(12, "b"));
-    registry.fetch().unwrap();
+    fetch(&registry);
     server.put("/subjects/web.clicks.wish/versions", Reply::Json(200, json!([2])));
-    assert_eq!(versions(&registry.fetch().unwrap()), [wish(2, 12)]);
+    assert_eq!(versions(&fetch(&registry)), [wish(2, 12)]);
     // The same version registered anew is another schema.
     server.register("web.clicks.wish", 1, &requiring(14, "c"));
-    assert_eq!(versions(&registry.fetch().unwrap()), [wish(1, 14), wish(2, 12)]);
+    assert_eq!(versions(&fetch(&registry)), [wish(1, 14), wish(2, 12)]);
 }
 
 #[test]
@@ -203,9 +227,7 @@ fn references_are_fetched_with_their_own() {
     server.register("web.clicks.wish", 1, &refers(11, "shop/common"));
     let encoded = "/subjects/shop%2Fcommon/versions/3";
     server.put(encoded, Reply::Json(200, requiring(12, "a")));
-    let registry = server.registry();
-    let sources: Vec<Box<dyn SchemaSource>> = vec![Box::new(registry)];
-    let (schemas, refused) = Schemas::open_with(sources, Formats::Assert).unwrap();
+    let (schemas, refused) = opened(&Arc::new(server.registry()));
     assert_eq!(refused, []);
     let wish = newest(&schemas);
     let judge = |props: Value| wish.validate(&Tree::from(&props)).is_ok();
@@ -225,7 +247,7 @@ fn while_the_registry_misbehaves_the_last_set_stands() {
     let server = Server::start();
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
     let registry = server.registry();
-    registry.fetch().unwrap();
+    fetch(&registry);
     let huge = Reply::Text(200, format!("[\"{}\"]", "x".repeat(17 << 20)));
     let refusal = |status, code| Reply::Json(status, json!({"error_code": code, "message": "no!"}));
     for (reply, says) in [
@@ -240,17 +262,17 @@ fn while_the_registry_misbehaves_the_last_set_stands() {
         (Reply::Json(200, json!([])), "no schema of ours"),
     ] {
         server.put("/subjects", reply);
-        let fetched = registry.fetch().unwrap();
+        let fetched = fetch(&registry);
         assert_eq!(versions(&fetched), [wish(1, 11)], "{says}");
         let standing = registry.standing();
         let away = standing.away.unwrap();
         assert!(standing.held && away.contains(says), "{away} / {says}");
     }
     server.put("/subjects", Reply::Json(200, json!(["web.clicks.wish"])));
-    registry.fetch().unwrap();
+    fetch(&registry);
     assert_eq!(registry.standing().away, None);
     drop(server);
-    assert_eq!(versions(&registry.fetch().unwrap()), [wish(1, 11)]);
+    assert_eq!(versions(&fetch(&registry)), [wish(1, 11)]);
     assert!(registry.standing().away.unwrap().contains("http://127.0.0.1"));
 }
 
@@ -259,8 +281,7 @@ fn a_bad_version_costs_only_itself() {
     let server = Server::start();
     let registry = Arc::new(server.registry());
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
-    let sources: Vec<Box<dyn SchemaSource>> = vec![Box::new(Arc::clone(&registry))];
-    let (schemas, _) = Schemas::open(sources).unwrap();
+    let (schemas, _) = opened(&registry);
 
     let path = server.register("web.clicks.wish", 2, &requiring(12, "b"));
     let no = json!({"error_code": 50001, "message": "no!"});
@@ -276,28 +297,30 @@ fn a_bad_version_costs_only_itself() {
         (Reply::Json(200, avro), "AVRO"),
         (Reply::Json(200, broken), "no valid JSON Schema"),
     ] {
-        let fresh = Arc::new(server.registry());
         server.put(&path, reply);
-        let sources: Vec<Box<dyn SchemaSource>> = vec![Box::new(fresh)];
-        let (schemas, refused) = Schemas::open(sources).unwrap();
+        let (schemas, refused) = opened(&Arc::new(server.registry()));
         let [refused] = refused.as_slice() else { panic!("{says}: {refused:?}") };
         let text = refused.to_string();
         assert!(text.starts_with("the registry's web.clicks.wish version 2: "), "{text}");
         assert!(text.contains(says), "{text} / {says}");
         assert_eq!(newest(&schemas).version(), 1);
     }
+    let reload = || {
+        registry.refresh();
+        schemas.reload().unwrap()
+    };
     // Where it was good before, the last good one goes on.
     server.put(&path, Reply::Json(200, requiring(12, "b")));
-    schemas.reload().unwrap();
+    reload();
     let no = json!({"error_code": 50001, "message": "no!"});
     server.put("/subjects/web.clicks.wish/versions", Reply::Json(500, no));
-    let refused = schemas.reload().unwrap();
+    let refused = reload();
     assert!(refused[0].to_string().contains("cannot be listed"), "{refused:?}");
     assert_eq!(newest(&schemas).version(), 2);
     assert_eq!(newest(&schemas).id(), clickmill_kafka::SchemaId::Number(12));
     // A version that is gone between the list and the question is gone.
     server.put("/subjects/web.clicks.wish/versions", Reply::Json(200, json!([1, 2, 3])));
-    assert_eq!(schemas.reload().unwrap(), []);
+    assert_eq!(reload(), []);
 }
 
 #[test]
@@ -307,12 +330,12 @@ fn what_a_failed_fetch_was_answered_is_not_asked_again() {
     let good = server.register("web.clicks.wish", 2, &requiring(12, "b"));
     server.put("/subjects/web.clicks.wish/versions/1", Reply::Silence);
     let registry = server.registry();
-    assert!(registry.fetch().unwrap().schemas.is_empty());
+    assert!(fetch(&registry).schemas.is_empty());
     let standing = registry.standing();
     assert!(!standing.held && standing.away.is_some(), "{standing:?}");
     assert!(server.asked().contains(&good));
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
-    assert_eq!(registry.fetch().unwrap().schemas.len(), 2);
+    assert_eq!(fetch(&registry).schemas.len(), 2);
     assert!(!server.asked().contains(&good));
 }
 
@@ -326,7 +349,7 @@ fn one_fetch_is_bounded_in_time() {
         ..server.options()
     };
     let start = Instant::now();
-    Registry::new(&options).unwrap().fetch().unwrap();
+    fetch(&Registry::new(&options).unwrap());
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
@@ -337,11 +360,11 @@ fn the_next_address_answers_where_one_fails() {
     good.register("web.clicks.wish", 1, &requiring(11, "a"));
     let urls = vec![bad.url.clone(), good.url.clone()];
     let registry = Registry::new(&RegistryOptions { urls, ..good.options() }).unwrap();
-    assert_eq!(versions(&registry.fetch().unwrap()), [wish(1, 11)]);
+    assert_eq!(versions(&fetch(&registry)), [wish(1, 11)]);
     assert_eq!(bad.asked(), ["/subjects"], "who answered is asked first");
     // A plain no is an answer, too.
     good.put("/subjects", Reply::Json(403, json!({"error_code": 40301, "message": "no!"})));
-    registry.fetch().unwrap();
+    fetch(&registry);
     assert!(registry.standing().away.unwrap().contains("403"));
     assert!(bad.asked().is_empty());
 }
@@ -354,11 +377,11 @@ fn credentials_are_sent() {
         [(basic, "Basic bWU6cGFzcw=="), (Credentials::Bearer("t0".to_owned()), "Bearer t0")]
     {
         let options = RegistryOptions { credentials: Some(credentials), ..server.options() };
-        Registry::new(&options).unwrap().fetch().unwrap();
+        fetch(&Registry::new(&options).unwrap());
         let sent = Some(sent.to_owned());
         assert_eq!(server.served.lock().unwrap().authorizations.pop().unwrap(), sent);
     }
-    server.registry().fetch().unwrap();
+    fetch(&server.registry());
     assert_eq!(server.served.lock().unwrap().authorizations.pop().unwrap(), None);
 }
 
@@ -371,15 +394,15 @@ fn a_cold_start_without_the_registry_takes_the_copy() {
 
     server.put("/subjects", Reply::Text(503, String::new()));
     let first = start();
-    assert!(first.fetch().unwrap().schemas.is_empty());
+    assert!(fetch(&first).schemas.is_empty());
     assert!(!first.standing().held);
 
     server.put("/subjects", Reply::Json(200, json!([])));
     server.register("web.clicks.wish", 1, &requiring(11, "a"));
-    let before = first.fetch().unwrap();
+    let before = fetch(&first);
     server.put("/subjects", Reply::Text(503, String::new()));
     let second = start();
-    let after = second.fetch().unwrap();
+    let after = fetch(&second);
     assert_eq!((versions(&after), after.schemas), (vec![wish(1, 11)], before.schemas));
     let standing = second.standing();
     assert!(standing.held && standing.away.is_some() && standing.copy_problem.is_none());
@@ -387,7 +410,7 @@ fn a_cold_start_without_the_registry_takes_the_copy() {
     // Once the registry is back it alone counts, also over what the copy says of a version.
     server.put("/subjects", Reply::Json(200, json!(["web.clicks.wish"])));
     server.register("web.clicks.wish", 1, &requiring(21, "z"));
-    assert_eq!(versions(&second.fetch().unwrap()), [wish(1, 21)]);
+    assert_eq!(versions(&fetch(&second)), [wish(1, 21)]);
 
     let [file] = std::fs::read_dir(scratch.path()).unwrap().collect::<Vec<_>>().try_into().unwrap();
     let file = file.unwrap().path();
@@ -396,12 +419,12 @@ fn a_cold_start_without_the_registry_takes_the_copy() {
     std::fs::write(&file, damaged).unwrap();
     server.put("/subjects", Reply::Text(503, String::new()));
     let third = start();
-    assert!(third.fetch().unwrap().schemas.is_empty());
+    assert!(fetch(&third).schemas.is_empty());
     let standing = third.standing();
     assert!(!standing.held && standing.copy_problem.as_ref().unwrap().contains("damaged"));
     server.put("/subjects", Reply::Json(200, json!(["web.clicks.wish"])));
-    third.fetch().unwrap();
+    fetch(&third);
     assert_eq!(third.standing(), Standing { held: true, ..Standing::default() });
     server.put("/subjects", Reply::Text(503, String::new()));
-    assert_eq!(versions(&start().fetch().unwrap()), [wish(1, 21)], "a good copy is there again");
+    assert_eq!(versions(&fetch(&start())), [wish(1, 21)], "a good copy is there again");
 }
