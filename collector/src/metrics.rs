@@ -171,6 +171,21 @@ const SPOOL_DAMAGES: Counters<0> = Counters::new(
     "Stretches of the spool that could not be read; the log names each.",
     [],
 );
+const SPOOL_LOST: Counters<0> = Counters::new(
+    "clickmill_collector_spool_lost_total",
+    "Records that were durable in the spool and cannot be read again.",
+    [],
+);
+const SPOOL_FAILED_READS: Counters<0> = Counters::new(
+    "clickmill_collector_spool_failed_reads_total",
+    "Times that the disk did not give what lies in the spool; after a few it is read around.",
+    [],
+);
+const SPOOL_ASIDE: Gauges<0> = Gauges::new(
+    "clickmill_collector_spool_aside_segments",
+    "Segments of the spool that are kept aside, *.damaged, since not all of them could be read.",
+    [],
+);
 const SPOOL_SYNC_SECONDS: Histograms<0> = Histograms::new(
     "clickmill_collector_spool_sync_seconds",
     "Time to write and sync what came together.",
@@ -223,6 +238,9 @@ pub(crate) const TABLE: &[Entry] = &[
     SPOOL_APPENDED.entry(),
     SPOOL_DRAINED.entry(),
     SPOOL_DAMAGES.entry(),
+    SPOOL_LOST.entry(),
+    SPOOL_FAILED_READS.entry(),
+    SPOOL_ASIDE.entry(),
     SPOOL_SYNC_SECONDS.entry(),
     INSPECT_READERS.entry(),
     INSPECT_LOST.entry(),
@@ -439,7 +457,10 @@ pub(crate) struct SpoolMetrics {
     full: Gauge,
     appended: Counter,
     drained: Counter,
+    lost: Counter,
+    aside: Gauge,
     pub(crate) damages: Counter,
+    pub(crate) failed_reads: Counter,
     pub(crate) sync_seconds: Histogram,
 }
 
@@ -453,7 +474,10 @@ impl SpoolMetrics {
             full: metrics.gauge(&SPOOL_FULL, []),
             appended: metrics.counter(&SPOOL_APPENDED, []),
             drained: metrics.counter(&SPOOL_DRAINED, []),
+            lost: metrics.counter(&SPOOL_LOST, []),
+            aside: metrics.gauge(&SPOOL_ASIDE, []),
             damages: metrics.counter(&SPOOL_DAMAGES, []),
+            failed_reads: metrics.counter(&SPOOL_FAILED_READS, []),
             sync_seconds: metrics.histogram(&SPOOL_SYNC_SECONDS, []),
         }
     }
@@ -468,6 +492,8 @@ impl SpoolMetrics {
         self.full.set(f64::from(u8::from(stand.no_room.is_some())));
         self.appended.absolute(stand.appended);
         self.drained.absolute(stand.drained);
+        self.lost.absolute(stand.lost);
+        self.aside.set(stand.aside as f64);
     }
 }
 

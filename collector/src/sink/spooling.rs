@@ -133,14 +133,20 @@ impl Sink for Spooling {
         async move {
             let way = self.core.line.probe().await.way;
             let stand = self.core.lanes().stand(self.core.now_ms());
+            let takes = stand.no_room.is_none();
             let spool = match stand.no_room {
+                None if stand.aside > 0 => Health::Bearable(format!(
+                    "{} segments could not be read whole and are kept aside, *.damaged; the log names \
+                     them",
+                    stand.aside
+                )),
                 None => Health::Good,
                 // Nothing is in its way as long as Kafka takes everything.
                 Some(why) if stand.closed == 0 => Health::Bearable(why),
                 Some(why) => Health::Away(why),
             };
             let way = match way {
-                Health::Away(why) if spool == Health::Good => {
+                Health::Away(why) if takes => {
                     Health::Bearable(format!("away, and the spool takes what comes: {why}"))
                 }
                 other => other,

@@ -73,6 +73,8 @@ pub(crate) async fn drain(core: Arc<Core>, lane: usize) {
         let window = match core.read(lane, from, pace.limits()).await {
             Ok(window) => window,
             Err(error) => {
+                // A few times; then the log reads around it.
+                core.metrics.failed_reads.increment(1);
                 tracing::error!(lane, %error, "the spool cannot be read");
                 pace = pace.slower();
                 sleep(pace.pause()).await;

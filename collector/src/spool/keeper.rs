@@ -74,9 +74,10 @@ impl Core {
         let (appends, cursors) = (lanes.take_jobs(), lanes.cursors());
         let save = tick || lanes.is_stopped();
         let trial = tick && lanes.is_failing();
-        let nothing = appends.is_empty() && reads.is_empty() && !trial;
+        let look_aside = tick && lanes.has_aside();
+        let nothing = appends.is_empty() && reads.is_empty() && !trial && !look_aside;
         let idle = nothing && cursors == done && !lanes.is_stopped();
-        (!idle).then_some(Work { appends, reads, cursors, save, trial })
+        (!idle).then_some(Work { appends, reads, cursors, save, trial, look_aside })
     }
 
     fn show(&self) {

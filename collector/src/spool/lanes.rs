@@ -2,25 +2,30 @@
 //!
 //! While all lanes are open a flight costs one entry in a map and its removal.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod draining;
+mod entry;
+mod keeping;
+mod lane;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clickmill_kafka::Class;
 use tokio::sync::Notify;
 
+pub(crate) use self::draining::Launch;
+use self::entry::{Entry, Mark, passes};
+use self::lane::Lane;
 use super::hash::lane_of;
-use super::log::{Log, Window};
-use super::segment::{self, Stored};
-use super::store::{Done, Job};
+use super::log::Log;
+use super::segment;
+use super::store::Job;
 use super::{Flight, LANES};
-use crate::sink::{Delivered, Kept, Line, Message, Underway};
+use crate::sink::{Delivered, Message};
 
 /// Most bytes that may wait for the disk before new messages are refused. What was taken over from
 /// Kafka comes on top: its bound is the producer's queue.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
-
-/// With that many messages left or fewer a lane opens.
-const TURN_MAX: usize = 512;
 
 /// What limits the spool.
 #[derive(Clone, Copy, Debug)]
@@ -52,69 +57,9 @@ pub(crate) struct Lanes {
     pub(crate) work: Arc<Notify>,
     appended: u64,
     drained: u64,
-}
-
-#[derive(Debug)]
-struct Lane {
-    open: bool,
-    /// Flights from before it closed whose messages Kafka may still take.
-    waiting: usize,
-    /// The first sequence number that is not done with.
-    first: u64,
-    /// The next one to be given.
-    next: u64,
-    /// Before this one all is on the disk, or will never be.
-    durable: u64,
-    /// What is done with behind `first`.
-    ahead: BTreeSet<u64>,
-    /// What is on its way to the disk.
-    queued: VecDeque<Job>,
-    /// When the oldest message was put there.
-    oldest_ms: Option<u64>,
-    /// There may be something to drain.
-    wake: Arc<Notify>,
-}
-
-/// A flight in the register.
-#[derive(Debug)]
-struct Entry {
-    flight: Arc<Flight>,
-    /// None once all are answered for.
-    messages: Option<Arc<Vec<Message>>>,
-    /// The lane of each; empty until somebody asks.
-    lanes: Vec<usize>,
-    /// Where each is; empty while all went straight and none was taken over.
-    marks: Vec<Mark>,
-    /// The lanes that wait for its end, as bits.
-    holds_up: u32,
-}
-
-/// Where a message is, beside what Kafka may have of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
-    /// Nowhere.
-    Straight,
-    /// On its way to the disk.
-    Queued(u64),
-    /// On the disk.
-    Stored(u64),
-    /// Nowhere: there was no room.
-    Refused(Class),
-}
-
-/// What a drain is to do next.
-#[derive(Debug)]
-pub(crate) enum Launch {
-    /// Wait to be woken.
-    Wait,
-    /// Read on.
-    Again,
-    /// The lane is open: there was nothing left.
-    Opened,
-    /// Send these; the lane stays closed.
-    Send(Vec<Stored>),
-    /// All that was left is underway, and the lane is open behind it.
-    Turned { seqs: Vec<u64>, underway: Box<dyn Underway> },
+    lost: u64,
+    /// Segments that are kept aside, since not all of them could be read.
+    aside: usize,
 }
 
 /// How the spool stands.
@@ -128,6 +73,10 @@ pub(crate) struct Stand {
     pub(crate) no_room: Option<String>,
     pub(crate) appended: u64,
     pub(crate) drained: u64,
+    /// Records that could not be read again.
+    pub(crate) lost: u64,
+    /// Segments that are kept aside, since not all of them could be read.
+    pub(crate) aside: usize,
 }
 
 impl Lanes {
@@ -149,6 +98,8 @@ impl Lanes {
             work: Arc::default(),
             appended: 0,
             drained: 0,
+            lost: 0,
+            aside: logs.iter().map(Log::aside).sum(),
         }
     }
 
@@ -379,140 +330,6 @@ impl Lanes {
         self.stopped
     }
 
-    /// What the disk has to do.
-    pub(crate) fn take_jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.jobs)
-    }
-
-    /// How far each lane is done with.
-    pub(crate) fn cursors(&self) -> Vec<u64> {
-        self.lanes.iter().map(|lane| lane.first).collect()
-    }
-
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.is_some()
-    }
-
-    /// Takes what the disk has done.
-    pub(crate) fn report(&mut self, done: Done) {
-        self.disk_bytes = done.bytes;
-        if let Some(error) = &done.error {
-            if self.failing.is_none() {
-                tracing::error!(%error, "the spool's disk takes nothing more");
-            }
-            self.failing = Some(error.to_string());
-        } else if (done.room || !done.appended.is_empty()) && self.failing.take().is_some() {
-            tracing::warn!("the spool's disk works again");
-        }
-        for (job, durable) in done.appended {
-            self.appended_one(&job, durable);
-        }
-        // A little room, or every message would be a coin toss.
-        let enough = self.bounds.bytes_max - self.bounds.bytes_max / 16;
-        if self.full && self.disk_bytes + self.waiting_bytes <= enough {
-            self.full = false;
-        }
-    }
-
-    fn appended_one(&mut self, job: &Job, durable: bool) {
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(job.bytes());
-        if let Some(lane) = self.lanes.get_mut(job.lane) {
-            // Jobs of one lane come back in their order.
-            lane.queued.pop_front();
-            lane.durable = job.seq + 1;
-            lane.wake.notify_one();
-        }
-        self.appended += u64::from(durable);
-        let mark = if durable {
-            Mark::Stored(job.seq)
-        } else {
-            // It will never be there.
-            self.settle(job.lane, job.seq);
-            Mark::Refused(Class::Retriable)
-        };
-        self.mark(job.flight, job.index, mark);
-        if let Some(entry) = self.flights.get(&job.flight) {
-            entry.flight.changed.notify_one();
-        }
-    }
-
-    /// From where a lane is to be read; none while there is nothing to do or Kafka may still take
-    /// what lies there.
-    pub(crate) fn drain_from(&self, lane: usize) -> Option<u64> {
-        let lane = self.lanes.get(lane).filter(|lane| !lane.open && lane.waiting == 0)?;
-        (!self.stopped).then_some(lane.first)
-    }
-
-    /// Decides about what was read from `from`. `proven` says that Kafka took the last window.
-    pub(crate) fn launch(
-        &mut self,
-        number: usize,
-        (window, proven): (Window, bool),
-        line: &dyn Line,
-    ) -> Launch {
-        let Some(lane) = self.lanes.get_mut(number).filter(|lane| !lane.open && lane.waiting == 0)
-        else {
-            return Launch::Wait;
-        };
-        if lane.first == lane.next {
-            lane.open();
-            self.closed -= 1;
-            return Launch::Opened;
-        }
-        let before = lane.first;
-        lane.skip_unreadable(&window);
-        let mut records = window.records;
-        records.retain(|stored| !lane.is_done(stored.seq));
-        if let Some(oldest) = records.first() {
-            lane.oldest_ms = Some(oldest.taken_ms);
-        }
-        let all = window.reached >= lane.durable;
-        // What was read may be so fresh that its report is still to come.
-        let ahead = |job: &&Job| job.seq >= window.reached && !lane.is_done(job.seq);
-        let queued = || lane.queued.iter().filter(ahead);
-        let left = records.len() + queued().count();
-        if !(all && proven && left <= TURN_MAX) {
-            return match (records.is_empty(), lane.first > before || !all) {
-                (false, _) => Launch::Send(records),
-                (true, true) => Launch::Again,
-                (true, false) => Launch::Wait,
-            };
-        }
-        let read = records.iter().map(|stored| (stored.seq, &stored.message));
-        let queued = queued().filter_map(|job| Some((job.seq, job.messages.get(job.index)?)));
-        let (seqs, messages): (Vec<u64>, Vec<&Message>) = read.chain(queued).unzip();
-        let underway = line.send(&messages);
-        lane.open();
-        self.closed -= 1;
-        Launch::Turned { seqs, underway }
-    }
-
-    /// Takes what became of messages that were drained. Yields the first failure; the lane is closed
-    /// then.
-    pub(crate) fn land(
-        &mut self,
-        lane: usize,
-        outcomes: impl IntoIterator<Item = (u64, Option<Delivered>)>,
-        now_ms: u64,
-    ) -> Option<Class> {
-        let mut failure = None;
-        for (seq, outcome) in outcomes {
-            match outcome.unwrap_or(Err(Class::TimedOut)) {
-                Ok(_) => {
-                    self.drained += 1;
-                    self.settle(lane, seq);
-                }
-                Err(class) => {
-                    failure.get_or_insert(class);
-                }
-            }
-        }
-        if failure.is_some() {
-            self.take_over(lane, now_ms);
-        }
-        failure
-    }
-
     /// How the spool stands.
     pub(crate) fn stand(&self, now_ms: u64) -> Stand {
         let oldest_ms = self.lanes.iter().filter_map(|lane| lane.oldest_ms).min();
@@ -531,101 +348,8 @@ impl Lanes {
             no_room,
             appended: self.appended,
             drained: self.drained,
-        }
-    }
-}
-
-/// Whether that outcome is a failure that passes by itself. The others are the sender's to hear of: a
-/// topic that is missing is a fault of the set-up, and a record too large fits nowhere.
-fn passes(outcome: Delivered) -> bool {
-    match outcome {
-        Ok(_) | Err(Class::Refused | Class::TooLarge) => false,
-        Err(Class::Fatal | Class::QueueFull | Class::Retriable | Class::TimedOut) => true,
-    }
-}
-
-impl Lane {
-    fn of(log: &Log) -> Self {
-        let (first, next) = (log.cursor(), log.next());
-        Self {
-            open: first == next,
-            waiting: 0,
-            first,
-            next,
-            durable: next,
-            ahead: BTreeSet::new(),
-            queued: VecDeque::new(),
-            oldest_ms: (first < next).then(|| log.oldest_ms()).flatten(),
-            wake: Arc::default(),
-        }
-    }
-
-    fn open(&mut self) {
-        self.open = true;
-        if self.first == self.next {
-            self.oldest_ms = None;
-        }
-    }
-
-    fn is_done(&self, seq: u64) -> bool {
-        seq < self.first || self.ahead.contains(&seq)
-    }
-
-    fn settle(&mut self, seq: u64) {
-        if seq >= self.first {
-            self.ahead.insert(seq);
-        }
-        while self.ahead.remove(&self.first) {
-            self.first += 1;
-        }
-        if self.first == self.next {
-            self.oldest_ms = None;
-        }
-    }
-
-    /// What should have been in the window and is not can never be read.
-    fn skip_unreadable(&mut self, window: &Window) {
-        let read: BTreeSet<u64> = window.records.iter().map(|stored| stored.seq).collect();
-        for seq in self.first..window.reached.min(self.durable) {
-            if !read.contains(&seq) {
-                self.settle(seq);
-            }
-        }
-    }
-
-    fn records(&self) -> u64 {
-        (self.next - self.first).saturating_sub(self.ahead.len() as u64)
-    }
-}
-
-impl Entry {
-    fn new(flight: Arc<Flight>, messages: &Arc<Vec<Message>>) -> Self {
-        let messages = Some(Arc::clone(messages));
-        Self { flight, messages, lanes: Vec::new(), marks: Vec::new(), holds_up: 0 }
-    }
-
-    fn mark(&self, index: usize) -> Mark {
-        self.marks.get(index).copied().unwrap_or(Mark::Straight)
-    }
-
-    fn see_lanes(&mut self) {
-        if self.lanes.is_empty()
-            && let Some(messages) = &self.messages
-        {
-            self.lanes = messages.iter().map(|m| lane_of(m.key.as_deref())).collect();
-        }
-    }
-
-    /// What became of one message, if that is known.
-    fn fate(&self, index: usize, outcome: Option<Delivered>) -> Option<Delivered> {
-        match (self.mark(index), outcome) {
-            (_, Some(Ok(kept))) => Some(Ok(kept)),
-            (Mark::Stored(_), Some(Err(_)) | None) => Some(Ok(Kept::InSpool)),
-            (Mark::Queued(_), Some(Err(_)) | None) => None,
-            (Mark::Straight | Mark::Refused(_), Some(Err(class))) => Some(Err(class)),
-            (Mark::Straight, None) => None,
-            // Kafka may still take it.
-            (Mark::Refused(class), None) => (!self.flight.is_aboard(index)).then_some(Err(class)),
+            lost: self.lost,
+            aside: self.aside,
         }
     }
 }

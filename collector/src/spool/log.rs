@@ -1,6 +1,9 @@
 //! One lane on the disk: segments that are written at one end and read, then deleted, at the other.
 //!
 //! A new start never writes on where an older one stopped: it begins a segment of its own.
+//!
+//! What the disk does not give is asked for a few times and then read around: it counts as damage,
+//! what lies behind it goes on, and the segment is kept aside for people to look at.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -14,6 +17,12 @@ use crate::sink::Message;
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How often a read is tried before it is read around what fails.
+const READS_MAX: u32 = 5;
+
+/// What the name of a segment that is kept aside ends with.
+const ASIDE: &str = "damaged";
 
 /// What a log is made with.
 #[derive(Clone, Debug)]
@@ -71,6 +80,28 @@ pub(crate) struct Log {
     cursor: u64,
     saved_cursor: u64,
     reading: Option<Reading>,
+    /// How many reads in a row have failed.
+    failed_reads: u32,
+    /// Segments that are kept aside, by their files.
+    aside: usize,
+}
+
+/// What is done where the disk fails to give something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// The read fails.
+    Strict,
+    /// It is read around.
+    Around,
+}
+
+impl Care {
+    fn read(self, disk: &dyn Disk, file: &File, at: u64, count: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Strict => disk.read(file, at, count),
+            Self::Around => Ok(disk::read_around(disk, file, at, count).0),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -99,18 +130,32 @@ impl Log {
     /// Opens a lane's folder and takes up what an earlier run left there.
     pub(crate) fn open(folder: PathBuf, lane: u32, settings: LogSettings) -> io::Result<Self> {
         disk::make_folder(&folder)?;
+        let disk = &*settings.disk;
         let mut segments: Vec<Segment> = fs::read_dir(&folder)?
-            .filter_map(|entry| segment_at(entry).transpose())
+            .filter_map(|entry| segment_at(disk, entry).transpose())
             .collect::<io::Result<_>>()?;
         segments.sort_by_key(|segment| segment.first);
         let mut segments = VecDeque::from(segments);
-        let next = mend_last(&mut segments)?;
+        let next = mend_last(disk, &mut segments)?;
+        let aside = files_aside(&folder);
         let cursor = load_cursor(&folder);
         let first = segments.front().map_or(next, |segment| segment.first);
         let cursor = cursor.max(first);
         let next = next.max(cursor);
-        let (tail, reading, saved_cursor) = (None, None, cursor);
-        Ok(Self { settings, folder, lane, segments, tail, next, cursor, saved_cursor, reading })
+        let (tail, reading, saved_cursor, failed_reads) = (None, None, cursor, 0);
+        Ok(Self {
+            settings,
+            folder,
+            lane,
+            segments,
+            tail,
+            next,
+            cursor,
+            saved_cursor,
+            reading,
+            failed_reads,
+            aside,
+        })
     }
 
     /// The sequence number behind all that is durable.
@@ -128,10 +173,22 @@ impl Log {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// How many segments are kept aside, or will be, since not all of them could be read.
+    pub(crate) fn aside(&self) -> usize {
+        self.aside + self.segments.iter().filter(|segment| !segment.damaged.is_empty()).count()
+    }
+
+    /// Looks how many are still there of those that are kept aside.
+    pub(crate) fn look_aside(&mut self) {
+        if self.aside > 0 {
+            self.aside = files_aside(&self.folder);
+        }
+    }
+
     /// When the oldest segment was begun; none if there is none or its head cannot be read.
     pub(crate) fn oldest_ms(&self) -> Option<u64> {
-        let segment = self.segments.front()?;
-        let bytes = disk::read(&File::open(&segment.path).ok()?, 0, HEAD_BYTES).ok()?;
+        let (segment, disk) = (self.segments.front()?, &self.settings.disk);
+        let bytes = disk.read(&disk.open(&segment.path).ok()?, 0, HEAD_BYTES).ok()?;
         Some(Head::decode(&bytes)?.0.made_ms)
     }
 
@@ -202,31 +259,40 @@ impl Log {
         Ok(())
     }
 
-    /// Reads the records from `seq` on, as far as they are durable and within the limits.
+    /// Reads the records from `seq` on, as far as they are durable and within the limits. An error
+    /// may pass: whoever asks again a few times gets what can be read.
     pub(crate) fn read(&mut self, seq: u64, limits: ReadLimits) -> io::Result<Window> {
+        let care = if self.failed_reads < READS_MAX { Care::Strict } else { Care::Around };
+        let read = self.read_with(care, seq, limits);
+        self.failed_reads = if read.is_ok() { 0 } else { self.failed_reads + 1 };
+        read
+    }
+
+    fn read_with(&mut self, care: Care, seq: u64, limits: ReadLimits) -> io::Result<Window> {
         let mut window = Window { reached: seq, ..Window::default() };
         let mut bytes_left = limits.bytes_max;
         let mut reading = match self.reading.take() {
             Some(reading) if reading.seq <= seq => Some(reading),
-            Some(_) | None => self.seek(seq)?,
+            Some(_) | None => self.seek(care, seq, &mut window)?,
         };
         while let Some(at) = &mut reading {
             let Some(position) = self.segments.iter().position(|s| s.first == at.segment) else {
                 // It is done with and gone.
-                reading = self.seek(seq.max(self.cursor))?;
+                reading = self.seek(care, seq.max(self.cursor), &mut window)?;
                 continue;
             };
             let segment = &mut self.segments[position];
             if at.at >= segment.bytes {
-                let Some(following) = self.segments.get(position + 1) else {
+                if position + 1 == self.segments.len() {
                     window.reached = window.reached.max(self.next);
                     break;
-                };
-                (at.file, at.segment) = (File::open(&following.path)?, following.first);
-                at.at = HEAD_BYTES as u64;
+                }
+                reading = self.begin(care, position + 1, at.seq, &mut window)?;
                 continue;
             }
-            let full = read_chunk(segment, at, &mut window, (limits.records_max, &mut bytes_left))?;
+            let disk = &*self.settings.disk;
+            let limits = (limits.records_max, &mut bytes_left);
+            let full = read_chunk((disk, care), segment, at, &mut window, limits)?;
             if full {
                 break;
             }
@@ -242,11 +308,30 @@ impl Log {
     }
 
     /// The beginning of the segment in which that record lies, if there is any.
-    fn seek(&self, seq: u64) -> io::Result<Option<Reading>> {
-        let before = self.segments.iter().rev().find(|segment| segment.first <= seq);
-        let Some(segment) = before.or(self.segments.front()) else { return Ok(None) };
-        let file = File::open(&segment.path)?;
-        Ok(Some(Reading { file, segment: segment.first, at: HEAD_BYTES as u64, seq }))
+    fn seek(&mut self, care: Care, seq: u64, window: &mut Window) -> io::Result<Option<Reading>> {
+        let before = self.segments.iter().rposition(|segment| segment.first <= seq);
+        self.begin(care, before.unwrap_or_default(), seq, window)
+    }
+
+    /// The beginning of the segment at that place, or of the first behind it that opens.
+    fn begin(
+        &mut self,
+        care: Care,
+        position: usize,
+        seq: u64,
+        window: &mut Window,
+    ) -> io::Result<Option<Reading>> {
+        for segment in self.segments.iter_mut().skip(position) {
+            match self.settings.disk.open(&segment.path) {
+                Ok(file) => {
+                    let at = HEAD_BYTES as u64;
+                    return Ok(Some(Reading { file, segment: segment.first, at, seq }));
+                }
+                Err(error) if care == Care::Strict => return Err(error),
+                Err(_) => segment.note_damage(0, segment.bytes, window),
+            }
+        }
+        Ok(None)
     }
 
     /// All before `cursor` are done with: segments without others are deleted.
@@ -261,7 +346,9 @@ impl Log {
                 fs::remove_file(&segment.path)
             } else {
                 // Somebody may want to look at it.
-                fs::rename(&segment.path, segment.path.with_extension("damaged"))
+                let kept = fs::rename(&segment.path, segment.path.with_extension(ASIDE));
+                self.aside += usize::from(kept.is_ok());
+                kept
             };
             if let Err(error) = gone {
                 // It is read again at the next start: copies, no loss.
@@ -302,8 +389,24 @@ fn load_cursor(folder: &Path) -> u64 {
     if crc == crc32fast::hash(cursor).to_le_bytes() { u64::from_le_bytes(*cursor) } else { 0 }
 }
 
+/// How many segments of a folder are kept aside. One that cannot be looked into is worth no error.
+fn files_aside(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|kind| kind == ASIDE)).count()
+}
+
+impl Segment {
+    /// Notes a stretch that cannot be read, once.
+    fn note_damage(&mut self, from: u64, to: u64, window: &mut Window) {
+        if !self.damaged.contains(&from) {
+            self.damaged.push(from);
+            window.damages.push(Damage { segment: self.path.clone(), from, to });
+        }
+    }
+}
+
 /// The segment that a folder's entry is, if it is one.
-fn segment_at(entry: io::Result<fs::DirEntry>) -> io::Result<Option<Segment>> {
+fn segment_at(disk: &dyn Disk, entry: io::Result<fs::DirEntry>) -> io::Result<Option<Segment>> {
     let entry = entry?;
     let path = entry.path();
     if path.extension().is_none_or(|extension| extension != "seg") {
@@ -311,7 +414,8 @@ fn segment_at(entry: io::Result<fs::DirEntry>) -> io::Result<Option<Segment>> {
     }
     let first = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
     let Some(first) = first else { return Ok(None) };
-    let head = disk::read(&File::open(&path)?, 0, HEAD_BYTES)?;
+    // Each record stands for itself, also where the head cannot be read.
+    let head = disk.read(&disk.open(&path)?, 0, HEAD_BYTES).unwrap_or_default();
     if let Some((_, version)) = Head::decode(&head)
         && version != segment::VERSION
     {
@@ -324,9 +428,21 @@ fn segment_at(entry: io::Result<fs::DirEntry>) -> io::Result<Option<Segment>> {
 
 /// Cuts off what the last segment's writer did not complete, and yields the sequence number behind
 /// its last record.
-fn mend_last(segments: &mut VecDeque<Segment>) -> io::Result<u64> {
+fn mend_last(disk: &dyn Disk, segments: &mut VecDeque<Segment>) -> io::Result<u64> {
     let Some(last) = segments.back_mut() else { return Ok(0) };
-    let scan = segment::scan(&fs::read(&last.path)?, last.first);
+    let (file, length) =
+        (disk.open(&last.path)?, usize::try_from(last.bytes).unwrap_or(usize::MAX));
+    let (bytes, missing) = match disk.read(&file, 0, length) {
+        Ok(bytes) => (bytes, 0),
+        Err(_) => disk::read_around(disk, &file, 0, length),
+    };
+    let scan = segment::scan(&bytes, last.first);
+    if missing > 0 {
+        let segment = last.path.display();
+        tracing::error!(%segment, missing, "the disk does not give all of a spool segment");
+        // Whatever lies there may have had numbers: they are not given again, nor is it cut off.
+        return Ok(scan.next + (missing / segment::RECORD_BYTES_MIN) as u64 + 1);
+    }
     let end = scan.end as u64;
     if end < last.bytes {
         let (segment, bytes) = (last.path.display(), last.bytes - end);
@@ -345,13 +461,14 @@ fn mend_last(segments: &mut VecDeque<Segment>) -> io::Result<u64> {
 
 /// Reads on within one segment; says whether a limit was reached.
 fn read_chunk(
+    (disk, care): (&dyn Disk, Care),
     segment: &mut Segment,
     at: &mut Reading,
     window: &mut Window,
     (records_max, bytes_left): (usize, &mut usize),
 ) -> io::Result<bool> {
     let left = usize::try_from(segment.bytes - at.at).unwrap_or(usize::MAX);
-    let mut chunk = disk::read(&at.file, at.at, left.min(CHUNK_BYTES))?;
+    let mut chunk = care.read(disk, &at.file, at.at, left.min(CHUNK_BYTES))?;
     let mut used = 0;
     let mut whole = chunk.len() == left;
     loop {
@@ -374,21 +491,16 @@ fn read_chunk(
             }
             Found::Short(need) if !whole && used > 0 && need <= CHUNK_BYTES => return Ok(false),
             Found::Short(_) if !whole => {
-                chunk = disk::read(&at.file, at.at, left)?;
+                chunk = care.read(disk, &at.file, at.at, left)?;
                 (used, whole) = (0, true);
             }
             Found::Short(_) | Found::Damage => {
                 // The rest of the segment, however long: this is rare.
                 let rest = usize::try_from(segment.bytes - at.at).unwrap_or(usize::MAX);
-                let rest = disk::read(&at.file, at.at, rest)?;
+                let rest = care.read(disk, &at.file, at.at, rest)?;
                 let skipped = segment::resume(&rest, 1, window.reached)
                     .map_or(segment.bytes - at.at, |n| n as u64);
-                let damage =
-                    Damage { segment: segment.path.clone(), from: at.at, to: at.at + skipped };
-                if !segment.damaged.contains(&at.at) {
-                    segment.damaged.push(at.at);
-                    window.damages.push(damage);
-                }
+                segment.note_damage(at.at, at.at + skipped, window);
                 at.at += skipped;
                 return Ok(false);
             }

@@ -34,6 +34,9 @@ const MARKER: [u8; 4] = [0xff, 0xc1, b'c', b'm'];
 /// Marker, checksum and length.
 const PREFIX_BYTES: usize = 12;
 
+/// The shortest record there can be.
+pub(crate) const RECORD_BYTES_MIN: usize = PREFIX_BYTES + 8 + 8 + 1 + 4 + 4;
+
 /// What stands in the place of a key's length where there is none.
 const NO_KEY: u32 = u32::MAX;
 
@@ -95,7 +98,7 @@ pub(crate) enum Found {
 pub(crate) fn bytes_of(message: &Message) -> usize {
     let key = message.key.as_ref().map_or(0, |key| key.len());
     let texts = message.topic.as_str().len() + key + message.headers.as_bytes().len();
-    PREFIX_BYTES + 8 + 8 + 1 + 4 + 4 + texts + message.value.len()
+    RECORD_BYTES_MIN + texts + message.value.len()
 }
 
 /// Appends a record. One that is too long to be read again is none: nothing that Kafka takes is.

@@ -80,6 +80,8 @@ pub(crate) struct Work {
     pub(crate) save: bool,
     /// Whether to see if there is room again.
     pub(crate) trial: bool,
+    /// Whether to see if somebody has taken away what was kept aside.
+    pub(crate) look_aside: bool,
 }
 
 /// What became of it.
@@ -93,6 +95,8 @@ pub(crate) struct Done {
     pub(crate) took: Option<Duration>,
     /// What all segments take.
     pub(crate) bytes: u64,
+    /// Segments that are kept aside, since not all of them could be read.
+    pub(crate) aside: usize,
     /// Whether the trial found room.
     pub(crate) room: bool,
 }
@@ -138,6 +142,11 @@ impl Store {
         self.logs.iter().map(Log::bytes).sum()
     }
 
+    /// Segments that are kept aside.
+    pub(crate) fn aside(&self) -> usize {
+        self.logs.iter().map(Log::aside).sum()
+    }
+
     /// Does the work. What it appends is durable when this returns, or said not to be.
     pub(crate) fn commit(&mut self, work: Work) -> Done {
         let mut done = Done::default();
@@ -161,7 +170,10 @@ impl Store {
             }
         }
         done.room = work.trial && self.trial().is_ok();
-        done.bytes = self.bytes();
+        if work.look_aside {
+            self.logs.iter_mut().for_each(Log::look_aside);
+        }
+        (done.bytes, done.aside) = (self.bytes(), self.aside());
         done
     }
 

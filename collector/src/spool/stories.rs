@@ -4,6 +4,7 @@ mod bounds;
 mod chaos;
 mod outage;
 mod restart;
+mod unreadable;
 
 use std::sync::Arc;
 use std::time::Duration;

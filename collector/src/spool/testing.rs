@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clickmill_kafka::Headers;
 use clickmill_sdk_core::wire::Topic;
@@ -52,6 +53,11 @@ impl Drop for Folder {
 pub(crate) struct FaultyDisk {
     full: Arc<AtomicBool>,
     unsynced: Arc<AtomicBool>,
+    /// What of every file cannot be read.
+    unreadable: Arc<Mutex<Range<u64>>>,
+    /// How many reads more fail, wherever.
+    reads_to_fail: Arc<AtomicU64>,
+    unopenable: Arc<AtomicBool>,
 }
 
 impl FaultyDisk {
@@ -60,10 +66,30 @@ impl FaultyDisk {
         self.full.store(full, Ordering::SeqCst);
     }
 
+    /// What of every file cannot be read.
+    pub(crate) fn set_unreadable(&self, bytes: Range<u64>) {
+        *self.unreadable.lock().unwrap() = bytes;
+    }
+
+    /// The next reads fail.
+    pub(crate) fn fail_reads(&self, count: u64) {
+        self.reads_to_fail.store(count, Ordering::SeqCst);
+    }
+
+    /// Whether files cannot be opened.
+    pub(crate) fn set_unopenable(&self, unopenable: bool) {
+        self.unopenable.store(unopenable, Ordering::SeqCst);
+    }
+
     /// Whether syncing fails.
     pub(crate) fn set_unsynced(&self, unsynced: bool) {
         self.unsynced.store(unsynced, Ordering::SeqCst);
     }
+}
+
+/// What a system says of a disk that has gone bad.
+fn damaged() -> io::Error {
+    io::Error::other("input/output error")
 }
 
 impl Disk for FaultyDisk {
@@ -81,10 +107,27 @@ impl Disk for FaultyDisk {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         if self.unsynced.load(Ordering::SeqCst) {
-            return Err(io::Error::other("input/output error"));
+            return Err(damaged());
         }
         // Tests look for what was written, not for what a loss of power leaves.
         let _ = file;
         Ok(())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        if self.unopenable.load(Ordering::SeqCst) {
+            return Err(damaged());
+        }
+        RealDisk.open(path)
+    }
+
+    fn read(&self, file: &File, at: u64, count: usize) -> io::Result<Vec<u8>> {
+        let left = self.reads_to_fail.load(Ordering::SeqCst);
+        self.reads_to_fail.store(left.saturating_sub(1), Ordering::SeqCst);
+        let bad = self.unreadable.lock().unwrap().clone();
+        if left > 0 || (at < bad.end && bad.start < at + count as u64) {
+            return Err(damaged());
+        }
+        RealDisk.read(file, at, count)
     }
 }
