@@ -7,20 +7,17 @@ pub(crate) mod jars;
 mod settings;
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 pub use broker::{Broker, BrokerOptions, Jvm, Membership};
 pub use cluster::{Cluster, ClusterOptions};
 pub use jars::Jars;
 
-use crate::{need, process};
+use crate::trouble::{Trouble, made_of_trouble};
 
 /// Why there is no Kafka.
 #[derive(Debug)]
 pub enum Error {
-    /// Java or Maven is missing.
-    Need(need::Error),
     /// The jars are not here and no network reaches Maven's repository.
     NoNetwork {
         /// Maven's own words.
@@ -60,29 +57,15 @@ pub enum Error {
         /// The last of them.
         said: String,
     },
-    /// The broker ended or did not become ready, or an end was asked for.
-    Process(process::Error),
-    /// A file or folder of ours could not be used.
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A tool, a child process or a file of ours.
+    Trouble(Trouble),
 }
 
-impl Error {
-    /// An error of this file, ready for `map_err`.
-    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        |source| Self::File { path, source }
-    }
-}
+made_of_trouble!(Error);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Need(need) => need.fmt(f),
             Self::NoNetwork { log } => write!(
                 f,
                 "Kafka's jars are not here yet and no network reaches the Maven repository to \
@@ -118,22 +101,9 @@ impl fmt::Display for Error {
                 "Kafka's data folder cannot be formatted; the end of {}:\n{said}",
                 log.display()
             ),
-            Self::Process(error) => error.fmt(f),
-            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Trouble(trouble) => trouble.fmt(f),
         }
     }
 }
 
 impl std::error::Error for Error {}
-
-impl From<need::Error> for Error {
-    fn from(error: need::Error) -> Self {
-        Self::Need(error)
-    }
-}
-
-impl From<process::Error> for Error {
-    fn from(error: process::Error) -> Self {
-        Self::Process(error)
-    }
-}

@@ -14,5 +14,6 @@ pub mod place;
 pub mod process;
 pub mod registry;
 pub mod tidy;
+pub mod trouble;
 pub mod wait;
 pub mod web;

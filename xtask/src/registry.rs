@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +14,7 @@ use crate::kafka::jars::{COPY, first_error, no_network, parse_sums, sum};
 use crate::need::{self, Need};
 use crate::place::Place;
 use crate::process::{self, Launch, Running};
+use crate::trouble::{Trouble, made_of_trouble};
 
 /// The oldest Java that runs it.
 pub const JAVA_VERSION_MIN: u32 = 21;
@@ -31,27 +31,13 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 pub enum Error {
     /// No Java is new enough.
     NoJava,
-    /// Maven is missing.
-    Need(need::Error),
     /// It could not be fetched or unpacked, or is not the pinned one.
     Fetch(String),
-    /// It did not start, or an end was asked for.
-    Process(process::Error),
-    /// A file or folder of ours could not be used.
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A tool, a child process or a file of ours.
+    Trouble(Trouble),
 }
 
-impl Error {
-    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        |source| Self::File { path, source }
-    }
-}
+made_of_trouble!(Error);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,10 +47,8 @@ impl fmt::Display for Error {
                 "the schema registry needs Java {JAVA_VERSION_MIN} or newer, and this machine has \
                  none"
             ),
-            Self::Need(need) => need.fmt(f),
             Self::Fetch(problem) => write!(f, "the schema registry cannot be fetched: {problem}"),
-            Self::Process(error) => error.fmt(f),
-            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Trouble(trouble) => trouble.fmt(f),
         }
     }
 }
@@ -104,7 +88,7 @@ impl Installed {
 
 /// Lets Maven bring the archive, and checks it.
 fn fetch(home: &Path, interrupt: &Interrupt) -> Result<PathBuf, Error> {
-    need::ensure(&[Need::Maven], interrupt).map_err(Error::Need)?;
+    need::ensure(&[Need::Maven], interrupt)?;
     eprintln!("fetching the schema registry, some 150 MB");
     let (fresh, pom, log) = (home.join("fresh"), home.join("pom.xml"), home.join("maven.log"));
     fs::write(&pom, POM).map_err(Error::file(&pom))?;
@@ -118,7 +102,7 @@ fn fetch(home: &Path, interrupt: &Interrupt) -> Result<PathBuf, Error> {
         .stdin(Stdio::null())
         .stderr(words.try_clone().map_err(Error::file(&log))?)
         .stdout(words);
-    let status = process::status("mvn", &mut maven, interrupt).map_err(Error::Process)?;
+    let status = process::status("mvn", &mut maven, interrupt)?;
     if !status.success() {
         let said = fs::read_to_string(&log).unwrap_or_default();
         let why = if no_network(&said) {
@@ -152,7 +136,7 @@ fn unpack(
     fs::create_dir_all(beside).map_err(Error::file(beside))?;
     let mut tar = Command::new("tar");
     tar.arg("xzf").arg(archive).arg("-C").arg(beside);
-    process::run("tar", &mut tar, interrupt).map_err(Error::Process)?;
+    process::run("tar", &mut tar, interrupt)?;
     fs::rename(beside, folder).map_err(Error::file(folder))
 }
 
@@ -226,17 +210,14 @@ fn launch(installed: &Installed, data: &Path, port: u16) -> Result<Running, Erro
         environment: Vec::new(),
         folder: data.to_owned(),
         log: data.join("registry.log"),
-    })
-    .map_err(Error::Process)?;
+    })?;
     let log = data.join("registry.log");
     let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let serves = || {
         fs::read_to_string(&log).is_ok_and(|text| text.contains("Listening on"))
             && std::net::TcpStream::connect(address).is_ok()
     };
-    running
-        .wait_until_ready(START_PATIENCE, &Interrupt::default(), serves)
-        .map_err(Error::Process)?;
+    running.wait_until_ready(START_PATIENCE, &Interrupt::default(), serves)?;
     Ok(running)
 }
 

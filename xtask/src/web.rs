@@ -6,7 +6,6 @@ mod squeeze;
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,6 +19,7 @@ use crate::need::{self, Need};
 use crate::npm;
 use crate::place::Place;
 use crate::process;
+use crate::trouble::{Trouble, made_of_trouble};
 
 /// What wasm is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +90,6 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// Node.js or npm is missing.
-    Need(need::Error),
     /// `wasm-opt` or the minifier could not be brought.
     NoSqueezer {
         /// The package of npm.
@@ -104,23 +102,11 @@ pub enum Error {
         /// The file that should be there.
         path: PathBuf,
     },
-    /// A program failed.
-    Process(process::Error),
-    /// A file or folder of ours could not be used.
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A tool, a child process or a file of ours.
+    Trouble(Trouble),
 }
 
-impl Error {
-    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        |source| Self::File { path, source }
-    }
-}
+made_of_trouble!(Error);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,30 +125,16 @@ impl fmt::Display for Error {
             Self::NoLinker { path } => {
                 write!(f, "the Rust toolchain lacks its linker {}", path.display())
             }
-            Self::Need(need) => need.fmt(f),
             Self::NoSqueezer { package, source } => {
                 write!(f, "what is published cannot be squeezed without {package}: {source}")
             }
             Self::NoBundle { path } => write!(f, "the bundler made no {}", path.display()),
-            Self::Process(error) => error.fmt(f),
-            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Trouble(trouble) => trouble.fmt(f),
         }
     }
 }
 
 impl std::error::Error for Error {}
-
-impl From<need::Error> for Error {
-    fn from(error: need::Error) -> Self {
-        Self::Need(error)
-    }
-}
-
-impl From<process::Error> for Error {
-    fn from(error: process::Error) -> Self {
-        Self::Process(error)
-    }
-}
 
 /// Builds the bundle into the target folder's `sdk` and gives that folder back. What has not
 /// changed is not done again.

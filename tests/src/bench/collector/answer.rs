@@ -1,13 +1,48 @@
 //! The little of an answer that a load generator must read.
 
 /// Room for the longest answer that is expected.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// An answer as it comes in. It serves for one after the other.
+#[derive(Debug)]
+pub(super) struct Answer {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self { bytes: vec![0; ANSWER_BYTES_MAX], length: 0 }
+    }
+}
+
+impl Answer {
+    /// Where more of it goes.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.length..]
+    }
+
+    /// Whether it is whole, now that so many bytes more have come: then all events of the batch are
+    /// accepted.
+    ///
+    /// # Panics
+    /// When the connection was closed, or not all are.
+    pub(super) fn grows(&mut self, read: usize, batch: usize) -> bool {
+        assert!(read > 0, "the collector closed a connection");
+        self.length += read;
+        let answer = &self.bytes[..self.length];
+        let Some(count) = accepted(answer) else { return false };
+        assert_eq!(count, batch, "{}", String::from_utf8_lossy(answer));
+        self.length = 0;
+        true
+    }
+}
 
 /// How many events an answer says are accepted; none while it is incomplete.
 ///
 /// # Panics
 /// When it is no success.
-pub(super) fn accepted(answer: &[u8]) -> Option<usize> {
+fn accepted(answer: &[u8]) -> Option<usize> {
     let (head, body) = split(answer)?;
     assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(answer));
     let length = number_after(head, b"content-length: ").expect("the length of the answer");

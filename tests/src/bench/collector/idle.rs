@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::Site;
-use super::answer::ANSWER_BYTES_MAX;
+use super::answer::Answer;
 use super::load::Line;
 use super::request::Request;
 
@@ -19,7 +19,7 @@ pub(super) async fn hold(site: &Site) -> Vec<Line> {
         let site = site.clone();
         openers.spawn(async move {
             let mut request = Request::new(site.write_key, 1);
-            let (mut lines, mut answer) = (Vec::new(), vec![0; ANSWER_BYTES_MAX]);
+            let (mut lines, mut answer) = (Vec::new(), Answer::default());
             for _ in 0..IDLE / OPENERS {
                 let mut line = Line::open(site.collector, 1).await;
                 line.exchange(request.renew(site.serials.take(1)), &mut answer).await;

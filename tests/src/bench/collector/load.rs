@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
-use super::answer::{ANSWER_BYTES_MAX, accepted};
+use super::answer::Answer;
 use super::request::Request;
 
 /// Connections that send one batch after the other.
@@ -145,23 +145,18 @@ impl Line {
     }
 
     /// Sends one request and waits until all its events are accepted.
-    pub(super) async fn exchange(&mut self, request: &[u8], answer: &mut [u8]) {
+    pub(super) async fn exchange(&mut self, request: &[u8], answer: &mut Answer) {
         self.stream.write_all(request).await.expect("a request is sent");
-        let mut length = 0;
         loop {
-            let read = self.stream.read(&mut answer[length..]).await.expect("an answer");
-            assert!(read > 0, "the collector closed a connection");
-            length += read;
-            if let Some(count) = accepted(&answer[..length]) {
-                let receipt = String::from_utf8_lossy(&answer[..length]);
-                assert_eq!(count, self.batch, "{receipt}");
+            let read = self.stream.read(answer.room()).await.expect("an answer");
+            if answer.grows(read, self.batch) {
                 return;
             }
         }
     }
 
     async fn renew(mut self, mut request: Request, turns: Turns, serials: Serials) {
-        let mut answer = vec![0; ANSWER_BYTES_MAX];
+        let mut answer = Answer::default();
         while turns.take().is_some() {
             let bytes = request.renew(serials.take(self.batch));
             self.exchange(bytes, &mut answer).await;
@@ -169,7 +164,7 @@ impl Line {
     }
 
     async fn unpile(mut self, pile: Arc<Vec<Vec<u8>>>, turns: Turns) {
-        let mut answer = vec![0; ANSWER_BYTES_MAX];
+        let mut answer = Answer::default();
         while let Some(request) = turns.take().and_then(|turn| pile.get(turn)) {
             self.exchange(request, &mut answer).await;
         }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Site;
-use super::answer::{ANSWER_BYTES_MAX, accepted};
+use super::answer::Answer;
 use super::request::Request;
 use crate::figure::Latencies;
 
@@ -67,6 +67,7 @@ impl Plan {
 struct Sender {
     stream: TcpStream,
     request: Request,
+    answer: Answer,
     site: Site,
     batch: usize,
 }
@@ -76,7 +77,7 @@ impl Sender {
         let stream = TcpStream::connect(site.collector).expect("a connection");
         stream.set_nodelay(true).expect("a socket without delay");
         let request = Request::new(site.write_key, batch);
-        Self { stream, request, site: site.clone(), batch }
+        Self { stream, request, answer: Answer::default(), site: site.clone(), batch }
     }
 
     fn run(mut self, plan: Plan) -> Paced {
@@ -96,14 +97,9 @@ impl Sender {
     fn exchange(&mut self) {
         let bytes = self.request.renew(self.site.serials.take(self.batch));
         self.stream.write_all(bytes).expect("a request is sent");
-        let (mut answer, mut length) = ([0; ANSWER_BYTES_MAX], 0);
         loop {
-            let read = self.stream.read(&mut answer[length..]).expect("an answer");
-            assert!(read > 0, "the collector closed a connection");
-            length += read;
-            if let Some(count) = accepted(&answer[..length]) {
-                let receipt = String::from_utf8_lossy(&answer[..length]);
-                assert_eq!(count, self.batch, "{receipt}");
+            let read = self.stream.read(self.answer.room()).expect("an answer");
+            if self.answer.grows(read, self.batch) {
                 return;
             }
         }
