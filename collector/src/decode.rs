@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 pub(crate) use event::{Opened, Unreadable, find_type, open};
 use strict::Trail;
 
-use crate::parcel::{Form, Parcel, Sent};
+use crate::parcel::{Parcel, Sent};
 
 /// What a gzip stream begins with. No JSON text does.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -110,7 +110,7 @@ pub(crate) fn read(text: &str) -> Result<Parcel<'_>, DecodeError> {
 }
 
 fn native(event: &RawValue) -> Sent<'_> {
-    Sent { original: event.get(), form: Form::Native }
+    Sent::native(event.get())
 }
 
 /// Holds a parcel to the limits that concern it as a whole.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clickmill_kafka::{Headers, names};
-use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, Tenant, ToJson, VisitorId};
+use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, ToJson, VisitorId};
 use clickmill_server::trace::TraceParent;
 use hyper::header::{HeaderMap, HeaderName};
 
@@ -102,15 +102,10 @@ impl Delivery {
     fn written(&self, context: &Context) -> Circumstances {
         Circumstances {
             recognised: self.may_recognise(context),
-            key: key(&self.site.tenant, context.visitor.as_ref()),
+            key: context.key(&self.site.tenant).map(Arc::from),
             context: Written(context.to_json()),
         }
     }
-}
-
-/// A record's key: see [`Record::key`](clickmill_sdk_core::wire::Record::key).
-fn key(tenant: &Tenant, visitor: Option<&VisitorId>) -> Option<Arc<str>> {
-    visitor.map(|visitor| format!("{tenant}:{visitor}").into())
 }
 
 /// A JSON text that is ready.

@@ -18,7 +18,7 @@ use clickmill_sdk_core::wire::{Consent, Millis, Outcome, Receipt, ToJson};
 use clickmill_server::query;
 use clickmill_server::reply::Body;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 
 use self::segment::{Call, Shape};
 use crate::config::DialectsConfig;
@@ -138,21 +138,20 @@ impl Dialect {
     }
 }
 
-/// What any dialect makes of a body, as the JSON of our own events: for a fuzzer, to whom nothing of
-/// this may panic and all of it is JSON.
-pub fn translations(body: &[u8], limits: &DecodeLimits) -> Vec<String> {
+/// What any dialect makes of a request, as the JSON of our own events: for a fuzzer, to whom nothing
+/// of this may panic and all of it is JSON. `seed` stands for what differs when a sender tries again.
+pub fn translations(head: &Parts, body: &[u8], limits: &DecodeLimits, seed: u64) -> Vec<String> {
     let dialects = [
         Dialect::CloudEvents,
         Dialect::Segment(Shape::Batch),
         Dialect::Segment(Shape::One(Call::Page)),
         Dialect::Segment(Shape::One(Call::Track)),
     ];
-    let head = Request::new(()).into_parts().0;
     let (config, consent) = (DialectsConfig::default(), Consent::full());
-    let asked = Asked::new(&head, Millis::default(), limits, &consent);
+    let asked = Asked { seed, ..Asked::new(head, Millis(seed), limits, &consent) };
     let mut translations = Vec::new();
     for dialect in dialects {
-        let Ok(text) = dialect.text(&head, body, limits) else { continue };
+        let Ok(text) = dialect.text(head, body, limits) else { continue };
         let Ok(parcel) = dialect.read(&text, &asked, &config) else { continue };
         translations.extend(parcel.events.into_iter().filter_map(|sent| match sent.form {
             Form::Translated(text) => Some(text),
@@ -172,6 +171,7 @@ fn longest_wait(receipt: &Receipt) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::Request;
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
@@ -220,7 +220,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_translated_is_json(text in any_json()) {
-            for translated in translations(text.as_bytes(), &LIMITS) {
+            let head = Request::new(()).into_parts().0;
+            for translated in translations(&head, text.as_bytes(), &LIMITS, 0) {
                 let read = serde_json::from_str::<&RawValue>(&translated);
                 prop_assert!(read.is_ok(), "{} becomes {}", text, translated);
             }

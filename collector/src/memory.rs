@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn each_event_carries_the_context_along() {
-        let event = Sent { original: "{}", form: Form::Native };
+        let event = Sent::native("{}");
         let bytes = for_events(&[event.clone(), event], 15);
         assert_eq!(bytes, 4 * 3 + 2 * (2 * 15 + EVENT_BYTES) + 15);
         let limits = LimitsConfig::default();

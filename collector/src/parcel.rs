@@ -1,6 +1,7 @@
 //! A parcel: what one request brought, in our own terms, whatever dialect it was written in.
 
 use clickmill_sdk_core::wire::{Context, Millis, Proof};
+use clickmill_server::trace::TraceParent;
 
 use crate::decode::Unreadable;
 
@@ -26,6 +27,15 @@ pub(crate) struct Sent<'a> {
     pub(crate) original: &'a str,
     /// What it is in our own terms.
     pub(crate) form: Form,
+    /// The trace that it belongs to, where that is another than the request's.
+    pub(crate) traceparent: Option<TraceParent>,
+}
+
+impl<'a> Sent<'a> {
+    /// An event that was written in our own terms.
+    pub(crate) fn native(original: &'a str) -> Self {
+        Self { original, form: Form::Native, traceparent: None }
+    }
 }
 
 /// What an event is in our own terms.

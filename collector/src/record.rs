@@ -7,6 +7,7 @@ use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
     DeadLetter, EventId, EventType, Millis, QueueId, RecordView, Rejection, ToJson, Topic,
 };
+use clickmill_server::trace::TraceParent;
 
 use crate::decode::Opened;
 use crate::delivery::{Circumstances, Common, Delivery};
@@ -37,6 +38,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) version: Option<u32>,
     pub(crate) schema: Option<SchemaId>,
     pub(crate) topic: Topic,
+    /// The trace of this event alone.
+    pub(crate) traceparent: Option<TraceParent>,
 }
 
 /// The record of an event.
@@ -62,7 +65,7 @@ pub(crate) fn record(fit: &Fit<'_>, common: &Common, delivery: &Delivery) -> Mes
         enrichment: None,
     };
     view.write(&mut w);
-    let mut headers = common.headers.with_room(OWN_HEADERS_BYTES);
+    let mut headers = shared(common, fit.traceparent);
     tell(&mut headers, &event.id.to_string(), event.kind.as_str(), fit.time);
     let headers = match fit.schema {
         Some(schema) => headers.with_schema(schema),
@@ -87,6 +90,8 @@ pub(crate) struct Refused<'a> {
     pub(crate) kind: Option<&'a EventType>,
     /// Whether the visitor may be known again.
     pub(crate) recognised: bool,
+    /// The trace of this event alone.
+    pub(crate) traceparent: Option<TraceParent>,
 }
 
 /// The dead letter of a refused event. It belongs to no order, so it has no key.
@@ -114,7 +119,7 @@ pub(crate) fn letter(refused: &Refused<'_>, common: &Common, delivery: &Delivery
         // A CloudEvent must have an id; this one tells two letters of a batch apart.
         None => format!("{}-{}-{}", delivery.site.write_key, received_at.0, refused.number),
     };
-    let mut headers = common.headers.clone();
+    let mut headers = shared(common, refused.traceparent);
     tell(&mut headers, &id, DEAD_LETTER, received_at);
     if let Some(kind) = refused.kind {
         headers.push(names::CE_SUBJECT, kind.as_str());
@@ -124,6 +129,17 @@ pub(crate) fn letter(refused: &Refused<'_>, common: &Common, delivery: &Delivery
 
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(ORIGINAL_BYTES_MAX)]
+}
+
+/// The headers that a batch's events share, for an event with a trace of its own in the place of the
+/// request's.
+fn shared(common: &Common, traceparent: Option<TraceParent>) -> Headers {
+    let Some(trace) = traceparent else { return common.headers.with_room(OWN_HEADERS_BYTES) };
+    let mut headers = Headers::default();
+    let others = common.headers.iter().filter(|(name, _)| *name != names::TRACEPARENT);
+    others.for_each(|(name, value)| headers.push(name, value));
+    headers.push(names::TRACEPARENT, trace.as_str());
+    headers
 }
 
 /// Adds the headers that only this event has.

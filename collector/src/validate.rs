@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clickmill_catalog::{Resolved, SchemaRef, SchemaSet};
 use clickmill_sdk_core::wire::{EventId, Millis, QueueId, Reason, Rejection, Topic};
+use clickmill_server::trace::TraceParent;
 
 use crate::config::{PiiWithoutConsent, UnknownType};
 use crate::decode::{self, DecodeLimits, Opened, Unreadable};
@@ -115,7 +116,7 @@ impl Judge<'_> {
         };
         let own = self.own_circumstances(&opened);
         let circumstances = own.as_ref().unwrap_or(&self.common.circumstances);
-        match self.accept(&opened, circumstances) {
+        match self.accept(&opened, circumstances, sent.traceparent) {
             Ok((message, stripped)) => {
                 let decides = opened.kind.as_str() == CONSENT;
                 Judged {
@@ -151,6 +152,7 @@ impl Judge<'_> {
         &self,
         event: &Opened<'_>,
         circumstances: &Circumstances,
+        traceparent: Option<TraceParent>,
     ) -> Result<(Message, bool), Rejection> {
         let time = self.by_time(event)?;
         let schema = self.by_schema(event)?;
@@ -164,6 +166,7 @@ impl Judge<'_> {
             event,
             time,
             circumstances,
+            traceparent,
             props: stripped.as_deref().unwrap_or(event.props.0),
             // A version that no schema stands behind would claim a judgement.
             version: schema.map(|schema| schema.version()),
@@ -249,6 +252,7 @@ impl Judge<'_> {
             translated: translated.as_deref().filter(|text| !text.is_empty()),
             kind: kind.as_ref(),
             recognised,
+            traceparent: sent.traceparent,
         };
         let message = record::letter(&refused, self.common, self.delivery);
         let key = circumstances.key.clone();
@@ -276,7 +280,7 @@ mod tests {
     use clickmill_catalog::{Builtin, Schemas};
     use clickmill_kafka::names;
     use clickmill_sdk_core::wire::{
-        Consent, Context, DeadLetter, Event, Purpose, Record, ToJson as _,
+        Consent, Context, DeadLetter, Event, Purpose, Record, ToJson as _, VisitorId,
     };
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -294,17 +298,24 @@ mod tests {
     };
     const DAY_MS: u64 = 86_400_000;
 
+    fn quota() -> VisitorQuota {
+        VisitorQuota::new(&LimitsConfig::default())
+    }
+
     fn schemas() -> Arc<SchemaSet> {
         Schemas::open(vec![Box::new(Builtin)]).unwrap().0.load()
     }
 
-    fn rules(schemas: &SchemaSet, unknown_type: UnknownType) -> Rules<'_> {
+    fn rules<'a>(
+        (schemas, visitors): (&'a SchemaSet, &'a VisitorQuota),
+        unknown_type: UnknownType,
+    ) -> Rules<'a> {
         Rules {
             limits: &LIMITS,
             record_bytes_max: 10_000,
             event_age_max: Duration::from_secs(7 * 86_400),
             schemas,
-            visitors: Box::leak(Box::new(VisitorQuota::new(&LimitsConfig::default()))),
+            visitors,
             unknown_type,
             pii_without_consent: PiiWithoutConsent::Strip,
         }
@@ -316,15 +327,14 @@ mod tests {
     }
 
     fn judge_texts(texts: &[&str], delivery: &Delivery, rules: &Rules<'_>) -> Vec<Judged> {
-        let texts = texts.iter();
-        let sent: Vec<Sent<'_>> =
-            texts.map(|text| Sent { original: text, form: Form::Native }).collect();
+        let sent: Vec<Sent<'_>> = texts.iter().map(|text| Sent::native(text)).collect();
         judge(&sent, delivery, &delivery.common(), rules)
     }
 
     fn one(event: &Value, delivery: &Delivery, unknown_type: UnknownType) -> Judged {
         let schemas = schemas();
-        let rules = rules(&schemas, unknown_type);
+        let visitors = quota();
+        let rules = rules((&schemas, &visitors), unknown_type);
         judge_texts(&[&event.to_string()], delivery, &rules).pop().unwrap()
     }
 
@@ -373,8 +383,9 @@ mod tests {
 
     #[test]
     fn an_event_that_no_record_could_hold_is_refused() {
-        let schemas = schemas();
-        let small = Rules { record_bytes_max: 500, ..rules(&schemas, UnknownType::Accept) };
+        let (schemas, visitors) = (schemas(), quota());
+        let small =
+            Rules { record_bytes_max: 500, ..rules((&schemas, &visitors), UnknownType::Accept) };
         let large = event("x", NOW_MS, &json!({"a": "x".repeat(200)})).to_string();
         let judged = judge_texts(&[&large], &testing::delivery(), &small).pop().unwrap();
         assert_eq!(judged.verdict.unwrap_err().reason, Reason::TooLarge);
@@ -385,9 +396,9 @@ mod tests {
     fn without_consent_personal_properties_are_stripped_or_refuse_the_event() {
         let refused = Context { consent: Some(Consent::default()), ..testing::delivery().shared };
         let delivery = Delivery { shared: refused, ..testing::delivery() };
-        let schemas = schemas();
+        let (schemas, visitors) = (schemas(), quota());
         let search = event("search", NOW_MS, &json!({"query": "q", "results": 3})).to_string();
-        let strip = rules(&schemas, UnknownType::Reject);
+        let strip = rules((&schemas, &visitors), UnknownType::Reject);
         let judged = judge_texts(&[&search], &delivery, &strip).pop().unwrap();
         assert!(judged.stripped);
         assert_eq!(record(&judged).props.as_str(), r#"{"results":3}"#);
@@ -485,6 +496,23 @@ mod tests {
     }
 
     #[test]
+    fn where_no_visitor_is_known_a_customer_has_an_order() {
+        let mut delivery = testing::delivery();
+        let login = event("login", NOW_MS, &json!({}));
+        let mut key = |visitor: Option<&str>, granted: Vec<Purpose>| {
+            delivery.shared = with_consent(Some(granted));
+            delivery.shared.visitor = visitor.map(|id| VisitorId::parse(id).unwrap());
+            let judged = one(&login, &delivery, UnknownType::Reject);
+            assert_eq!(judged.message.key.as_deref(), record(&judged).key().as_deref());
+            judged.message.key.map(|key| key.to_string())
+        };
+        let analytics = || vec![Purpose::Analytics];
+        assert_eq!(key(None, analytics()).as_deref(), Some("shop:customer:c1"));
+        assert_eq!(key(Some("v1"), analytics()).as_deref(), Some("shop:v1"));
+        assert_eq!(key(None, vec![]), None);
+    }
+
+    #[test]
     fn an_event_may_refuse_what_its_batch_allows() {
         let delivery = Delivery {
             shared: with_consent(Some(vec![Purpose::Analytics])),
@@ -506,7 +534,7 @@ mod tests {
             visitor_events_burst: NonZeroU32::MIN,
             ..LimitsConfig::default()
         });
-        let rules = Rules { visitors: &visitors, ..rules(&schemas, UnknownType::Reject) };
+        let rules = rules((&schemas, &visitors), UnknownType::Reject);
         let login = event("login", NOW_MS, &json!({})).to_string();
         let granted = json!({"granted": ["analytics"]});
         let consent = event("consent", NOW_MS, &granted).to_string();
@@ -531,7 +559,7 @@ mod tests {
         assert_eq!(told.visitor.as_ref().map(|id| id.as_str()), Some("v1"));
         assert_eq!((told.session, told.customer), (None, None));
         // The cookie knows better than the page.
-        delivery.by_cookie = clickmill_sdk_core::wire::VisitorId::parse("older").ok();
+        delivery.by_cookie = VisitorId::parse("older").ok();
         let judged = one(&consent, &delivery, UnknownType::Reject);
         assert_eq!(judged.message.key.as_deref(), Some("shop:older"));
         // Nothing else tells who it is of, and a grant is no withdrawal.
@@ -544,7 +572,7 @@ mod tests {
 
     #[test]
     fn who_has_said_nothing_may_be_counted_for_a_day_and_who_refused_may_not() {
-        let of_today = clickmill_sdk_core::wire::VisitorId::parse("d1").ok();
+        let of_today = VisitorId::parse("d1").ok();
         let site = testing::site(&json!({"consent_default": []}));
         let mut delivery = Delivery { site, of_today, ..testing::delivery() };
         let key = |delivery: &Delivery| {
@@ -585,8 +613,8 @@ mod tests {
         fn each_event_of_a_batch_gets_one_judgement_of_its_own(
             events in proptest::collection::vec(good_or_bad(), 0..40)
         ) {
-            let schemas = schemas();
-            let rules = rules(&schemas, UnknownType::Reject);
+            let (schemas, visitors) = (schemas(), quota());
+            let rules = rules((&schemas, &visitors), UnknownType::Reject);
             let texts: Vec<&str> = events.iter().map(|(text, _)| text.as_str()).collect();
             let judged = judge_texts(&texts, &testing::delivery(), &rules);
             prop_assert_eq!(judged.len(), events.len());
@@ -603,8 +631,8 @@ mod tests {
         fn damaged_batches_are_refused_or_judged_but_never_half_of_it(
             cuts in proptest::collection::vec((0..600_usize, any::<u8>()), 1..6)
         ) {
-            let schemas = schemas();
-            let rules = rules(&schemas, UnknownType::Accept);
+            let (schemas, visitors) = (schemas(), quota());
+            let rules = rules((&schemas, &visitors), UnknownType::Accept);
             let good = event("order", NOW_MS, &json!({"lines": [{"sku": "a\u{e4}", "n": 1.5e3}]}));
             let batch = json!({"sent_at": NOW_MS, "events": [good, good], "context": {"custom": {}}});
             let mut bytes = batch.to_string().into_bytes();

@@ -13,7 +13,7 @@ const context = {
 };
 const who = { userId: 'ada@example.org', anonymousId: 'anon-1' };
 const calls = [
-  ['track', { ...who, event: 'Product Viewed', properties: { sku: 'KET-1', price_cents: 3999 }, context }],
+  ['track', { ...who, event: 'Product Viewed', properties: { product_id: 'KET-1', price: 39.99, name: 'Kettle' }, context }],
   ['page', { ...who, category: 'Docs', name: 'Home', properties: { ...page, plan: 'gold' } }],
   ['identify', { ...who, traits: { email: 'ada@example.org', plan: { name: 'gold' } } }],
   ['group', { ...who, groupId: 'acme', traits: { name: 'Acme' } }],

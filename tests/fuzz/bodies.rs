@@ -7,11 +7,14 @@ use clickmill_collector::Config;
 use clickmill_collector::decode::DecodeLimits;
 use clickmill_collector::dialect;
 use clickmill_collector::fuzzing::{self, Court, Judgement};
-use clickmill_sdk_core::wire::{DeadLetter, Record, ToJson, Topic};
+use clickmill_sdk_core::wire::{DeadLetter, EventId, Record, ToJson, Topic};
+use hyper::Request;
+use hyper::http::request::Parts;
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::Target;
+use crate::{Target, lines};
 
 /// Narrow, so that each is met.
 const LIMITS: DecodeLimits = DecodeLimits {
@@ -160,6 +163,8 @@ const DIALECTS: Target = Target {
         br#""type":"identify""#,
         br#""type":"page""#,
         br#""event":"Product Viewed""#,
+        br#""event":"Order Completed""#,
+        br#""products":[{"sku":"a","price":1.5,"quantity":2}]"#,
         br#""messageId":"m1""#,
         br#""anonymousId":"v1""#,
         br#""userId":"c1""#,
@@ -188,22 +193,88 @@ const DIALECTS: Target = Target {
 #[test]
 fn what_a_dialect_says_is_judged_as_our_own_events_are() {
     let court = court(&json!({"schemas": {"unknown_type": "accept"}}));
-    DIALECTS.run(|body| {
-        let mut translated = dialect::translations(body, &LIMITS);
-        for text in &translated {
-            // As text: a number beyond measure is the judge's business.
-            let plain: &RawValue = serde_json::from_str(text).expect("JSON");
-            assert!(plain.get().starts_with('{'), "{text}");
-        }
-        translated.truncate(LIMITS.batch_events_max);
-        let events = translated.join(",");
-        let batch = format!(r#"{{"sent_at":1800000000000,"events":[{events}]}}"#);
-        // What is too long as a whole says nothing of the single ones.
-        let fits = batch.len() <= LIMITS.inflated_bytes_max;
-        if fits {
-            let judgements = court.judge(batch.as_bytes()).expect("a batch");
-            assert_eq!(judgements.originals, translated);
-        }
-        format!("{} {}", translated.len(), judged(&court, batch.as_bytes()))
+    DIALECTS.run(|body| judged_in_our_terms(&court, &bare(), body));
+}
+
+const BINARY: Target = Target {
+    name: "binary",
+    words: &[
+        b"ce-specversion:1.0\n",
+        b"ce-id:1\n",
+        b"ce-source:/s\n",
+        b"ce-type:com.example.search.v1\n",
+        b"ce-time:2027-01-15T08:00:00Z\n",
+        b"ce-visitor:v1\n",
+        b"ce-customer:c1\n",
+        b"ce-consent:analytics\n",
+        b"ce-dataschema:/search/1\n",
+        b"ce-traceparent:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n",
+        b"content-type:application/json\n",
+        b"content-type:application/cloudevents+json\n",
+        br#"{"query":"q"}"#,
+        b"%41",
+        b"%",
+        b"%ff",
+        b"\"a \\\"b\\\"\"",
+        b"\n\n",
+        b"ce-",
+    ],
+    bytes_max: 8_192,
+    packed: false,
+};
+
+#[test]
+fn an_event_in_headers_is_judged_as_our_own_are_or_refused() {
+    let court = court(&json!({"schemas": {"unknown_type": "accept"}}));
+    BINARY.run(|bytes| {
+        let Some((headers, body)) = lines::message(bytes) else { return "no headers".to_owned() };
+        let mut head = bare();
+        head.headers = headers;
+        judged_in_our_terms(&court, &head, body)
     });
+}
+
+/// A head that says nothing.
+fn bare() -> Parts {
+    Request::new(()).into_parts().0
+}
+
+/// Judges what dialects make of a request.
+fn judged_in_our_terms(court: &Court, head: &Parts, body: &[u8]) -> String {
+    let mut translated = dialect::translations(head, body, &LIMITS, 0);
+    let again = dialect::translations(head, body, &LIMITS, 1_800_000_000_000);
+    assert_eq!(translated.len(), again.len());
+    for (first, again) in translated.iter().zip(&again) {
+        // As text: a number beyond measure is the judge's business.
+        let plain: &RawValue = serde_json::from_str(first).expect("JSON");
+        assert!(plain.get().starts_with('{'), "{first}");
+        comes_again_as_itself(first, again);
+    }
+    translated.truncate(LIMITS.batch_events_max);
+    let events = translated.join(",");
+    let batch = format!(r#"{{"sent_at":1800000000000,"events":[{events}]}}"#);
+    // What is too long as a whole says nothing of the single ones.
+    let fits = batch.len() <= LIMITS.inflated_bytes_max;
+    if fits {
+        let judgements = court.judge(batch.as_bytes()).expect("a batch");
+        assert_eq!(judgements.originals, translated);
+    }
+    format!("{} {}", translated.len(), judged(court, batch.as_bytes()))
+}
+
+/// An event that comes again has the id it had, unless its sender gave it none.
+fn comes_again_as_itself(first: &str, again: &str) {
+    #[derive(Deserialize)]
+    struct Glance<'a> {
+        id: EventId,
+        #[serde(borrow, default)]
+        context: Option<&'a RawValue>,
+    }
+    let glance = |text| serde_json::from_str::<Glance<'_>>(text).expect("an event of ours");
+    let (first, again) = (glance(first), glance(again));
+    if first.id != again.id {
+        let told = first.context.is_some_and(|context| context.get().contains("\"messageId\":"));
+        // What has a name was hashed from it; what has none was minted, in the version with a time.
+        assert!(!told && first.id.uuid().get_version_num() == 7, "{}", first.id);
+    }
 }

@@ -10,7 +10,7 @@ use clickmill_server::token::{Claims, Signer, SigningKey, TOKEN_BYTES_MAX, Token
 use hyper::Uri;
 use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 
-use crate::Target;
+use crate::{Target, lines};
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -104,11 +104,7 @@ fn cookies_come_back_as_they_were_set_and_nothing_slips_in() {
                 HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(pair).expect("plain"))]);
             assert_eq!(cookie::find(&sent, "cm_id"), Some(*value));
         }
-        let mut headers = HeaderMap::new();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(value) = HeaderValue::from_bytes(line) else { return "no header".to_owned() };
-            headers.append(COOKIE, value);
-        }
+        let Some(headers) = lines::values(COOKIE, bytes) else { return "no header".to_owned() };
         let found = cookie::find(&headers, "cm_id");
         if let Some(value) = found {
             assert!(!value.contains(';') && bytes.windows(6).any(|part| part == b"cm_id="));

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use clickmill_server::forwarded::Forwarded;
 use clickmill_server::network::Networks;
 use clickmill_server::proxy::{self, Progress};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 
-use crate::Target;
+use crate::{Target, lines};
 
 const PROXY: Target = Target {
     name: "proxy",
@@ -75,11 +75,8 @@ fn what_a_client_writes_before_our_proxies_entries_changes_nothing() {
     let peer: SocketAddr = "10.0.0.9:7".parse().expect("an address");
     let stranger: SocketAddr = "203.0.113.5:7".parse().expect("an address");
     FORWARDED.run(|bytes| {
-        let mut headers = HeaderMap::new();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(value) = HeaderValue::from_bytes(line) else { return "no header".to_owned() };
-            headers.append(HeaderName::from_static("x-forwarded-for"), value);
-        }
+        let name = HeaderName::from_static("x-forwarded-for");
+        let Some(headers) = lines::values(name, bytes) else { return "no header".to_owned() };
         let clients = [0, 1, 2, 3].map(|depth| {
             let forwarded = Forwarded { depth, trusted: trusted.clone() };
             assert_eq!(forwarded.client(stranger, &headers), stranger);

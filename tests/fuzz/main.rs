@@ -15,6 +15,7 @@ mod credentials;
 mod dice;
 mod disk;
 mod edge;
+mod lines;
 mod mutate;
 mod schemas;
 mod target;

@@ -1,7 +1,10 @@
-//! JSON Schemas of strangers: compiled or refused, and then judging whatever comes.
+//! JSON Schemas of strangers: compiled or refused, and then judging whatever comes; and the answers
+//! of a registry that holds some.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use clickmill_catalog::fuzzing;
 use clickmill_catalog::{Fetched, SchemaSource, SchemaText, Schemas, SourceError, Tree};
 use serde_json::json;
 
@@ -86,5 +89,65 @@ fn a_schema_is_compiled_or_refused_by_name_and_then_judges_anything() {
             }
         });
         verdicts.concat()
+    });
+}
+
+const REGISTRY: Target = Target {
+    name: "registry",
+    words: &[
+        br#"["web.clicks.wish"]"#,
+        br#""web.clicks.wish_2","#,
+        b"[1,2]",
+        b"[1]",
+        b"\n",
+        br#""id":7"#,
+        br#""schemaType":"JSON""#,
+        br#""schemaType":"AVRO""#,
+        br#""schema":"{}""#,
+        br#""schema":"{\"$ref\":\"a.json\"}""#,
+        br#""schema":"{\"$id\":\"https://x.example/a\"}""#,
+        br#""references":[{"name":"a.json","subject":"web.clicks.wish","version":2}]"#,
+        br#"{"name":"b.json","subject":"b","version":3},"#,
+        br#""version":4294967295"#,
+        b"null",
+        b"{",
+        b"4294967296",
+    ],
+    bytes_max: 4_096,
+    packed: false,
+};
+
+/// What a registry held.
+struct Said(Fetched);
+
+impl SchemaSource for Said {
+    fn fetch(&self) -> Result<Fetched, SourceError> {
+        Ok(self.0.clone())
+    }
+}
+
+#[test]
+fn whatever_a_registry_answers_is_schemas_and_refusals_or_one_complaint() {
+    REGISTRY.run(|bytes| {
+        let held = match fuzzing::held(bytes) {
+            Ok(held) => held,
+            Err(complaint) => {
+                assert!(!complaint.is_empty() && complaint.len() <= 2_000, "{complaint}");
+                return "a complaint".to_owned();
+            }
+        };
+        let again = fuzzing::held(bytes).expect("the same as before");
+        assert_eq!(format!("{held:?}"), format!("{again:?}"), "threads decide nothing");
+        let mut seen = HashSet::new();
+        for schema in &held.schemas {
+            assert!(seen.insert((&schema.kind, schema.version)), "{schema:?}");
+            assert!(schema.documents.iter().all(|document| !document.uri.contains('#')));
+        }
+        let all = held.schemas.len() + held.refused.len();
+        assert!(held.refused.iter().all(|refusal| refusal.problem.len() <= 5_000));
+        let counts = (held.schemas.len(), held.refused.len());
+        let (schemas, refused) = Schemas::open(vec![Box::new(Said(held))]).expect("a source");
+        assert_eq!(schemas.load().len() + refused.len(), all, "neither used nor refused, or both");
+        format!("{} {} {}", counts.0.min(6), counts.1.min(6), refused.len().min(6))
     });
 }

@@ -2,6 +2,9 @@
 
 use clickmill_sdk_core::wire::{Record, Topic};
 use clickmill_tests::World;
+use clickmill_tests::http::{Ask, Http};
+use clickmill_tests::world::WorldBuilder;
+use serde_json::{Value, json};
 
 /// A schema of wishes whose number must be at most this.
 fn schema(max: u32) -> String {
@@ -12,14 +15,61 @@ fn schema(max: u32) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_refused_by_a_schema_go_through_once_it_is_mended() {
-    let set = |setup: &mut clickmill_tests::Setup, folder: &clickmill_tests::Folder| {
+/// The collector knows wishes by a schema among the story's files.
+fn wishing() -> WorldBuilder {
+    World::builder().set(|setup, folder| {
         std::fs::create_dir_all(folder.path().join("schemas/wish")).expect("a folder");
         folder.write("schemas/wish/1.json", &schema(5));
         setup.schemas = Some(folder.path().join("schemas"));
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_event_refused_by_a_schema_goes_through_once_it_is_mended() {
+    let world = wishing().start().await;
+    let track = |name: &str, count: u32| {
+        let consent = json!({"categoryPreferences": {"Analytics": true}});
+        json!({"type": "track", "event": "Wish", "messageId": name, "userId": "ada",
+               "context": {"consent": consent},
+               "timestamp": "2026-01-01T00:00:00Z", "sentAt": "2026-01-01T00:00:01Z",
+               "properties": {"count": count}})
     };
-    let world = World::builder().set(set).start().await;
+    let send = async |events: &[&Value]| {
+        let url = format!("{}/v1/batch?k={}", world.collector.url, world.write_key());
+        let body = json!({"batch": events, "sentAt": "2026-01-01T00:00:01Z"}).to_string();
+        let answer = Http::default().ask(Ask::post(url, body)).await.expect("an answer");
+        let said: Value = serde_json::from_str(&answer.body).expect("JSON");
+        said["accepted"].as_u64()
+    };
+    let (good, refused) = (track("wish-1", 1), track("wish-2", 9));
+    assert_eq!(send(&[&good, &refused]).await, Some(1));
+
+    world.folder().write("schemas/wish/1.json", &schema(50));
+    let replay = async || world.collector.command("replay-rejected", &[]).await;
+    let first = replay().await;
+    assert!(first.contains("looked at: 1\nput through: 1\n"), "{first}");
+    let again = replay().await;
+    assert!(again.contains("put through: 0\nthere already: 1\n"), "{again}");
+
+    let lying = world.kafka.records(Topic::ClicksRaw).await;
+    let [first, second] = &lying[..] else { panic!("{lying:?}") };
+    // Without a visitor it is the customer whose order they keep.
+    let customers = Some("shop:customer:ada");
+    assert_eq!((first.key.as_deref(), second.key.as_deref()), (customers, customers));
+    assert_eq!(first.partition, second.partition);
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let [before, mended] = &records[..] else { panic!("{records:?}") };
+    assert_eq!((&mended.arrival, mended.version), (&before.arrival, Some(1)));
+    assert_eq!(mended.props.as_str(), r#"{"count":9}"#);
+    assert_eq!(mended.time, before.time);
+    // Its own sender's name for it is still there.
+    let named = mended.context.custom.as_ref().expect("what has no place of its own");
+    assert!(named.as_str().contains(r#""messageId":"wish-2""#), "{named:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_refused_by_a_schema_go_through_once_it_is_mended() {
+    let world = wishing().start().await;
     let page = world.page();
     let wish = |count: u32| page.event("wish", &format!(r#"{{"count":{count}}}"#));
     let (good, mended, still_bad) = (wish(1), wish(9), wish(99));

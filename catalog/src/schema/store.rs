@@ -247,10 +247,12 @@ mod tests {
                    "email": email})
         };
         let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
-        let good: [(&str, Value); 23] = [
+        let good: [(&str, Value); 27] = [
             ("alias", json!({"previous": "a@b.c"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
             ("basket_remove", json!({"sku": "A1"})),
+            ("basket_view", json!({"lines": [line, {"sku": "A1"}], "total_cents": 10})),
+            ("basket_view", json!({"lines": []})),
             ("checkout_step", json!({"step": 1, "name": "address", "total_cents": 0})),
             ("click", json!({})),
             ("click", json!({"element": "a", "text": "Go", "href": "/x", "hint": hint})),
@@ -260,6 +262,8 @@ mod tests {
             ("group", json!({"group": "g 1", "traits": traits})),
             ("identify", json!({})),
             ("identify", json!({ "traits": traits })),
+            ("list_view", json!({"list": "hot", "category": "kettles", "skus": ["A1", "Ü 1"]})),
+            ("list_view", json!({})),
             ("login", json!({})),
             ("order", order("a@b.c")),
             ("page_view", json!({})),
@@ -279,10 +283,11 @@ mod tests {
                 "{kind} {props}"
             );
         }
-        let bad: [(&str, Value, &str); 22] = [
+        let bad: [(&str, Value, &str); 24] = [
             ("alias", json!({}), ""),
             ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
             ("basket_remove", json!({}), ""),
+            ("basket_view", json!({"lines": [{}]}), "/lines/0"),
             ("checkout_step", json!({"step": 1.5}), "/step"),
             ("click", json!({"text": "x".repeat(201)}), "/text"),
             ("consent", json!({"granted": ["everything"]}), "/granted/0"),
@@ -291,6 +296,7 @@ mod tests {
             ("exposure", json!({"slot": "product-below"}), ""),
             ("group", json!({ "traits": traits }), ""),
             ("identify", json!({"traits": "gold"}), "/traits"),
+            ("list_view", json!({"skus": "A1"}), "/skus"),
             ("login", json!({"password": "x"}), "/password"),
             ("order", order("nobody"), "/email"),
             (

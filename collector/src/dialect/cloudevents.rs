@@ -8,6 +8,7 @@
 //! | `time` | `at`; now, where there is none |
 //! | `data`, `data_base64` | the properties: one JSON object |
 //! | `visitor`, `session`, `customer`, `consent` | those of our context |
+//! | `traceparent` | the trace of this event alone, in the record's header of that name |
 //! | what is left | `context.custom.cloudevents`, as it came |
 //!
 //! What is sent in HTTP headers is first put into the one form that is read, see [`binary`].
@@ -22,7 +23,7 @@ use serde_json::value::RawValue;
 use super::Asked;
 use crate::config::CloudEventsConfig;
 use crate::decode::DecodeError;
-use crate::parcel::{Parcel, Sent};
+use crate::parcel::Parcel;
 
 /// Reads a body: one event, or many in a list. Which it is shows in the text.
 pub(crate) fn read<'a>(
@@ -41,10 +42,7 @@ pub(crate) fn read<'a>(
     if found > max {
         return Err(DecodeError::TooManyEvents { found, max });
     }
-    let sent = |event: &'a RawValue| Sent {
-        original: event.get(),
-        form: event::form(event.get(), asked, config),
-    };
+    let sent = |event: &'a RawValue| event::read(event.get(), asked, config);
     Ok(Parcel {
         sent_at: None,
         attempt: 0,

@@ -72,8 +72,19 @@ impl<'a> Fields<'a> {
 
     /// What a field holds, if it is of that type.
     pub(super) fn peek<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let (_, value) = self.list.iter().find(|(name, _)| name == key)?;
-        serde_json::from_str(value).ok()
+        serde_json::from_str(self.text_of(key)?).ok()
+    }
+
+    /// The text that a field holds, or its number as one; it stays.
+    pub(super) fn glance(&self, key: &str) -> Option<String> {
+        let value = self.text_of(key)?;
+        let is_number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        if is_number { Some(value.to_owned()) } else { serde_json::from_str(value).ok() }
+    }
+
+    /// The JSON text of a field; it stays.
+    pub(super) fn text_of(&self, key: &str) -> Option<&str> {
+        self.list.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
     /// Takes a field if it is of that type; otherwise it stays where it is.

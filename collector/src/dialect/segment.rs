@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `messageId` | the id, see [`event`] |
 //! | `type`, `event`, `name`, `properties`, `traits`, ... | type and properties, see [`call`] |
+//! | the e-commerce events and their properties | ours, see [`shop`] |
 //! | `anonymousId` | the visitor, or a hash of it where it breaks the rule of visitor ids |
 //! | `userId` | the customer: a claim |
 //! | `timestamp`, `originalTimestamp`, `sentAt`, `receivedAt` | `at`, see [`time`] |
@@ -16,6 +17,7 @@ mod context;
 mod event;
 mod key;
 mod settings;
+mod shop;
 mod time;
 
 use std::borrow::Cow;
@@ -93,6 +95,7 @@ pub(crate) fn read<'a>(
     let sent = |(place, event): (usize, &&'a RawValue)| Sent {
         original: event.get(),
         form: reader.form(event.get(), place),
+        traceparent: None,
     };
     Ok(Parcel {
         sent_at: reader.sent_at,

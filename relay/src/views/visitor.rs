@@ -122,7 +122,9 @@ impl View for VisitorView {
         let record: Record = serde_json::from_slice(value).map_err(Poison::malformed)?;
         // A visitor's state lies where the key says. A record under another visitor's key would
         // be folded into a state that is not its own.
-        if record.key().as_deref().map(str::as_bytes) == raw.key {
+        // Without a visitor no state is touched, and an older collector gave no key then.
+        let nobodys = record.context.visitor.is_none() && raw.key.is_none();
+        if nobodys || record.key().as_deref().map(str::as_bytes) == raw.key {
             Ok(record)
         } else {
             let detail = "the key is not the record's tenant and visitor".to_owned();

@@ -1,6 +1,6 @@
 //! The circumstances that the events of a batch share.
 
-use super::id::{CustomerId, PageViewId, SessionId, VisitorId};
+use super::id::{CustomerId, PageViewId, SessionId, Tenant, VisitorId};
 use super::json::{Json, ToJson, Writer};
 use super::{Consent, Millis};
 
@@ -59,6 +59,18 @@ impl Context {
             consent: pick(&over.consent, &self.consent),
             sdk: pick(&over.sdk, &self.sdk),
             custom: pick(&over.custom, &self.custom),
+        }
+    }
+
+    /// The key in Kafka of a record with this context: tenant and visitor, so that a visitor's events
+    /// keep their order. What comes from elsewhere than a browser may know the customer alone; then
+    /// that is whose order it is. None without either: such events belong together with nothing.
+    pub fn key(&self, tenant: &Tenant) -> Option<String> {
+        match (&self.visitor, &self.customer) {
+            (Some(visitor), _) => Some(format!("{tenant}:{visitor}")),
+            // No visitor's id holds a colon.
+            (None, Some(customer)) => Some(format!("{tenant}:customer:{customer}")),
+            (None, None) => None,
         }
     }
 

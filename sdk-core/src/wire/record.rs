@@ -84,11 +84,9 @@ impl Record {
         }
     }
 
-    /// Kafka's key: tenant and visitor, so that a visitor's events keep their order. None without
-    /// a visitor: such events belong together with nothing.
+    /// Kafka's key: see [`Context::key`].
     pub fn key(&self) -> Option<String> {
-        let visitor = self.context.visitor.as_ref()?;
-        Some(format!("{}:{visitor}", self.tenant))
+        self.context.key(&self.tenant)
     }
 }
 

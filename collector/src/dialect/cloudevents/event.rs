@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use clickmill_sdk_core::wire::{
     Consent, Context, CustomerId, EventId, Json, Purpose, Rejection, SessionId, ToJson,
 };
+use clickmill_server::trace::TraceParent;
 
 use super::kind;
 use crate::config::CloudEventsConfig;
@@ -14,22 +15,34 @@ use crate::decode::Unreadable;
 use crate::dialect::Asked;
 use crate::dialect::fields::Fields;
 use crate::dialect::translate::{self, Translation, moment};
-use crate::parcel::Form;
+use crate::parcel::{Form, Sent};
 
 /// The event in our terms, or why it cannot be put into them.
-pub(super) fn form(text: &str, asked: &Asked<'_>, config: &CloudEventsConfig) -> Form {
+pub(super) fn read<'a>(text: &'a str, asked: &Asked<'_>, config: &CloudEventsConfig) -> Sent<'a> {
     let opened = Fields::read(text).and_then(|mut fields| {
         let id = id(&mut fields)?;
         Ok((id, fields))
     });
-    let (id, fields) = match opened {
+    let (id, mut fields) = match opened {
         Ok(opened) => opened,
-        Err(rejection) => return Form::Refused(Unreadable { id: None, rejection }),
+        Err(rejection) => {
+            let form = Form::Refused(Unreadable { id: None, rejection });
+            return Sent { original: text, form, traceparent: None };
+        }
     };
-    match translate(id, fields, asked, config) {
+    let traceparent = traceparent(&mut fields);
+    let form = match translate(id, fields, asked, config) {
         Ok(translation) => translation.into(),
         Err(rejection) => Form::Refused(Unreadable { id: Some(id), rejection }),
-    }
+    };
+    Sent { original: text, form, traceparent }
+}
+
+/// The trace that the event says it belongs to. One that is not written as it must be stays.
+fn traceparent(fields: &mut Fields<'_>) -> Option<TraceParent> {
+    let trace = TraceParent::parse(fields.peek::<String>("traceparent")?.as_bytes())?;
+    fields.take("traceparent");
+    Some(trace)
 }
 
 /// The id, from both parts of its identity. What the id alone does not tell stays.

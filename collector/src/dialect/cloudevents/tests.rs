@@ -67,11 +67,30 @@ fn a_whole_event_is_put_into_our_terms() {
             "consent": {"granted": ["analytics", "personalization"]},
             "custom": {"cloudevents": {
                 "source": "/shop", "type": "com.example.product_view.v1", "subject": "KET-1",
-                "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "shard": 7,
+                "shard": 7,
             }},
         },
     });
     assert_eq!(told, expected);
+}
+
+#[test]
+fn an_event_has_a_trace_of_its_own_or_none() {
+    let config = CloudEventsConfig::default();
+    let trace = |over: &Value| {
+        let text = event(over).to_string();
+        let sent = read(&text, &ASKED, &config).unwrap().events.remove(0);
+        sent.traceparent.map(|trace| trace.as_str().to_owned())
+    };
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_eq!(trace(&json!({ "traceparent": good })).as_deref(), Some(good));
+    // Also the letter of an event that is refused tells it.
+    assert_eq!(trace(&json!({"traceparent": good, "time": "now"})).as_deref(), Some(good));
+    assert_eq!(trace(&json!({})), None);
+    assert_eq!(trace(&json!({"traceparent": 7})), None);
+    let bad = json!({"traceparent": "00-x-y-01"});
+    assert_eq!(trace(&bad), None);
+    check(&bad, "/context/custom/cloudevents/traceparent", json!("00-x-y-01"));
 }
 
 #[test]

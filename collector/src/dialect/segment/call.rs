@@ -6,6 +6,7 @@ use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{EventType, Json, Rejection, ToJson};
 
 use super::context::PageFacts;
+use super::shop::Meaning;
 use crate::config::SegmentConfig;
 use crate::dialect::fields::Fields;
 use crate::dialect::translate::event_type;
@@ -43,14 +44,15 @@ impl Call {
         self,
         fields: &mut Fields<'_>,
         config: &SegmentConfig,
-    ) -> Result<EventType, Rejection> {
+    ) -> Result<Kind, Rejection> {
         let name = match self {
             Self::Track => return titled(fields, config),
             Self::Page => "page_view",
             Self::Screen => "screen_view",
             Self::Alias | Self::Group | Self::Identify => self.name(),
         };
-        EventType::parse(name).map_err(|error| fields.wrong("type", error))
+        let kind = EventType::parse(name).map_err(|error| fields.wrong("type", error))?;
+        Ok(Kind { kind, meaning: None })
     }
 
     /// The properties that our schema for that type judges. A page's or screen's further properties
@@ -59,9 +61,13 @@ impl Call {
         self,
         fields: &mut Fields<'_>,
         page: &mut PageFacts,
+        meaning: Option<&Meaning>,
     ) -> Result<Json, Rejection> {
         Ok(match self {
-            Self::Track => fields.take("properties").map_or_else(Json::empty, trusted),
+            Self::Track => match meaning {
+                Some(meaning) => meaning.props(fields),
+                None => fields.take("properties").map_or_else(Json::empty, trusted),
+            },
             Self::Page => shown(fields, |properties| page.take(properties)),
             Self::Screen => shown(fields, |_| ()),
             Self::Identify => object([("traits", fields.take("traits"))]),
@@ -73,20 +79,31 @@ impl Call {
     }
 }
 
-/// The type of a title, which stays behind where it reads differently.
-fn titled(fields: &mut Fields<'_>, config: &SegmentConfig) -> Result<EventType, Rejection> {
+/// A type, and where it is one of Segment's own shop events, what that says.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) kind: EventType,
+    pub(super) meaning: Option<&'static Meaning>,
+}
+
+/// The type of a title, which stays behind where it reads differently. What the configuration says
+/// of a title counts, and then its properties are what they are.
+fn titled(fields: &mut Fields<'_>, config: &SegmentConfig) -> Result<Kind, Rejection> {
     let Some(title) = fields.label("event")? else {
         return Err(fields.wrong("event", "a track call must name its event"));
     };
-    let kind = config.types.get(&title).cloned().or_else(|| event_type(&title));
-    let kind = kind.ok_or_else(|| {
+    let told = config.types.get(&title).cloned();
+    let named = if told.is_none() { event_type(&title) } else { None };
+    let meaning = named.as_ref().and_then(Meaning::of);
+    let ours = meaning.and_then(|meaning| EventType::parse(meaning.kind()).ok());
+    let kind = told.or(ours).or(named).ok_or_else(|| {
         let detail = "no type can be made of this name; give it one in dialects.segment.types";
         fields.wrong("event", detail)
     })?;
     if kind.as_str() != title {
         fields.put("event", title.to_json());
     }
-    Ok(kind)
+    Ok(Kind { kind, meaning })
 }
 
 /// Name and category, which stand beside the properties, among them, or both.

@@ -4,6 +4,7 @@ use clickmill_sdk_core::wire::{
     Context, CustomerId, EventId, Json, Millis, Purpose, Rejection, ToJson,
 };
 
+use super::call::Kind;
 use super::context::{self, PageFacts};
 use super::{Call, Shape, time};
 use crate::config::SegmentConfig;
@@ -65,7 +66,7 @@ impl<'a> Reader<'a> {
         }
         let (mut context, mut page) = (Context::default(), PageFacts::default());
         let call = self.call(&mut fields)?;
-        let kind = call.kind(&mut fields, self.config)?;
+        let Kind { kind, meaning } = call.kind(&mut fields, self.config)?;
         let at = time::at(&mut fields, self.sent_at, self.asked.now)?;
         if let Some(name) = fields.label("userId")? {
             let wrong = |error| fields.wrong("userId", error);
@@ -74,7 +75,7 @@ impl<'a> Reader<'a> {
         if let Some(name) = fields.label("anonymousId")? {
             context.visitor = translate::visitor(&name);
         }
-        let props = call.props(&mut fields, &mut page)?;
+        let props = call.props(&mut fields, &mut page, meaning)?;
         context::take(&mut fields, page, &mut context, self.config);
         if !context.consent.as_ref().unwrap_or(self.asked.consent).allows(Purpose::Analytics) {
             forget(&mut fields);
@@ -108,9 +109,10 @@ fn known_id(name: &str) -> Option<EventId> {
     EventId::parse(uuid.unwrap_or(name)).ok()
 }
 
-/// Takes out what tells of a person and no schema marks: its place would be `custom`.
+/// Takes out what tells of a person, or may, and no schema marks: its place would be `custom`.
 fn forget(fields: &mut Fields<'_>) {
     fields.take("traits");
+    fields.take("properties");
     fields.within("context", |context| context.take("traits").map(drop));
 }
 

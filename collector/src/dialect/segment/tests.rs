@@ -52,6 +52,13 @@ fn check(over: &Value, pointer: &str, expected: impl Into<Value>) {
     );
 }
 
+/// A date that clients write, of years that they can write.
+fn moment_of(at: Millis) -> String {
+    const YEAR_10_000_MS: u64 = 253_402_300_800_000;
+    let at = std::time::Duration::from_millis(at.0 % YEAR_10_000_MS);
+    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + at).to_string()
+}
+
 fn refused(event: &str, reason: Reason, pointer: &str, id: Option<&str>) {
     let Form::Refused(unreadable) = form(event) else { panic!("{event} is taken") };
     let (read_id, rejection) = (unreadable.id, unreadable.rejection);
@@ -134,6 +141,11 @@ fn each_call_says_its_own() {
     };
     says("track", &json!({"event": "Sign Up"}), "sign_up", &json!({}));
     says("track", &json!({"event": "Product Viewed"}), "product_view", &json!({}));
+    // What the configuration does not name and Segment's own specification does.
+    let added =
+        json!({"event": "Product Added", "properties": {"product_id": "KET-1", "price": 2}});
+    says("track", &added, "basket_add", &json!({"sku": "KET-1", "price_cents": 200}));
+    says("track", &json!({"event": "productRemoved"}), "basket_remove", &json!({}));
     says("track", &json!({"properties": null}), "add", &json!({}));
     says("page", &json!({}), "page_view", &json!({}));
     let page =
@@ -147,6 +159,17 @@ fn each_call_says_its_own() {
     let group = json!({"groupId": 7, "traits": traits});
     says("group", &group, "group", &json!({"group": "7", "traits": traits}));
     says("alias", &json!({"previousId": "anon-1"}), "alias", &json!({"previous": "anon-1"}));
+}
+
+#[test]
+fn what_of_a_shop_event_has_no_place_stays_unless_consent_is_lacking() {
+    let properties = json!({"sku": "KET-1", "price": 2, "name": "Kettle", "email": "a@b"});
+    let mut added = json!({"event": "Product Added", "properties": properties});
+    check(&added, "/props/sku", "KET-1");
+    check(&added, "/context/custom/segment", json!({"event": "Product Added"}));
+    added["context"] = json!({"consent": {"categoryPreferences": {"Analytics": true}}});
+    let left = json!({"name": "Kettle", "email": "a@b"});
+    check(&added, "/context/custom/segment/properties", left);
 }
 
 #[test]
@@ -360,6 +383,29 @@ proptest! {
             let _ = read(&event, shape, &ASKED, &config);
             let _ = read(&format!(r#"{{"batch":[{event}]}}"#), shape, &ASKED, &config);
         }
+    }
+
+    /// Whatever differs when a client tries again: the event keeps its id, and another has another.
+    #[test]
+    fn an_id_stays_when_a_message_comes_again(
+        name in "\\PC{1,40}", other in "\\PC{1,40}",
+        now in 0..u64::MAX / 2, seed in any::<u64>(), attempt in 1..9_u32, before in 0..5_usize,
+    ) {
+        let config = config();
+        let sent = |asked: &Asked<'_>, before: usize, name: &str| {
+            let message = json!({"type": "track", "event": "a", "messageId": name});
+            let mut batch = vec![json!({"type": "track", "event": "b"}); before];
+            batch.push(message);
+            let batch = json!({"batch": batch, "sentAt": moment_of(asked.now)}).to_string();
+            let parcel = read(&batch, Shape::Batch, asked, &config).unwrap();
+            let Form::Translated(text) = &parcel.events[before].form else { panic!("{batch}") };
+            serde_json::from_str::<Value>(text).unwrap()["id"].clone()
+        };
+        let again = Asked { now: Millis(now), seed, attempt, ..ASKED };
+        let id = sent(&ASKED, 0, &name);
+        prop_assert_eq!(&sent(&again, before, &name), &id);
+        let same = name.eq_ignore_ascii_case(&other);
+        prop_assert!(same || sent(&again, before, &other) != id, "{} and {}", name, other);
     }
 
     /// What is translated is always JSON that can be opened.

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::decode::DecodeLimits;
 use crate::delivery::Delivery;
 use crate::overflow::VisitorQuota;
-use crate::parcel::{Form, Sent};
+use crate::parcel::Sent;
 use crate::sink::Message;
 use crate::site::Sites;
 use crate::validate::{self, Rules};
@@ -75,7 +75,7 @@ impl Judge {
             return Found::Nothing;
         }
         let text = with_queue(kept, letter, &delivery);
-        let sent = Sent { original: text.as_deref().unwrap_or(kept), form: Form::Native };
+        let sent = Sent::native(text.as_deref().unwrap_or(kept));
         let rules = Rules {
             limits: &self.limits,
             record_bytes_max: self.config.producer.record_bytes_max as usize,
@@ -138,6 +138,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::parcel::Form;
     use crate::testing::{self, NOW_MS};
 
     /// A judge that knows the built-in schemas and those of the shop.
@@ -168,7 +169,7 @@ mod tests {
             unknown_type: judge.config.schemas.unknown_type,
             pii_without_consent: judge.config.privacy.pii_without_consent,
         };
-        let sent = Sent { original, form: form.clone() };
+        let sent = Sent { original, form: form.clone(), traceparent: None };
         let judged = validate::judge(&[sent], delivery, &delivery.common(), &rules).pop().unwrap();
         assert_eq!(judged.message.topic, Topic::ClicksRejected);
         assert_eq!(judged.message.headers.first(names::CE_SUBJECT), Some(&b"wishlist_add"[..]));

@@ -1,7 +1,7 @@
 //! The visitor view fed by a driver, without Kafka.
 
 use clickmill_sdk_core::wire::{
-    Arrival, Campaign, Context, Event, EventType, QueueId, SessionId, ToJson, WriteKey,
+    Arrival, Campaign, Context, CustomerId, Event, EventType, QueueId, SessionId, ToJson, WriteKey,
 };
 use clickmill_streams::{Bounds, Driver};
 
@@ -281,6 +281,15 @@ fn what_cannot_be_read_is_poison() {
     assert_eq!(reason(Some("shop:other"), Some(&json)), Some("wrong_key"));
     assert_eq!(reason(None, Some(&json)), Some("wrong_key"));
     assert_eq!(reason(key.as_deref(), Some(&json)), None);
+    // Nobody's: with a customer's key, or as an older collector wrote it, with none.
+    let mut nobodys = record.clone();
+    nobodys.context.visitor = None;
+    nobodys.context.customer = CustomerId::parse("c1").ok();
+    let (key, json) = (nobodys.key(), nobodys.to_json());
+    assert_eq!(key.as_deref(), Some("shop:customer:c1"));
+    assert_eq!(reason(key.as_deref(), Some(&json)), None);
+    assert_eq!(reason(None, Some(&json)), None);
+    assert_eq!(reason(Some("shop:c1"), Some(&json)), Some("wrong_key"));
 }
 
 #[test]
