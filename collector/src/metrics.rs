@@ -173,7 +173,7 @@ const SPOOL_DAMAGES: Counters<0> = Counters::new(
 );
 const SPOOL_LOST: Counters<0> = Counters::new(
     "clickmill_collector_spool_lost_total",
-    "Records that were durable in the spool and cannot be read again.",
+    "Records that were durable in the spool and cannot be read again, at the most.",
     [],
 );
 const SPOOL_FAILED_READS: Counters<0> = Counters::new(

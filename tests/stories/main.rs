@@ -22,6 +22,7 @@ mod tabs;
 mod traced;
 mod verdicts;
 mod views;
+mod withdrawal;
 
 use clickmill_sdk_core::wire::Hint;
 use serde_json::Value;

@@ -81,6 +81,9 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 /// Reads a stretch of a file as far as the disk gives it. What it does not give comes as zeros, with
 /// which nothing begins that was written here; how many bytes those are is told, too.
 pub(crate) fn read_around(disk: &dyn Disk, file: &File, at: u64, count: usize) -> (Vec<u8>, usize) {
+    if let Ok(bytes) = disk.read(file, at, count) {
+        return (bytes, 0);
+    }
     let mut bytes = Vec::with_capacity(count);
     let mut missing = 0;
     while bytes.len() < count {

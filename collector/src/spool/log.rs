@@ -264,7 +264,12 @@ impl Log {
     pub(crate) fn read(&mut self, seq: u64, limits: ReadLimits) -> io::Result<Window> {
         let care = if self.failed_reads < READS_MAX { Care::Strict } else { Care::Around };
         let read = self.read_with(care, seq, limits);
-        self.failed_reads = if read.is_ok() { 0 } else { self.failed_reads + 1 };
+        match &read {
+            // What fails lies further on still.
+            Ok(window) if care == Care::Around && window.damages.is_empty() => {}
+            Ok(_) => self.failed_reads = 0,
+            Err(_) => self.failed_reads += 1,
+        }
         read
     }
 
@@ -437,13 +442,15 @@ fn mend_last(disk: &dyn Disk, segments: &mut VecDeque<Segment>) -> io::Result<u6
         Err(_) => disk::read_around(disk, &file, 0, length),
     };
     let scan = segment::scan(&bytes, last.first);
+    let end = scan.end as u64;
     if missing > 0 {
         let segment = last.path.display();
         tracing::error!(%segment, missing, "the disk does not give all of a spool segment");
-        // Whatever lies there may have had numbers: they are not given again, nor is it cut off.
-        return Ok(scan.next + (missing / segment::RECORD_BYTES_MIN) as u64 + 1);
+        // What lies behind the last record that can be read is not cut off, and whatever numbers it
+        // may have are not given again.
+        let behind = last.bytes.saturating_sub(end) / segment::RECORD_BYTES_MIN as u64;
+        return Ok(scan.next + behind);
     }
-    let end = scan.end as u64;
     if end < last.bytes {
         let (segment, bytes) = (last.path.display(), last.bytes - end);
         tracing::warn!(%segment, at = end, bytes, "the torn end of a spool segment was cut off");

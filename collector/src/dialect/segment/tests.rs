@@ -190,8 +190,9 @@ fn a_pages_facts_come_from_its_properties_and_its_context() {
     let told = page(whole, other);
     assert_eq!(told["page"]["title"], "T");
     assert_eq!(told["custom"], json!({"segment": {"context": {"page": {"title": "Other"}}}}));
+    // Who has not consented tells no more than our schemas know.
     let free = page(json!({"plan": "gold"}), json!({"path": "/y"}));
-    let left = json!({"properties": {"plan": "gold"}, "context": {"page": {"path": "/y"}}});
+    let left = json!({"context": {"page": {"path": "/y"}}});
     assert_eq!(free, json!({"custom": {"segment": left}}));
 }
 
