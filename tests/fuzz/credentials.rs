@@ -104,7 +104,7 @@ fn cookies_come_back_as_they_were_set_and_nothing_slips_in() {
                 HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(pair).expect("plain"))]);
             assert_eq!(cookie::find(&sent, "cm_id"), Some(*value));
         }
-        let Some(headers) = lines::values(COOKIE, bytes) else { return "no header".to_owned() };
+        let Some(headers) = lines::values(&COOKIE, bytes) else { return "no header".to_owned() };
         let found = cookie::find(&headers, "cm_id");
         if let Some(value) = found {
             assert!(!value.contains(';') && bytes.windows(6).any(|part| part == b"cm_id="));

@@ -76,7 +76,7 @@ fn what_a_client_writes_before_our_proxies_entries_changes_nothing() {
     let stranger: SocketAddr = "203.0.113.5:7".parse().expect("an address");
     FORWARDED.run(|bytes| {
         let name = HeaderName::from_static("x-forwarded-for");
-        let Some(headers) = lines::values(name, bytes) else { return "no header".to_owned() };
+        let Some(headers) = lines::values(&name, bytes) else { return "no header".to_owned() };
         let clients = [0, 1, 2, 3].map(|depth| {
             let forwarded = Forwarded { depth, trusted: trusted.clone() };
             assert_eq!(forwarded.client(stranger, &headers), stranger);

@@ -3,10 +3,10 @@
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// One header, once for each line; none where a line is no header's value.
-pub(crate) fn values(name: HeaderName, bytes: &[u8]) -> Option<HeaderMap> {
+pub(crate) fn values(name: &HeaderName, bytes: &[u8]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n') {
-        headers.append(&name, HeaderValue::from_bytes(line).ok()?);
+        headers.append(name, HeaderValue::from_bytes(line).ok()?);
     }
     Some(headers)
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clickmill_tests::figure::memory_mb;
-use clickmill_tests::room::Room;
 use clickmill_tests::until::until;
 use clickmill_tests::world::WorldBuilder;
 use clickmill_tests::{Crowd, Edge, Folder, Kafka, Load, Setup, World};
@@ -90,7 +89,9 @@ async fn a_spool_that_is_full_turns_events_away_and_recovers() {
 
 /// What a real disk with an end does; run where one may be mounted, see `cargo xtask test`.
 mod small_disk {
-    use super::*;
+    use clickmill_tests::room::Room;
+
+    use super::{SPOOL, fills_and_recovers, spooling};
 
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "takes long and needs to mount a small disk: cargo xtask test --all"]

@@ -282,7 +282,7 @@ fn what_cannot_be_read_is_poison() {
     assert_eq!(reason(None, Some(&json)), Some("wrong_key"));
     assert_eq!(reason(key.as_deref(), Some(&json)), None);
     // Nobody's: with a customer's key, or as an older collector wrote it, with none.
-    let mut nobodys = record.clone();
+    let mut nobodys = record;
     nobodys.context.visitor = None;
     nobodys.context.customer = CustomerId::parse("c1").ok();
     let (key, json) = (nobodys.key(), nobodys.to_json());
