@@ -19,7 +19,7 @@ const SOME: usize = 1000;
 
 /// How much more memory the collector may need while events wait on its disk, MB: what Kafka's
 /// producer holds until it gives up, and what is on its way to the disk.
-const GROWTH_MB_MAX: f64 = 100.0;
+const GROWTH_MB_MAX: f64 = 40.0;
 
 /// The spool's folder among a story's files.
 const SPOOL: &str = "spool";
