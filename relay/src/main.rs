@@ -8,6 +8,11 @@ use clickmill_relay::config::Config;
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
 use clickmill_server::telemetry;
+use tikv_jemallocator::Jemalloc;
+
+/// As in the collector: for Rust's own allocations and librdkafka's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// From Kafka to hints.
 #[derive(Debug, Parser)]

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clickmill_tests::bench::relay::joined::{Options, run};
+use tikv_jemallocator::Jemalloc;
+
+/// As in the relay.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Runs the view that `clickmill-bench relay` measures.
 #[derive(Debug, Parser)]
