@@ -14,7 +14,7 @@ use super::restoring::{Order, Restoring};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::changelog::{self, TASK_KEY};
 use crate::restore::{Restore, Restored};
-use crate::store::{Extent, Store};
+use crate::store::{Extent, Shelf, Store};
 use crate::task::Refused;
 use crate::transactions::{Committed, Transactions};
 use crate::writer::{Batch, Writer};
@@ -342,7 +342,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             if matches!(held.phase, Phase::Live) {
                 // Nothing was sealed since this commit: all that is sealed is committed.
-                self.write_down(*number, held, (&means.writer, now))?;
+                self.write_down(held, (&means.writer, now))?;
                 held.task.states.make_room();
                 held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
             }
@@ -357,7 +357,6 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Hands what is committed to the disk, if it is time.
     fn write_down(
         &self,
-        number: u32,
         held: &mut Held<V>,
         (writer, now): (&Writer, Instant),
     ) -> Result<(), Error> {
@@ -372,12 +371,12 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             return Ok(());
         }
         let shelf = shelf.clone();
-        let batch = self.batch(number, held, shelf);
+        let batch = self.batch(held, shelf);
         held.written_at = now;
         writer.write(batch)
     }
 
-    fn batch(&self, _number: u32, held: &mut Held<V>, shelf: crate::store::Shelf) -> Batch {
+    fn batch(&self, held: &mut Held<V>, shelf: Shelf) -> Batch {
         held.batches += 1;
         let entries = held.task.states.take_unwritten(held.batches);
         let extent = Extent {
@@ -551,7 +550,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
             if shelf.written() == held.batches {
-                let Batch { shelf, entries, extent } = self.batch(*number, held, shelf);
+                let Batch { shelf, entries, extent } = self.batch(held, shelf);
                 shelf.put(&entries, &extent)?;
                 shelf.sync()?;
             }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use clickmill_sdk_core::wire::{Json, Millis, Record, SessionId, SessionRule, Visit, VisitorId};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// The visits that events may still belong to, and how many there were.
@@ -78,11 +79,11 @@ fn add(visit: &mut Visit, record: &Record) {
     match record.kind.as_str() {
         "page_view" => visit.pages = visit.pages.saturating_add(1),
         "engagement" => {
-            let engaged_ms = number(&record.props, "engaged_ms").unwrap_or_default();
+            let engaged_ms = property(&record.props, "engaged_ms").unwrap_or_default();
             visit.engaged_ms = visit.engaged_ms.saturating_add(engaged_ms);
         }
         "search" => {
-            if let Some(query) = text(&record.props, "query") {
+            if let Some(query) = property::<String>(&record.props, "query") {
                 let query = shortened(&query);
                 visit.searches.retain(|other| *other != query);
                 visit.searches.insert(0, query);
@@ -96,14 +97,8 @@ fn add(visit: &mut Visit, record: &Record) {
     }
 }
 
-/// A text of the properties.
-fn text(props: &Json, name: &str) -> Option<String> {
-    let props: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(props.as_str()).ok()?;
-    serde_json::from_str(props.get(name)?.get()).ok()
-}
-
-/// A number of the properties.
-fn number(props: &Json, name: &str) -> Option<u64> {
+/// One of the properties, if it is what is asked for.
+fn property<T: DeserializeOwned>(props: &Json, name: &str) -> Option<T> {
     let props: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(props.as_str()).ok()?;
     serde_json::from_str(props.get(name)?.get()).ok()
 }
