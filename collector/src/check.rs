@@ -4,20 +4,23 @@ mod topics;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_catalog::{Catalogue, ContractError, PlanOptions, observe};
+use clickmill_catalog::{
+    Catalogue, ContractError, PlanOptions, Refusal, Schemas, Standing, observe,
+};
 use clickmill_kafka::{Admin, Error as KafkaError};
 use clickmill_sdk_core::wire::Topic;
 use clickmill_server::listen::ProxyProtocol;
 
-use crate::config::{Config, UnknownType};
+use crate::config::{Config, RegistryConfig, UnknownType};
 use crate::run::open_schemas;
 
 /// How far a check goes.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct CheckOptions {
-    /// Leaves Kafka out: for a machine that cannot reach it.
+    /// Leaves Kafka and the schema registry out: for a machine that cannot reach them.
     #[arg(long)]
     pub offline: bool,
     /// Fails on warnings, too, with the exit code 3.
@@ -60,7 +63,7 @@ pub async fn check(config: &Config, options: &CheckOptions) -> Report {
     let sites = config.sites.len();
     report.0.push(Finding::Checked(format!("every key of the configuration; sites: {sites}")));
     report.0.extend(certificate(config));
-    report.0.push(schemas(config).await);
+    report.0.extend(schemas(config, options).await);
     report.0.push(proxies(config));
     if options.offline {
         report.0.push(Finding::Skipped("Kafka and its topics (--offline)".to_owned()));
@@ -113,13 +116,66 @@ fn certificate(config: &Config) -> Option<Finding> {
     })
 }
 
-async fn schemas(config: &Config) -> Finding {
-    let count = match open_schemas(config).await {
-        Ok(schemas) => schemas.load().len(),
-        Err(error) => return Finding::Error(error.to_string()),
+async fn schemas(config: &Config, options: &CheckOptions) -> Vec<Finding> {
+    let schemas = match open_schemas(config).await {
+        Ok(schemas) => schemas,
+        Err(error) => return vec![Finding::Error(error.to_string())],
     };
-    let registry = if config.schemas.registry.urls.is_empty() { "" } else { "; no registry asked" };
-    Finding::Checked(format!("schemas, built-in and in folders: {count}{registry}"))
+    let count = schemas.load().len();
+    let own = Finding::Checked(format!("schemas, built-in and in folders: {count}"));
+    let registry = match &config.schemas.registry {
+        none if none.urls.is_empty() => Vec::new(),
+        _ if options.offline => {
+            vec![Finding::Skipped("the schema registry (--offline)".to_owned())]
+        }
+        registry => ask(registry, schemas).await,
+    };
+    [vec![own], registry].concat()
+}
+
+/// Asks the registry for all that it holds, as a start does, and compiles it. The copy that a running
+/// collector keeps of it is left alone.
+async fn ask(config: &RegistryConfig, schemas: Arc<Schemas>) -> Vec<Finding> {
+    let uncopied = RegistryConfig { cache_dir: None, ..config.clone() };
+    let asked = tokio::task::spawn_blocking(move || -> Result<_, String> {
+        let registry = uncopied.open().map_err(|error| error.to_string())?;
+        let registry = Arc::new(registry.ok_or("it has no address")?);
+        registry.refresh();
+        let source = Box::new(Arc::clone(&registry));
+        let refused = schemas.add(source).map_err(|error| error.to_string())?;
+        Ok((registry.standing(), schemas.load().len(), refused))
+    });
+    match asked.await {
+        Ok(Ok((standing, count, refused))) => answered(config, standing, count, &refused),
+        Ok(Err(problem)) => vec![Finding::Error(format!("schemas.registry: {problem}"))],
+        Err(_) => vec![Finding::Error("schemas.registry: its reader ended early".to_owned())],
+    }
+}
+
+/// What a registry's answer means. One that is away keeps a collector without a copy from becoming
+/// ready; one with a copy starts with that.
+fn answered(
+    config: &RegistryConfig,
+    standing: Standing,
+    count: usize,
+    refused: &[Refusal],
+) -> Vec<Finding> {
+    match (standing.away, &config.cache_dir) {
+        (Some(why), None) => vec![Finding::Error(format!(
+            "schemas.registry: {why}. Without schemas.registry.cache_dir no collector is ready \
+             before it answers; --offline leaves it out"
+        ))],
+        (Some(why), Some(copy)) => vec![Finding::Warning(format!(
+            "schemas.registry: {why}. Meanwhile a collector judges by the copy in {}, if one is there",
+            copy.display()
+        ))],
+        (None, _) => {
+            let urls = config.urls.join(", ");
+            let asked = format!("the schema registry at {urls}; schemas with its own: {count}");
+            let left_out = |refusal| Finding::Warning(format!("left out: {refusal}"));
+            std::iter::once(Finding::Checked(asked)).chain(refused.iter().map(left_out)).collect()
+        }
+    }
 }
 
 /// Whom the quotas by address would count. Nobody can see from here whether a balancer stands before

@@ -27,7 +27,7 @@ pub(crate) struct Tracer {
     left_out: Counter,
 }
 
-/// One request. A client that leaves drops it unended.
+/// One request. A client that leaves drops it unended, which is a line of its own.
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) started: Instant,
@@ -36,6 +36,7 @@ pub(crate) struct Trace {
     /// Disabled unless it is sampled.
     pub(crate) span: Span,
     noted: Option<Noted>,
+    ended: bool,
 }
 
 /// What became of its events.
@@ -71,14 +72,15 @@ impl Tracer {
         if sampled && self.has_room() {
             let (span, own) = self.open(parent);
             if !span.is_disabled() {
-                return Trace { started, parent: Some(own), span, noted: None };
+                return Trace { started, parent: Some(own), span, noted: None, ended: false };
             }
         }
-        Trace { started, parent, span: Span::none(), noted: None }
+        Trace { started, parent, span: Span::none(), noted: None, ended: false }
     }
 
     /// Ends a request; one that failed has a span by now.
     pub(crate) fn end(&self, mut trace: Trace, status: StatusCode) {
+        trace.ended = true;
         let failed = status.is_server_error() && self.sample != Sampling::Off;
         if trace.span.is_none() && failed && self.has_room() {
             trace.span = self.open(trace.parent).0;
@@ -141,6 +143,18 @@ impl Trace {
 
     fn tell(&self, status: StatusCode) {
         let span = &self.span;
+        self.measure();
+        span.record("status", status.as_u16());
+        if status.is_server_error() {
+            tracing::warn!(parent: span, "request failed");
+        } else {
+            tracing::info!(parent: span, "request answered");
+        }
+    }
+
+    /// Records what is known of it, and how long it took.
+    fn measure(&self) {
+        let span = &self.span;
         if let Some(noted) = &self.noted {
             span.record("key", display(&noted.site.write_key));
             span.record("accepted", noted.accepted);
@@ -148,13 +162,17 @@ impl Trace {
             span.record("rejected", noted.rejected);
             span.record("retry", noted.retry);
         }
-        span.record("status", status.as_u16());
         let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         span.record("duration_us", duration_us);
-        if status.is_server_error() {
-            tracing::warn!(parent: span, "request failed");
-        } else {
-            tracing::info!(parent: span, "request answered");
+    }
+}
+
+impl Drop for Trace {
+    /// Nobody is left to answer: the span ends here, without a status.
+    fn drop(&mut self) {
+        if !self.ended && !self.span.is_disabled() {
+            self.measure();
+            tracing::info!(parent: &self.span, "client left before its answer");
         }
     }
 }

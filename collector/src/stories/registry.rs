@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::edge::{Edge, batch, event, until};
+use crate::check::{CheckOptions, check};
 use crate::spool::testing::Folder;
 use crate::testing::event_id;
 
@@ -157,3 +158,35 @@ async fn a_registry_that_says_nothing_delays_no_start_that_has_a_copy() {
 
 /// What is said of a wish that lacks what its schema asks for.
 const VIOLATION: &str = "0 rejected schema_violation";
+
+#[tokio::test]
+async fn a_check_asks_the_registry_and_leaves_the_copy_alone() {
+    let mood =
+        Arc::new(Mutex::new(Mood::Holds(vec![json!({"required": ["a"]}), json!({"type": 7})])));
+    let (url, folder) = (registry(&mood).await, Folder::new());
+    let mut config = crate::testing::config();
+    config.schemas.registry.urls = vec![url.clone()];
+    config.kafka.bootstrap = format!("127.0.0.1:{}", closed_port().await);
+    let wait = Duration::from_millis(100);
+    let options = CheckOptions { wait, ..CheckOptions::default() };
+    let said = check(&config, &options).await.to_string();
+    assert!(said.contains(&format!("checked  the schema registry at {url}; schemas ")), "{said}");
+    assert!(said.contains("warning  left out: "), "{said}");
+    assert!(said.contains("error    kafka: "), "Kafka is away: {said}");
+
+    *mood.lock().unwrap() = Mood::Broken;
+    let said = check(&config, &options).await.to_string();
+    assert!(said.contains("error    schemas.registry: ") && said.contains("503"), "{said}");
+    config.schemas.registry.cache_dir = Some(folder.path().to_owned());
+    let said = check(&config, &options).await.to_string();
+    assert!(said.contains("warning  schemas.registry: "), "{said}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    let offline = CheckOptions { offline: true, ..options };
+    let said = check(&config, &offline).await.to_string();
+    assert!(said.contains("skipped  the schema registry (--offline)"), "{said}");
+}
+
+/// A port on which nobody listens.
+async fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}

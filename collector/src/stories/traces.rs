@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clickmill_kafka::{Class, names};
 use clickmill_sdk_core::wire::Topic;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 
 use super::edge::{Edge, batch, event, until};
@@ -118,6 +120,22 @@ async fn a_request_that_fails_has_a_span_in_its_own_or_a_new_trace() {
     // A refusal that is the sender's own doing is no failure.
     assert_eq!(edge.send(edge.delivery(), "no batch").await.status, 400);
     assert_eq!(log.spans().len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_has_a_line_without_a_status() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let edge = Edge::start().await;
+    edge.sink.hold();
+    let gone = timeout(Duration::from_millis(100), sends(&edge, 1, Some("01"))).await;
+    assert!(gone.is_err(), "nothing is durable yet, so there is no answer");
+    let [line] = log.becomes(1).await.try_into().unwrap();
+    assert_eq!(line["message"], "client left before its answer");
+    assert_eq!(line["span"]["trace_id"], TRACE);
+    assert_eq!(line["span"]["status"], Value::Null);
+    assert!(line["span"]["duration_us"].as_u64().unwrap() > 0);
+    edge.sink.release();
 }
 
 #[tokio::test]
