@@ -1,18 +1,22 @@
-//! From the numbers and texts of the glue to the client's inputs.
-
-use std::vec;
+//! From the numbers and texts of the glue to the client's inputs. A text that has several parts has
+//! [`PART`] between them; only its last part may hold such bytes itself.
 
 use clickmill_sdk_core::client::{
     Client, ClientOptions, Effect, Facts, Input, Remembered, Reply, RequestId, Storage,
     StreamEvent, Track,
 };
-use clickmill_sdk_core::wire::json::Value;
 use clickmill_sdk_core::wire::{Consent, EventId, EventType, Json, Millis, Purpose, SiteConfig};
 
-/// Bits of the number that a beginning and a consent come with.
-const KEPT: u32 = 1;
-const GPC: u32 = 2;
-const SAID: u32 = 4;
+use crate::PART;
+
+/// Bits of the number that a beginning and a consent come with; the bits below are the granted
+/// purposes, in the order of [`Purpose::ALL`].
+const GPC: u32 = 16;
+const KEPT: u32 = 32;
+const SAID: u32 = 64;
+
+/// From here on, what happened is an answer, and its number the HTTP status.
+const STATUS: u32 = 100;
 
 /// Bytes of randomness before the text of a beginning.
 const SEED_BYTES: usize = 32;
@@ -33,7 +37,7 @@ pub(crate) fn hear(
         return Vec::new();
     };
     if what == 1 {
-        client.remind(remembered(&mut list(text)));
+        client.remind(remembered(text));
         return Vec::new();
     }
     match input(what, number, text) {
@@ -42,59 +46,55 @@ pub(crate) fn hear(
     }
 }
 
-/// A client on what storage kept: a seed, the granted purposes, and what [`remembered`] reads.
+/// A client on what storage kept: a seed, and what [`remembered`] reads.
 fn begin(heard: &[u8], flags: u32) -> Option<Client> {
     let (seed, text) = heard.split_first_chunk::<SEED_BYTES>()?;
-    let mut parts = list(std::str::from_utf8(text).ok()?);
-    let consent = consent(&text_of(&mut parts)?, flags);
     let options = ClientOptions {
-        consent: (flags & SAID != 0).then_some(consent),
+        consent: (flags & SAID != 0).then(|| consent(flags)),
         storage: if flags & KEPT != 0 { Storage::Kept } else { Storage::Denied },
         ..ClientOptions::default()
     };
-    Some(Client::new(options, remembered(&mut parts), *seed))
+    Some(Client::new(options, remembered(std::str::from_utf8(text).ok()?), *seed))
 }
 
 /// Visitor, visit and queue, then each event with its place before it. What storage does not have
 /// is an empty text, and as good as none.
-fn remembered(parts: &mut vec::IntoIter<Value>) -> Remembered {
-    let [me, visit, queue] = [(); 3].map(|()| text_of(parts));
+fn remembered(mut text: &str) -> Remembered {
+    let rest = &mut text;
+    let [me, visit, queue] = [(); 3].map(|()| Some(part(rest).to_owned()));
     let mut events = Vec::new();
-    while let (Some(place), Some(event)) = (parts.next(), text_of(parts)) {
-        if let Some(place) = place.number() {
-            events.push((place, event));
-        }
+    while !rest.is_empty() {
+        events.push((number(part(rest)), part(rest).to_owned()));
     }
     Remembered { me, visit, queue, events }
 }
 
-/// The parts of a text that is a list.
-fn list(text: &str) -> vec::IntoIter<Value> {
-    let list = match Value::read(text) {
-        Ok(Value::List(list)) => list,
-        _ => Vec::new(),
-    };
-    list.into_iter()
+/// Takes the next part off a text.
+fn part<'a>(rest: &mut &'a str) -> &'a str {
+    let end = rest.bytes().position(|byte| char::from(byte) == PART).unwrap_or(rest.len());
+    let part = &rest[..end];
+    *rest = rest.get(end + 1..).unwrap_or_default();
+    part
 }
 
-/// The next part, if it is a text.
-fn text_of(parts: &mut vec::IntoIter<Value>) -> Option<String> {
-    match parts.next() {
-        Some(Value::Text(text)) => Some(text),
-        _ => None,
-    }
+/// A whole number in decimal digits.
+fn number(digits: &str) -> u64 {
+    digits
+        .bytes()
+        .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit & 15)))
 }
 
-/// Names of purposes, joined by commas.
-fn consent(granted: &str, flags: u32) -> Consent {
-    let granted = granted.split(',').filter_map(|name| Purpose::parse(name.trim_ascii())).collect();
+fn consent(flags: u32) -> Consent {
+    let granted = |at: &usize| flags & 1 << at != 0;
+    let granted = (0..Purpose::ALL.len()).filter(granted).map(|at| Purpose::ALL[at]).collect();
     Consent { granted, gpc: flags & GPC != 0 }
 }
 
-fn input(what: u32, number: f64, text: &str) -> Option<Input> {
+fn input(what: u32, number: f64, mut text: &str) -> Option<Input> {
     let request = RequestId(number as u32);
-    let plain = match what {
-        2 => Input::ConsentSet(consent(text, number as u32)),
+    let rest = &mut text;
+    Some(match what {
+        2 => Input::ConsentSet(consent(number as u32)),
         3 => Input::Flush,
         4 => Input::Hidden,
         5 => Input::Page(Facts::read(text)),
@@ -105,28 +105,22 @@ fn input(what: u32, number: f64, text: &str) -> Option<Input> {
         10 => Input::StreamFailed,
         11 => Input::StreamOpened,
         12 => Input::Tick,
-        _ => return of_parts(what, number, &mut list(text)),
-    };
-    Some(plain)
-}
-
-fn of_parts(what: u32, number: f64, parts: &mut vec::IntoIter<Value>) -> Option<Input> {
-    let (first, second, third) = (parts.next()?, text_of(parts), text_of(parts)?);
-    Some(match (what, first) {
-        (13, Value::Number(status)) => Input::Reply(Reply {
-            request: RequestId(number as u32),
-            status: status as u16,
-            retry_after: second,
-            body: third,
+        13 => Input::StreamEvent(StreamEvent {
+            id: part(rest).to_owned(),
+            event: part(rest).to_owned(),
+            data: (*rest).to_owned(),
         }),
-        (14, Value::Text(id)) => {
-            Input::StreamEvent(StreamEvent { id, event: second?, data: third })
-        }
-        (15, Value::Text(id)) => Input::Track(Track {
-            id: Some(EventId::parse(&id).ok()?),
-            kind: EventType::parse(second?).ok()?,
-            props: Json::trusted(third),
+        14 => Input::Track(Track {
+            id: Some(EventId::parse(part(rest)).ok()?),
+            kind: EventType::parse(part(rest)).ok()?,
+            props: Json::trusted((*rest).to_owned()),
             at: Some(Millis(number as u64)),
+        }),
+        STATUS.. => Input::Reply(Reply {
+            request,
+            status: what as u16,
+            retry_after: Some(part(rest).to_owned()),
+            body: (*rest).to_owned(),
         }),
         _ => return None,
     })

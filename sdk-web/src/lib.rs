@@ -16,6 +16,9 @@ mod say;
 use clickmill_sdk_core::client::Client;
 use clickmill_sdk_core::wire::Millis;
 
+/// Stands between the parts of a text, in both directions.
+const PART: char = '\u{1f}';
+
 /// A page has one thread for scripts.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
@@ -50,7 +53,7 @@ pub extern "C" fn core_room(core: &mut Core, bytes: usize) -> *mut u8 {
 pub extern "C" fn core_step(core: &mut Core, what: u32, number: f64, now: f64) -> usize {
     let heard = std::mem::take(&mut core.heard);
     let effects = hear::hear(&mut core.client, &heard, (what, number), Millis(now as u64));
-    core.said = say::say(effects);
+    core.said = say::say(&effects);
     core.said.len()
 }
 
@@ -69,38 +72,43 @@ mod tests {
     const ID: &str = "0190163d-8694-739b-8c8a-5d3f0b1c2d3e";
     const NOW: f64 = 1.7e12;
 
-    /// Tells the core something, and reads what it says to the effects of one number.
-    fn tell(core: &mut Core, what: u32, number: f64, text: &str, effect: u64) -> Vec<Value> {
+    /// Tells the core something, and reads what it says: the parts of the effects of one number.
+    fn tell(core: &mut Core, what: u32, number: f64, text: &str, effect: &str) -> Vec<Vec<String>> {
         core.heard = text.into();
         let bytes = core_step(core, what, number, NOW);
         assert_eq!(bytes, core.said.len());
-        let said = Value::read(&core.said).expect("JSON").list().to_vec();
-        said.into_iter().filter(|one| one.list()[0].number() == Some(effect)).collect()
+        let effects = core.said.split('\u{1e}').skip(1).map(|said| {
+            let mut parts = said.split('\u{1f}');
+            (parts.next(), parts.map(str::to_owned).collect())
+        });
+        effects.filter(|(number, _)| *number == Some(effect)).map(|(_, parts)| parts).collect()
     }
 
     fn begun() -> Box<Core> {
         let mut core = core_new();
-        let text = "x".repeat(32) + r#"["analytics","","","",0,"an event"]"#;
-        tell(&mut core, 0, 5.0, &text, 0);
+        let text = "x".repeat(32) + "\u{1f}\u{1f}\u{1f}0\u{1f}an event";
+        tell(&mut core, 0, f64::from(2 + 8 + 32 + 64), &text, "");
         core
     }
 
     #[test]
     fn an_event_goes_out_and_its_verdict_comes_back() {
         let mut core = begun();
-        let track = format!(r#"["{ID}","page_view","{{\"a\":1}}"]"#);
-        let sent = tell(&mut core, 15, NOW, &track, 0);
-        let [_, request, body, keepalive] = sent[0].list() else { panic!("{sent:?}") };
-        assert_eq!(keepalive, &Value::Boolean(true));
-        let body = Value::read(body.text().unwrap()).unwrap();
+        let track = format!("{ID}\u{1f}page_view\u{1f}{{\"a\":1}}");
+        let sent = tell(&mut core, 14, NOW, &track, "0");
+        let [request, body, keepalive] = &sent[0][..] else { panic!("{sent:?}") };
+        assert_eq!(keepalive, "true");
+        let body = Value::read(body).unwrap();
         let event = &body.get("events").unwrap().list()[0];
         assert_eq!(event.get("id").and_then(Value::text), Some(ID));
         assert_eq!(event.get("props").and_then(|props| props.get("a")?.number()), Some(1));
+        let granted = body.get("context").and_then(|all| all.get("consent")?.get("granted"));
+        let granted: Vec<_> = granted.unwrap().list().iter().filter_map(Value::text).collect();
+        assert_eq!(granted, ["analytics", "personalization"]);
 
-        let reply = r#"[200,null,"{\"accepted\":1}"]"#;
-        let request = request.float().unwrap();
-        let verdicts = tell(&mut core, 13, request, reply, 7);
-        let verdict = &verdicts[0].list()[1];
+        let reply = "\u{1f}{\"accepted\":1}";
+        let verdicts = tell(&mut core, 200, request.parse().unwrap(), reply, "7");
+        let verdict = Value::read(&verdicts[0][0]).unwrap();
         assert_eq!(verdict.get("id").and_then(Value::text), Some(ID));
         assert_eq!(verdict.get("outcome").and_then(Value::text), Some("accepted"));
     }
@@ -108,37 +116,62 @@ mod tests {
     #[test]
     fn what_is_kept_is_taken_up_by_the_next_page() {
         let mut core = begun();
-        let kept = tell(&mut core, 15, NOW, &format!(r#"["{ID}","slow","{{}}"]"#), 2);
-        let mut next = core_new();
+        let kept = tell(&mut core, 14, NOW, &format!("{ID}\u{1f}slow\u{1f}{{}}"), "2");
         let text = |name: &str| {
-            let of = |one: &&Value| one.list()[1].text() == Some(name);
-            kept.iter().rev().find(of).map(|one| one.list()[2].text().unwrap().to_owned())
+            let last = kept.iter().rev().find(|parts| parts[0] == name);
+            last.map(|parts| parts[1].clone()).unwrap_or_default()
         };
-        let place = |one: &&Value| one.list()[1].number().is_some();
-        let event = kept.iter().find(place).unwrap().list();
-        let parts =
-            [text("me").unwrap(), text("visit").unwrap_or_default(), text("queue").unwrap()];
-        let quoted = parts.map(|part| part.to_json()).join(",");
-        let (place, event) = (event[1].number().unwrap(), event[2].text().unwrap().to_json());
-        let begin = "y".repeat(32) + &format!(r#"["analytics",{quoted},{place},{event}]"#);
-        tell(&mut next, 0, 5.0, &begin, 0);
+        let [me, visit, queue] = ["me", "visit", "queue"].map(text);
+        let event = kept.iter().find(|parts| parts[0].parse::<u64>().is_ok()).unwrap();
+        let begin = "y".repeat(32) + &[me, visit, queue, event.join("\u{1f}")].join("\u{1f}");
+        let mut next = core_new();
+        tell(&mut next, 0, f64::from(2 + 32 + 64), &begin, "");
         // What an earlier page left has waited long enough.
-        let sent = tell(&mut next, 12, 0.0, "", 0);
-        assert!(sent[0].list()[2].text().unwrap().contains(ID));
+        let sent = tell(&mut next, 12, 0.0, "", "0");
+        assert!(sent[0][1].contains(ID));
+    }
+
+    #[test]
+    fn what_is_said_comes_apart_whatever_is_in_it() {
+        let mut core = begun();
+        let props = r#"{"a":"\u001e7\u001f"}"#;
+        let track = format!("{ID}\u{1f}page_view\u{1f}{props}");
+        let sent = tell(&mut core, 14, NOW, &track, "0");
+        let identity = r#"{"visitor":"v","token":"\u001e5","expires_at":9e15}"#;
+        let reply = format!("\u{1f}{{\"accepted\":1,\"identity\":{identity}}}");
+        let opened = tell(&mut core, 200, sent[0][0].parse().unwrap(), &reply, "4");
+        assert_eq!(opened[0][0], r#""\u001e5""#);
+        assert!(!core.said.contains("\u{1e}5\""));
+    }
+
+    #[test]
+    fn a_refusal_is_obeyed_as_long_as_its_header_says() {
+        let mut core = begun();
+        let track = format!("{ID}\u{1f}page_view\u{1f}{{}}");
+        let sent = tell(&mut core, 14, NOW, &track, "0");
+        tell(&mut core, 503, sent[0][0].parse().unwrap(), "86400\u{1f}busy", "");
+        let mut sends = |after_ms: f64| {
+            core_step(&mut core, 12, 0.0, NOW + after_ms);
+            core.said.starts_with("\u{1e}0\u{1f}")
+        };
+        assert!(!sends(86_399_000.0));
+        assert!(sends(86_402_000.0));
     }
 
     #[test]
     fn what_the_glue_could_not_have_made_is_passed_over() {
-        for text in ["", "[]", "[1]", "null", "{", r#"["a","b"]"#, r#"["a","b","c"]"#, "\u{1}"] {
+        for text in
+            ["", "[]", "[1]", "null", "{", "a\u{1f}b", "a\u{1f}b\u{1f}c", "\u{1f}", "ä\u{1f}"]
+        {
             let mut core = begun();
-            for what in 1..20 {
+            for what in (1..20).chain([100, 200, 400, 503, u32::MAX]) {
                 for number in [0.0, -1.0, f64::NAN, 1e300] {
-                    tell(&mut core, what, number, text, 0);
+                    tell(&mut core, what, number, text, "");
                 }
             }
             let mut core = core_new();
-            tell(&mut core, 15, 0.0, text, 0);
-            assert_eq!(core.said, "[]");
+            tell(&mut core, 14, 0.0, text, "");
+            assert_eq!(core.said, "");
         }
     }
 }

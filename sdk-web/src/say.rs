@@ -1,65 +1,86 @@
-//! From the client's effects to the one text that the glue reads: a list of lists, each with the
-//! effect's number first.
+//! From the client's effects to the one text that the glue reads.
+//!
+//! Each effect begins with [`EFFECT`] and its number, and each of its parts with [`PART`]. Texts that
+//! are JSON already (bodies, what storage keeps, hints) stand there as they are, which is what makes
+//! this quick: no JSON has such bytes in it, since its strings escape them. All else is written as
+//! JSON.
 
 use clickmill_sdk_core::client::{Delivered, Effect, Item, Novelty, Settled, State, Transport};
 use clickmill_sdk_core::wire::Outcome;
 use clickmill_sdk_core::wire::json::Writer;
 
+use crate::PART;
+
+const EFFECT: char = '\u{1e}';
+
 /// Writes effects down, in their order.
-pub(crate) fn say(effects: Vec<Effect>) -> String {
+pub(crate) fn say(effects: &[Effect]) -> String {
     let mut w = Writer::default();
-    w.array(|w| effects.into_iter().for_each(|effect| w.array(|w| write(&effect, w))));
+    effects.iter().for_each(|effect| write(effect, &mut w));
     w.finish()
 }
 
 fn write(effect: &Effect, w: &mut Writer) {
     match effect {
         Effect::Send(send) => {
-            w.number(0);
-            w.number(u64::from(send.request.0));
-            w.text(&send.body);
-            w.boolean(send.transport == Transport::Keepalive);
+            begin(0, w);
+            part(w).number(u64::from(send.request.0));
+            part(w).raw(&send.body);
+            part(w).boolean(send.transport == Transport::Keepalive);
         }
         Effect::Copy { body } => {
-            w.number(1);
-            w.text(body);
+            begin(1, w);
+            part(w).raw(body);
         }
         Effect::Store { item, text } => {
-            w.number(2);
+            begin(2, w);
             match item {
-                Item::Me => w.text("me"),
-                Item::Visit => w.text("visit"),
-                Item::Queue => w.text("queue"),
-                Item::Event(place) => w.number(*place),
+                Item::Me => part(w).raw("me"),
+                Item::Visit => part(w).raw("visit"),
+                Item::Queue => part(w).raw("queue"),
+                Item::Event(place) => part(w).number(*place),
             }
-            text.iter().for_each(|text| w.text(text));
+            text.iter().for_each(|text| part(w).raw(text));
         }
         Effect::Wake { after_ms } => {
-            w.number(3);
-            w.number(*after_ms);
+            begin(3, w);
+            part(w).number(*after_ms);
         }
         Effect::OpenStream { token, last_event_id } => {
-            w.number(4);
-            w.text(token);
-            last_event_id.iter().for_each(|id| w.text(id));
+            begin(4, w);
+            part(w).text(token);
+            last_event_id.iter().for_each(|id| part(w).text(id));
         }
-        Effect::CloseStream => w.number(5),
-        Effect::Deliver(hint) => {
-            w.number(6);
-            self::hint(hint, w);
+        Effect::CloseStream => begin(5, w),
+        Effect::Deliver(delivered) => {
+            begin(6, w);
+            hint(delivered, part(w));
+            part(w).raw(&delivered.data);
         }
         Effect::Verdict(settled) => {
-            w.number(7);
-            verdict(settled, w);
+            begin(7, w);
+            verdict(settled, part(w));
         }
-        Effect::State(state) => {
-            w.number(8);
-            self::state(state, w);
+        Effect::State(told) => {
+            begin(8, w);
+            state(told, part(w));
         }
     }
 }
 
-/// `clickmill:hint`: id, kind, latency and whether it was seen before; then the hint's own data.
+/// Begins an effect.
+fn begin(number: u64, w: &mut Writer) {
+    w.divide(EFFECT);
+    w.number(number);
+}
+
+/// Begins a part of an effect.
+fn part(w: &mut Writer) -> &mut Writer {
+    w.divide(PART);
+    w
+}
+
+/// `clickmill:hint`: id, kind, latency and whether it was seen before; the hint's own data follows.
 fn hint(hint: &Delivered, w: &mut Writer) {
     w.object(|w| {
         w.text_field("id", &hint.id);
@@ -67,7 +88,6 @@ fn hint(hint: &Delivered, w: &mut Writer) {
         w.field("latency_ms", hint.latency_ms.as_ref());
         w.key("replayed").boolean(hint.novelty == Novelty::Replayed);
     });
-    w.text(&hint.data);
 }
 
 /// `clickmill:verdict`.

@@ -37,12 +37,19 @@ const SITE = 9;
 const STREAM_FAILED = 10;
 const STREAM_OPENED = 11;
 const TICK = 12;
-const REPLY = 13;
-const EVENT = 14;
-const TRACK = 15;
+const EVENT = 13;
+const TRACK = 14;
+// Beyond them, an answer: its status.
+const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
+const GPC = 16;
+const KEPT = 32;
+const SAID = 64;
 
 const now = Date.now;
+const { parse } = JSON;
 const encode = (text) => new TextEncoder().encode(text);
+// One text of several; only the last may hold the mark that stands between them.
+const join = (...parts) => parts.join("\x1f");
 
 /** A tab's part of the storage; `taken` is false where nothing can be kept. */
 const open = (storage, prefix) => {
@@ -75,7 +82,7 @@ const open = (storage, prefix) => {
   const places = () => {
     const found = [];
     try {
-      let { first, next } = JSON.parse(read(inLane("queue")));
+      let { first, next } = parse(read(inLane("queue")));
       while (first < next) found.push(first++);
     } catch {}
     return found;
@@ -174,15 +181,16 @@ export default async () => {
     const told = (what, number = 0) => {
       const length = core_step(core, what, number, now());
       const said = new Uint8Array(memory.buffer, core_said(core), length);
-      for (const [effect, ...rest] of JSON.parse(new TextDecoder().decode(said))) {
-        effects[effect](...rest);
+      for (const effect of new TextDecoder().decode(said).split("\x1e").slice(1)) {
+        const [number, ...parts] = effect.split("\x1f");
+        effects[number](...parts);
       }
     };
 
     const step = (what, text = "", number) => {
       const hold = lane?.look();
       if (hold === "lost") begin();
-      if (hold === "moved") tell(REMIND, JSON.stringify(lane.kept()));
+      if (hold === "moved") tell(REMIND, join(...lane.kept()));
       tell(what, text, number);
     };
 
@@ -197,9 +205,10 @@ export default async () => {
     // In the order of `say.rs`.
     const effects = [
       async (request, body, keepalive) => {
-        const [status, wait, text] = await post(body, keepalive);
-        if (status) later(REPLY, JSON.stringify([status, wait, text]), request);
-        else later(FAILED, "", request);
+        const [status, wait, text] = await post(body, parse(keepalive));
+        // Seconds, or a date.
+        const seconds = wait >= 0 ? wait : (Date.parse(wait) - now()) / 1000;
+        later(status || FAILED, join(seconds, text), +request);
       },
       copy,
       (item, text) => lane?.put(item, text),
@@ -211,11 +220,11 @@ export default async () => {
         close();
         if (!hints) return;
         // Tokens are made of what a query may hold as it is; ids of hints too.
-        const from = last ? `&last_event_id=${last}` : "";
-        source = new EventSource(`${hints}/v1/hints?token=${token}${from}`);
+        const from = last ? `&last_event_id=${parse(last)}` : "";
+        source = new EventSource(`${hints}/v1/hints?token=${parse(token)}${from}`);
         const mine = source;
         const hear = ({ lastEventId, type, data }) =>
-          later(EVENT, JSON.stringify([lastEventId, type, data]));
+          later(EVENT, join(lastEventId, type, data));
         for (const kind of KINDS) source.addEventListener(kind, hear);
         // Short breaks the browser mends by itself.
         source.onopen = source.onerror = () => {
@@ -223,10 +232,17 @@ export default async () => {
         };
       },
       close,
-      (head, data) => emit("hint", { ...head, ...JSON.parse(data) }),
-      (verdict) => emit("verdict", verdict),
-      (state) => emit("state", state),
+      (head, data) => emit("hint", { ...parse(head), ...parse(data) }),
+      (verdict) => emit("verdict", parse(verdict)),
+      (state) => emit("state", parse(state)),
     ];
+
+    // What the visitor said, in bits.
+    const said = () => {
+      const names = (granted ?? "").split(",").map((name) => name.trim());
+      const bits = PURPOSES.map((purpose, at) => names.includes(purpose) << at);
+      return bits.reduce((all, bit) => all + bit, (gpc && GPC) + (granted === undefined ? 0 : SAID));
+    };
 
     // A client on what storage kept; also when another page may have taken up what this one had.
     const begin = () => {
@@ -235,19 +251,19 @@ export default async () => {
       lane = storage && open(storage, `cm.${key}.`);
       if (!lane?.taken) lane = undefined;
       const kept = lane ? lane.kept() : [];
-      hand([...random(32), ...encode(JSON.stringify([granted ?? "", ...kept]))]);
-      told(BEGIN, (lane ? 1 : 0) + (gpc ? 2 : 0) + (granted === undefined ? 0 : 4));
+      hand([...random(32), ...encode(join(...kept))]);
+      told(BEGIN, said() + (lane ? KEPT : 0));
       if (site) tell(SITE, site);
     };
 
     begin();
     return {
       page: (facts) => step(PAGE, facts),
-      track: (id, type, at, props) => step(TRACK, JSON.stringify([id, type, props]), at),
+      track: (id, type, at, props) => step(TRACK, join(id, type, props), at),
       flush: () => step(FLUSH),
       consent: (purposes) => {
         granted = purposes;
-        step(CONSENT, granted, gpc ? 2 : 0);
+        step(CONSENT, "", said());
       },
       hidden: () => step(HIDDEN),
       gone: () => {

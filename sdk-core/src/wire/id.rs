@@ -36,13 +36,16 @@ fn is_plain(text: &str) -> bool {
 
 /// Lower-case words joined by underscores, as event types and slots are named.
 fn is_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    is_joined_by(text, b'_')
 }
 
 fn is_slot(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    is_joined_by(text, b'-')
+}
+
+fn is_joined_by(text: &str, joint: u8) -> bool {
+    text.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == joint)
 }
 
 /// Anything a site may call its things, without control characters.

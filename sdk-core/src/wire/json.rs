@@ -205,6 +205,12 @@ impl Writer {
         self.comma = true;
     }
 
+    /// Writes a mark between texts of which each is JSON for itself.
+    pub fn divide(&mut self, mark: char) {
+        self.out.push(mark);
+        self.comma = false;
+    }
+
     fn open(&mut self, bracket: char) {
         self.separate();
         self.out.push(bracket);
