@@ -7,12 +7,11 @@
 // cannot come or is not there after PATIENCE, the stub begins to send what it holds. Whoever has
 // begun to send an event keeps it, so no event is sent by both.
 (() => {
-  "use strict";
   const PATIENCE = 4000;
   const HELD_MAX = 500;
   const BATCH_MAX = 50;
   const doc = document;
-  const script = doc.currentScript || doc.querySelector("script[data-key][data-collector]");
+  const script = doc.currentScript || doc.querySelector("script[data-collector]");
   if (!script || window.clickmill) return;
   const { key, collector, hints, core: source, consent } = script.dataset;
   const query = `?k=${encodeURIComponent(key)}`;
@@ -20,12 +19,6 @@
   const gpc = !!navigator.globalPrivacyControl;
   const json = JSON.stringify;
   const now = Date.now;
-
-  // Some browsers throw on the mere look at a storage that they deny.
-  let store;
-  try {
-    store = localStorage;
-  } catch {}
 
   let core;
   // The core of a page that went away and may come back.
@@ -122,17 +115,13 @@
   };
 
   const look = (page_view) => {
+    const { width, height } = screen;
     facts = json({
       page_view,
       page: { url: location.href.split("#")[0], title: doc.title },
       referrer: doc.referrer || undefined,
       campaign: campaign(),
-      screen: {
-        width: screen.width,
-        height: screen.height,
-        view_width: innerWidth,
-        view_height: innerHeight,
-      },
+      screen: { width, height, view_width: innerWidth, view_height: innerHeight },
       locale: navigator.language,
       time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     });
@@ -177,11 +166,12 @@
   let size = BATCH_MAX;
   let seq = 0;
 
-  // The core stores the visitor only where that is allowed.
+  // The core stores the visitor only where that is allowed. Some browsers throw on the mere look at
+  // a storage that they deny.
   const visitor = () => {
     try {
       if (/analytics/.test(granted ?? "analytics")) {
-        return JSON.parse(store[`cm.${key}.me`]).visitor;
+        return JSON.parse(localStorage[`cm.${key}.me`]).visitor;
       }
     } catch {}
   };
@@ -258,6 +248,12 @@
 
   // ---- Loading the core ----
 
+  const sleep = () => {
+    if (core) tell(() => core.gone());
+    asleep = core;
+    core = undefined;
+  };
+
   const load = async () => {
     try {
       const site = fetch(`${collector}/v1/config${query}`, { signal: within(2000) })
@@ -267,8 +263,10 @@
       const settings = await site;
       // A core that starts on a page that is gone would hold a place in storage for nobody.
       if (away) await new Promise((back) => addEventListener("pageshow", back, { once: true }));
-      const host = { key, hints, consent: granted, gpc, storage: store, random, post, copy, emit };
-      core = begin({ ...host, guard: (run) => core && tell(run) }, settings);
+      const guard = (run) => core && tell(run);
+      const host = { key, hints, consent: granted, gpc, random, post, copy, emit, guard };
+      core = await begin(host, settings);
+      if (away) return sleep();
       alone = false;
       const taken = held;
       held = [];
@@ -288,16 +286,13 @@
   // page's already.
   addEventListener("pagehide", () => {
     away = true;
-    if (core) tell(() => core.gone());
-    asleep = core;
-    core = undefined;
+    sleep();
     alone = true;
     leave();
   });
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
     away = false;
-    told = undefined;
     core = asleep;
     alone = !core;
     if (core) tell(() => core.back());
@@ -315,9 +310,15 @@
     },
   };
 
+  const start = () => {
+    if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", () => page({}, "load"));
+    else page({}, "load");
+    if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
+    setTimeout(() => core || asleep || goOn(), source ? PATIENCE : 0);
+  };
+
   look();
-  if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", () => page({}, "load"));
-  else page({}, "load");
-  if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
-  setTimeout(() => core || asleep || goOn(), source ? PATIENCE : 0);
+  // A page that is made ready in advance may never be seen.
+  if (doc.prerendering) doc.addEventListener("prerenderingchange", start, { once: true });
+  else start();
 })();

@@ -1,25 +1,24 @@
 // What only the core needs of the browser: its wasm, storage, one timer, the hint stream. Carries
 // out what the core wants and tells it what happens.
 //
-// Storage is `localStorage`, divided among the tabs of a site. Every tab has a lane of its own for
-// its queue, held by a lease: a lane whose tab is gone, or was silent for too long, goes to the next
-// page, queue and all. What belongs to the visitor is shared by all lanes. The lease is written with
-// the first text, since nothing may be kept before there is consent. Until then the lane is only
-// looked at, at every step: if another tab has taken it or changed what it holds, the lanes are
-// looked through again.
+// What belongs to the visitor lies in `localStorage`, where the stub can read it at once. The queue
+// lies in IndexedDB, divided among the tabs of a site: every tab has a lane of its own, held by a
+// lease. Who holds a lease writes without asking, and renews it by writing; who slept for longer
+// asks again, and finds its own lane or another free one. A lane whose tab is gone goes to the next
+// page, queue and all. No lock and no lease outlives a page that goes away: a page with one is no
+// page for the back/forward cache.
 //
-// If a lane was taken from a tab that only slept, or two tabs took it within the moment that storage
-// needs to get from one to the other, the one without the lease notices at its next look and begins
-// anew. What both have sent of the same events the collector counts once, by the events' ids, and
-// the relay by their place in the queue.
+// Nothing may be kept before there is consent, so until then a lane is only looked at. While
+// storage answers, what happens waits; a page that goes away meanwhile is served from memory.
 
 // Tabs of one site that can keep a queue at the same time.
 const LANES = 16;
-// A lease ends this long after it was last renewed, ms; it is renewed when less than RENEW is left,
-// and looked at every LOOK, which a tab's sleep is longer than.
+// A lease ends this long after it was last renewed, ms; it is renewed when less than RENEW is left.
 const LEASE = 120000;
 const RENEW = 90000;
-const LOOK = 1000;
+// A body larger than this is compressed, bytes; a smaller one must not wait for that: the page may
+// be about to go.
+const SMALL = 4096;
 // The longest wait that a browser's timers know, ms.
 const WAIT_MAX = 2 ** 31 - 1;
 const KINDS = ["promote", "reset", "stock", "suggest", "variant", "withdraw"];
@@ -51,109 +50,106 @@ const encode = (text) => new TextEncoder().encode(text);
 // One text of several; only the last may hold the mark that stands between them.
 const join = (...parts) => parts.join("\x1f");
 
-/** A tab's part of the storage; `taken` is false where nothing can be kept. */
-const open = (storage, prefix) => {
-  const owner = String(Math.random()).slice(2);
+// An end of a lease that is none, or lies where no clock of ours put it, holds nothing.
+const holds = (until) => until > now() && until <= now() + LEASE;
+
+const answer = (request) =>
+  new Promise((give, fail) => {
+    request.onsuccess = () => give(request.result);
+    request.onerror = request.onblocked = fail;
+  });
+
+/** A tab's part of the database. */
+const open = async (name) => {
+  const opening = indexedDB.open(name);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(name);
+  const base = await answer(opening);
+  // Whoever deletes it must not have to wait for us.
+  base.onversionchange = () => base.close();
+  const owner = Math.random();
+  // By item: its text, or none to forget it.
+  const waiting = new Map();
   let lane;
   // When this tab's lease ends; 0 as long as there is none.
   let until = 0;
-  let looked = now();
-  // What there was when the lane was chosen.
-  let seen;
+  let timer;
 
-  const inLane = (name) => `${prefix}${lane}.${name}`;
-  const named = (item) => (item === "me" || item === "visit" ? prefix + item : inLane(item));
-  const read = (name) => storage.getItem(name) || "";
-  const lease = () => read(inLane("lease")).split(".");
-  const isFree = () => !(lease()[0] > now());
-  const isMine = () => lease()[1] === owner;
-  const heads = () => ["me", "visit", "queue"].map((item) => read(named(item)));
+  const begin = () =>
+    base.transaction(name, "readwrite", { durability: "relaxed" }).objectStore(name);
 
-  // A full storage refuses; the event then lives in memory alone, the lane goes to who can write.
-  const write = (name, text) => {
-    try {
-      if (text === undefined) storage.removeItem(name);
-      else storage.setItem(name, text);
-      return true;
-    } catch {}
-  };
-
-  // The places at which events of the lane's queue may lie.
-  const places = () => {
-    const found = [];
-    try {
-      let { first, next } = parse(read(inLane("queue")));
-      while (first < next) found.push(first++);
-    } catch {}
-    return found;
-  };
-
-  // Goes to a lane that nobody holds, if there is one, to one with events in it first.
-  const choose = () => {
-    let free;
-    for (lane = 0; lane < LANES; lane++) {
-      if (!isFree()) continue;
-      free ??= lane;
-      if (places()[0] >= 0) {
-        free = lane;
-        break;
-      }
+  // A full or closed database refuses; the queue then lives in memory alone.
+  const flush = (isLeft) => {
+    timer = clearTimeout(timer);
+    // In a tab that slept meanwhile, the lane may be somebody else's.
+    if (waiting.size && holds(until)) {
+      try {
+        const store = begin();
+        waiting.set("lease", isLeft ? undefined : [(until = now() + LEASE), owner]);
+        waiting.forEach((text, item) => {
+          if (text === undefined) store.delete([lane, item]);
+          else store.put(text, [lane, item]);
+        });
+        store.transaction.commit?.();
+      } catch {}
     }
-    lane = free ?? 0;
-    seen = heads().join();
-    return free >= 0;
+    waiting.clear();
   };
 
-  const renew = () => {
-    looked = now();
-    until = looked + LEASE;
-    write(inLane("lease"), `${until}.${owner}`);
-  };
-
-  const release = () => {
-    // There may be none, where nothing was kept, or another tab's.
-    if (isMine()) write(inLane("lease"));
+  const put = (item, text) => {
+    waiting.set(item, text);
+    // One transaction for all that happens in one go.
+    timer ??= setTimeout(() => flush());
   };
 
   return {
-    release,
-    // Nothing may be kept until consent has the first text come, but a look tells if it could be.
-    taken: choose() && write(inLane("lease"), "") && write(inLane("lease")),
+    put,
+    flush: () => flush(),
+    isHeld: () => holds(until),
+    isLost: () => until && !holds(until),
+    renew: () => until && until < now() + RENEW && put("lease"),
 
-    // Everything kept in the lane, and of the visitor.
-    kept: () => [
-      ...heads(),
-      ...places().flatMap((place) => {
-        const event = read(inLane(place));
-        return event ? [place, event] : [];
-      }),
-    ],
-
-    // Renews the lease in time. Tells what became of the lane: whether what is remembered is new
-    // since another tab was there first, or another tab has it.
-    look: () => {
-      const at = now();
-      if (!until) {
-        if (isFree() && seen === heads().join()) return;
-        return choose() ? "moved" : "lost";
-      }
-      if (Math.abs(at - looked) < LOOK) return;
-      looked = at;
-      if (!isMine()) return "lost";
-      if (until < at + RENEW) renew();
+    // Leaves the lane to others.
+    close: () => {
+      put("lease");
+      flush(true);
+      base.close();
     },
 
-    put: (item, text) => {
-      if (!until && text !== undefined) renew();
-      write(named(item), text);
-      if (item === "me" && text === undefined) {
-        // The visitor is to be forgotten: not even the lane tells that there was one.
-        release();
-        until = 0;
-        seen = heads().join();
-      }
+    // Forgets what there is in all lanes, and that there were any.
+    clear: () => {
+      until = 0;
+      waiting.clear();
+      try {
+        begin().clear();
+      } catch {}
+    },
+
+    // Goes to the tab's own lane or to one that nobody holds, to one with events in it first. Gives
+    // back what is kept there: the queue, then each event with its place before it.
+    claim: async (mayKeep) => {
+      const store = begin();
+      const [keys, texts] = await Promise.all([answer(store.getAllKeys()), answer(store.getAll())]);
+      const lanes = Array.from({ length: LANES }, () => ({ lease: [], queue: "", events: [] }));
+      keys.forEach(([lane, item], i) => {
+        if (item >= 0) lanes[lane].events.push(item, texts[i]);
+        else lanes[lane][item] = texts[i];
+      });
+      const isMine = ({ lease }) => lease[1] === owner;
+      const free = lanes.filter((lane) => isMine(lane) || !holds(lane.lease[0]));
+      const mine = free.find(isMine) || free.find(({ events }) => events[0] >= 0) || free[0];
+      if (!mine) return;
+      lane = lanes.indexOf(mine);
+      until = 0;
+      if (mayKeep()) store.put([(until = now() + LEASE), owner], [lane, "lease"]);
+      return [mine.queue, ...mine.events];
     },
   };
+};
+
+// A body as it travels. The collector knows what is compressed by its first bytes.
+const pack = (body) => {
+  if (body.length < SMALL || document.hidden || !globalThis.CompressionStream) return body;
+  return new Response(new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
 };
 
 /** Fetches the core; gives back what begins it in a page. */
@@ -162,20 +158,29 @@ export default async () => {
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, core_new, core_room, core_step, core_said } = instance.exports;
 
-  return ({ key, hints, consent: granted, gpc, storage, random, post, copy, emit, guard }, site) => {
+  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard }, site) => {
     const core = core_new();
+    const prefix = `cm.${key}.`;
+    let granted = consent;
     let lane;
     let timer;
     let source;
+    // Circumstances of what happens on this page.
+    let facts = "{}";
+    // What happens while storage is asked.
+    let waiting;
+    // The question that waits for storage's answer, and the life that a request belongs to.
+    let turn;
+    let life;
 
     const hand = (bytes) => {
       const at = core_room(core, bytes.length);
       new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
     };
 
-    const tell = (what, text, number) => {
+    const tell = (what, text = "", number) => {
       hand(encode(text));
-      return told(what, number);
+      told(what, number);
     };
 
     const told = (what, number = 0) => {
@@ -185,13 +190,13 @@ export default async () => {
         const [number, ...parts] = effect.split("\x1f");
         effects[number](...parts);
       }
+      lane?.renew();
     };
 
-    const step = (what, text = "", number) => {
-      const hold = lane?.look();
-      if (hold === "lost") begin();
-      if (hold === "moved") tell(REMIND, join(...lane.kept()));
-      tell(what, text, number);
+    const step = (...report) => {
+      if (waiting) waiting.push(report);
+      else if (lane?.isLost()) ask(BEGIN, report);
+      else tell(...report);
     };
 
     // What happens by itself: nothing, once the page is gone or the core has failed.
@@ -202,16 +207,38 @@ export default async () => {
       source = undefined;
     };
 
+    const read = (item) => {
+      try {
+        return localStorage.getItem(prefix + item) || "";
+      } catch {
+        return "";
+      }
+    };
+
+    const write = (item, text) => {
+      try {
+        if (text === undefined) localStorage.removeItem(prefix + item);
+        else localStorage.setItem(prefix + item, text);
+      } catch {}
+    };
+
     // In the order of `say.rs`.
     const effects = [
       async (request, body, keepalive) => {
-        const [status, wait, text] = await post(body, parse(keepalive));
+        const mine = life;
+        const [status, wait, text] = await post(await pack(body), parse(keepalive));
         // Seconds, or a date.
         const seconds = wait >= 0 ? wait : (Date.parse(wait) - now()) / 1000;
-        later(status || FAILED, join(seconds, text), +request);
+        if (mine === life) later(status || FAILED, join(seconds, text), +request);
       },
       copy,
-      (item, text) => lane?.put(item, text),
+      (item, text) => {
+        if (item >= 0) lane?.put(+item, text);
+        else if (item === "queue") lane?.put(item, text);
+        else write(item, text);
+        // The visitor is to be forgotten, and that there was one.
+        if (item === "me" && text === undefined) lane?.clear();
+      },
       (wait) => {
         clearTimeout(timer);
         timer = setTimeout(later, Math.min(wait, WAIT_MAX), TICK);
@@ -223,8 +250,7 @@ export default async () => {
         const from = last ? `&last_event_id=${parse(last)}` : "";
         source = new EventSource(`${hints}/v1/hints?token=${parse(token)}${from}`);
         const mine = source;
-        const hear = ({ lastEventId, type, data }) =>
-          later(EVENT, join(lastEventId, type, data));
+        const hear = ({ lastEventId, type, data }) => later(EVENT, join(lastEventId, type, data));
         for (const kind of KINDS) source.addEventListener(kind, hear);
         // Short breaks the browser mends by itself.
         source.onopen = source.onerror = () => {
@@ -237,41 +263,81 @@ export default async () => {
       (state) => emit("state", parse(state)),
     ];
 
-    // What the visitor said, in bits.
-    const said = () => {
-      const names = (granted ?? "").split(",").map((name) => name.trim());
-      const bits = PURPOSES.map((purpose, at) => names.includes(purpose) << at);
-      return bits.reduce((all, bit) => all + bit, (gpc && GPC) + (granted === undefined ? 0 : SAID));
+    // What the visitor said or, where they said nothing, the site.
+    const names = () => {
+      try {
+        return granted?.split(",") || parse(site).consent.granted;
+      } catch {
+        return [];
+      }
+    };
+    const allows = (purpose) => names().some((name) => name.trim() === purpose);
+    // That in bits.
+    const said = () =>
+      PURPOSES.reduce(
+        (all, purpose, at) => all + (allows(purpose) << at),
+        (gpc ? GPC : 0) + (granted === undefined ? 0 : SAID),
+      );
+
+    // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
+    const ask = async (what, report) => {
+      waiting ??= [];
+      if (report) waiting.push(report);
+      const mine = (turn = { what });
+      let kept;
+      try {
+        lane ??= await open(`cm.${key}`);
+        kept = await lane.claim(() => allows("analytics"));
+      } catch {}
+      if (mine !== turn) return;
+      if (life) guard(() => go(what, kept));
+      else go(what, kept);
     };
 
-    // A client on what storage kept; also when another page may have taken up what this one had.
-    const begin = () => {
-      close();
-      clearTimeout(timer);
-      lane = storage && open(storage, `cm.${key}.`);
-      if (!lane?.taken) lane = undefined;
-      const kept = lane ? lane.kept() : [];
-      hand([...random(32), ...encode(join(...kept))]);
-      told(BEGIN, said() + (lane ? KEPT : 0));
-      if (site) tell(SITE, site);
+    const go = (what, kept) => {
+      const text = join(read("me"), read("visit"), ...(kept || [""]));
+      if (!kept) lane = undefined;
+      const waited = waiting;
+      turn = waiting = undefined;
+      if (what === BEGIN) {
+        life = {};
+        close();
+        clearTimeout(timer);
+        hand([...random(32), ...encode(text)]);
+        told(BEGIN, said() + (kept ? KEPT : 0));
+        tell(PAGE, facts);
+        if (site) tell(SITE, site);
+      } else tell(what, text);
+      waited.forEach((report) => step(...report));
     };
 
-    begin();
+    await ask(BEGIN);
     return {
-      page: (facts) => step(PAGE, facts),
+      page: (text) => step(PAGE, (facts = text)),
       track: (id, type, at, props) => step(TRACK, join(id, type, props), at),
       flush: () => step(FLUSH),
       consent: (purposes) => {
         granted = purposes;
-        step(CONSENT, "", said());
+        const report = [CONSENT, "", said()];
+        if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
+        else step(...report);
       },
-      hidden: () => step(HIDDEN),
+      hidden: () => {
+        step(HIDDEN);
+        lane?.flush();
+      },
       gone: () => {
-        step(GONE);
+        // There is no time left for storage's answer.
+        if (waiting) go(turn.what);
+        tell(GONE);
         clearTimeout(timer);
-        lane?.release();
+        lane?.close();
       },
-      back: () => (lane ? begin() : step(BACK)),
+      back: () => {
+        if (!lane) return step(BACK);
+        lane = undefined;
+        ask(BEGIN);
+      },
     };
   };
 };

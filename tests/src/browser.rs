@@ -56,6 +56,28 @@ navigator.sendBeacon = (url, body) => {
 };
 ";
 
+/// Reads the SDK's database. It is not made by the look at it: there is none before it is needed.
+const KEPT: &str = r"
+const done = arguments[arguments.length - 1];
+const all = (request) => new Promise((give, fail) => {
+  request.onsuccess = () => give(request.result);
+  request.onerror = () => fail(request.error);
+});
+(async () => {
+  const found = [];
+  for (const { name } of await indexedDB.databases()) {
+    const database = await all(indexedDB.open(name));
+    for (const store of database.objectStoreNames) {
+      const kept = database.transaction(store).objectStore(store);
+      const [keys, values] = await Promise.all([all(kept.getAllKeys()), all(kept.getAll())]);
+      keys.forEach((key, at) => found.push([key, values[at]]));
+    }
+    database.close();
+  }
+  done(found);
+})().catch((error) => done(String(error)));
+";
+
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Browser {
@@ -173,6 +195,58 @@ impl Browser {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.cdp("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Goes on in a new tab of the same browser. Scripts that run before pages are to be set anew.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn new_tab(&self) {
+        let tab = self.client.new_window(true).await.expect("a tab");
+        self.client.switch_to_window(tab.handle).await.expect("it is there");
+        self.cdp("Page.enable", json!({})).await;
+        self.before_pages(WITNESS).await;
+    }
+
+    /// Takes the network away from the window's pages, or gives it back.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn set_offline(&self, offline: bool) {
+        self.cdp("Network.enable", json!({})).await;
+        let conditions = json!({
+            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.cdp("Network.emulateNetworkConditions", conditions).await;
+    }
+
+    /// Kills the window's page as if its process had died, and goes on in another window.
+    ///
+    /// # Panics
+    /// When there is no other window.
+    pub async fn crash(&self) {
+        let mut others = self.client.windows().await.expect("the windows");
+        let mine = self.client.window().await.expect("this window");
+        others.retain(|window| *window != mine);
+        let crash = Devtools { method: "Page.crash", params: json!({}) };
+        // Nobody is left to answer.
+        let _ = self.client.issue_cmd(crash).await;
+        let other = others.pop().expect("another window");
+        self.client.switch_to_window(other).await.expect("it is there");
+    }
+
+    /// The items that the SDK keeps in its database, as JSON: keys with their values.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    pub async fn kept(&self) -> Vec<(Value, Value)> {
+        serde_json::from_value(self.later(KEPT).await).expect("what the database holds")
+    }
+
+    /// How many queues the SDK keeps: one for each tab.
+    pub async fn queues(&self) -> usize {
+        let kept = self.kept().await;
+        kept.iter().filter(|(key, _)| key[1] == "queue").count()
     }
 
     /// Runs a script in the page and gives back what it returns.

@@ -110,8 +110,8 @@ async fn a_page_that_is_gone_starts_no_core() {
     assert_eq!(browser.run("return sessionStorage.settled").await, before, "it was the moment");
 
     // Each tab has a lane of its own in storage; there is one tab.
-    let lanes = "return Object.keys(localStorage).filter((name) => /\\.queue$/.test(name)).length";
-    assert_eq!(browser.run(lanes).await, 1);
+    until("a queue", || async { (browser.queues().await > 0).then_some(()) }).await;
+    assert_eq!(browser.queues().await, 1);
     browser.run("clickmill.flush()").await;
     each_is_there_once(&world, &[("page_view", 3), ("product_click", 1), ("product_view", 1)])
         .await;

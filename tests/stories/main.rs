@@ -4,6 +4,7 @@
 mod before_the_core;
 mod check_config;
 mod click_to_hint;
+mod delivery;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;
 mod durability;

@@ -17,11 +17,9 @@ async fn two_tabs_are_one_visitor_with_two_queues() {
     browser.open(&shop.url).await;
     browser.has_core().await;
 
-    let second = browser.client.new_window(true).await.expect("a second tab");
-    browser.client.switch_to_window(second.handle).await.expect("it is there");
+    browser.new_tab().await;
     browser.open(&shop.url).await;
-    let queues = "return Object.keys(localStorage).filter((name) => /\\.queue$/.test(name)).length";
-    until("two queues", || async { (browser.run(queues).await == 2).then_some(()) }).await;
+    until("two queues", || async { (browser.queues().await == 2).then_some(()) }).await;
     click_product(&browser).await;
     each_is_there_once(&world, &[("page_view", 3), ("product_click", 1), ("product_view", 1)])
         .await;
