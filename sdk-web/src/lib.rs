@@ -66,7 +66,6 @@ pub extern "C" fn core_said(core: &Core) -> *const u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clickmill_sdk_core::wire::ToJson;
     use clickmill_sdk_core::wire::json::Value;
 
     const ID: &str = "0190163d-8694-739b-8c8a-5d3f0b1c2d3e";
