@@ -148,13 +148,13 @@ mod tests {
         let mut core = begun();
         let track = format!("{ID}\u{1f}page_view\u{1f}{{}}");
         let sent = tell(&mut core, 14, NOW, &track, "0");
-        tell(&mut core, 503, sent[0][0].parse().unwrap(), "86400\u{1f}busy", "");
+        tell(&mut core, 503, sent[0][0].parse().unwrap(), "3600\u{1f}busy", "");
         let mut sends = |after_ms: f64| {
             core_step(&mut core, 12, 0.0, NOW + after_ms);
             core.said.starts_with("\u{1e}0\u{1f}")
         };
-        assert!(!sends(86_399_000.0));
-        assert!(sends(86_402_000.0));
+        assert!(!sends(3_599_000.0));
+        assert!(sends(3_602_000.0));
     }
 
     #[test]
