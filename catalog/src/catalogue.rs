@@ -8,7 +8,7 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 7] = [
+const BUILTIN: [(&str, &str); 8] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
@@ -31,6 +31,7 @@ const BUILTIN: [(&str, &str); 7] = [
         include_str!("../contracts/web.clicks.poisoned.pii.v1.toml"),
     ),
     ("web.sessions.view.pii.v1.toml", include_str!("../contracts/web.sessions.view.pii.v1.toml")),
+    ("relay.owners.view.open.v1.toml", include_str!("../contracts/relay.owners.view.open.v1.toml")),
 ];
 
 /// The contracts of all streams, one for each topic.

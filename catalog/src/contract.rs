@@ -105,9 +105,9 @@ pub enum SchemaReference {
 }
 
 impl SchemaReference {
-    /// The types of `clickmill-sdk-core` that lie on topics.
-    pub const WIRE_TYPES: [&str; 6] =
-        ["DeadLetter", "Poisoned", "Product", "Record", "SessionView", "Stock"];
+    /// The types of `clickmill-sdk-core` that lie on topics, and `Owner` of `clickmill-streams`.
+    pub const WIRE_TYPES: [&str; 7] =
+        ["DeadLetter", "Owner", "Poisoned", "Product", "Record", "SessionView", "Stock"];
 }
 
 /// What happens to old records.

@@ -193,6 +193,15 @@ impl Admin {
         }
     }
 
+    /// How many partitions a topic has; none where there is no such topic.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn partitions(&self, topic: &str) -> Result<Option<u32>, Error> {
+        let state = self.topics(&[topic]).await?.remove(topic);
+        Ok(state.map(|state| state.partitions))
+    }
+
     /// How many brokers the cluster has.
     ///
     /// # Errors

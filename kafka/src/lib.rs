@@ -10,6 +10,7 @@ mod consumer;
 mod context;
 mod error;
 mod headers;
+mod placement;
 mod producer;
 mod statistics;
 mod transaction;
@@ -23,6 +24,7 @@ pub use consumer::{
 };
 pub use error::{Class, Error, Failure};
 pub use headers::{CloudEvent, Headers, NotHeaders, SchemaId, names};
+pub use placement::partition_of;
 pub use producer::{Compression, Outcome, Outgoing, Pending, Position, Producer, ProducerConfig};
 pub use statistics::{OnStatistics, PartitionLag, Statistics};
 pub use transaction::{GroupMetadata, TransactionConfig, TransactionalProducer};

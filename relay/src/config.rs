@@ -16,6 +16,7 @@ use clickmill_server::serve::ConnectionLimits;
 use clickmill_server::telemetry::LogConfig;
 use clickmill_server::token::{KeyError, Signer, SigningKey};
 use clickmill_streams::{Bounds, Pacing};
+use hyper::http::uri::Authority;
 use serde::Deserialize;
 
 use crate::decide::co_view;
@@ -52,6 +53,8 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// The keys of web servers that may ask about their visitors.
     pub servers: ServersConfig,
+    /// The other instances.
+    pub peers: PeersConfig,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
     /// Going down.
@@ -77,6 +80,7 @@ impl Default for Config {
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),
             servers: ServersConfig::default(),
+            peers: PeersConfig::default(),
             connections: ConnectionLimits::default(),
             drain: DrainConfig::default(),
         }
@@ -165,6 +169,60 @@ pub struct ServerKey {
     pub tenant: Tenant,
     /// The key itself: 16 bytes or more.
     pub secret: Secret,
+}
+
+/// How the instances of one group ask each other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeersConfig {
+    /// Address and port for the other instances alone; without one, this is the only instance, or
+    /// one that answers for its own visitors only.
+    pub listen: Option<SocketAddr>,
+    /// Where the others reach it, `host:port`; `listen` itself if left out.
+    pub advertise: Option<String>,
+    /// The keys that all instances share: the first signs, all verify.
+    pub keys: Vec<SigningKey>,
+    /// Most requests to other instances that are under way at once.
+    pub requests_max: u32,
+}
+
+impl Default for PeersConfig {
+    fn default() -> Self {
+        Self { listen: None, advertise: None, keys: Vec::new(), requests_max: 1_000 }
+    }
+}
+
+impl PeersConfig {
+    /// Where the others reach this instance.
+    ///
+    /// # Errors
+    /// When that cannot be an address.
+    pub fn address(&self, listen: SocketAddr) -> Result<String, Unfit> {
+        let Some(advertise) = &self.advertise else {
+            // From elsewhere these lead nowhere.
+            let is_address = !listen.ip().is_unspecified() && listen.port() != 0;
+            return if is_address { Ok(listen.to_string()) } else { Err(Unfit::Advertise) };
+        };
+        let authority = advertise.parse::<Authority>().map_err(|_| Unfit::Advertise)?;
+        let is_address = authority.port_u16().is_some_and(|port| port > 0)
+            && !authority.host().is_empty()
+            && !advertise.contains('@');
+        if is_address { Ok(advertise.clone()) } else { Err(Unfit::Advertise) }
+    }
+
+    fn check(&self) -> Result<(), Unfit> {
+        match self.listen {
+            Some(listen) => {
+                Signer::new(&self.keys).map_err(Unfit::PeerKeys)?;
+                if self.requests_max == 0 {
+                    return Err(Unfit::Zero("peers.requests_max"));
+                }
+                self.address(listen).map(drop)
+            }
+            None if self.advertise.is_some() || !self.keys.is_empty() => Err(Unfit::NoPeers),
+            None => Ok(()),
+        }
+    }
 }
 
 /// When a visit ends, where the SDK did not say it.
@@ -330,6 +388,15 @@ pub enum Unfit {
     /// Nothing says which proxies to believe.
     #[error("listen.trusted_proxies {0}")]
     Trust(#[from] NoTrust),
+    /// The keys between instances are wrong.
+    #[error("peers.keys: {0}")]
+    PeerKeys(KeyError),
+    /// Nobody could reach this instance there.
+    #[error("peers.advertise must be the host and port where other instances reach peers.listen")]
+    Advertise,
+    /// There are settings for other instances, and none can ask.
+    #[error("peers.listen is missing: without it no instance asks another")]
+    NoPeers,
     /// A server's key could be guessed.
     #[error("servers.keys: the secret of {0} must have 16 bytes or more")]
     ServerKey(Tenant),
@@ -357,6 +424,7 @@ impl Config {
         self.kafka.check()?;
         self.listen.check_trust()?;
         Signer::new(&self.tokens.keys)?;
+        self.peers.check()?;
         let weak =
             self.servers.keys.iter().find(|key| key.secret.expose().len() < SECRET_BYTES_MIN);
         if let Some(key) = weak {
@@ -499,12 +567,41 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_is_reached_where_it_says() {
+        let address = |advertise: Option<&str>, listen: &str| {
+            let advertise = advertise.map(str::to_owned);
+            let peers = PeersConfig { advertise, ..PeersConfig::default() };
+            peers.address(listen.parse().unwrap()).ok()
+        };
+        assert_eq!(address(None, "10.0.0.1:8083").as_deref(), Some("10.0.0.1:8083"));
+        assert_eq!(address(None, "0.0.0.0:8083"), None);
+        assert_eq!(address(Some("relay-1:80"), "0.0.0.0:8083").as_deref(), Some("relay-1:80"));
+        for nowhere in
+            ["relay-1", "relay-1:", "relay-1:0", ":80", "a@b:80", "http://relay-1:80", ""]
+        {
+            assert_eq!(address(Some(nowhere), "0.0.0.0:8083"), None, "{nowhere}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_named() {
         let complaint = |env: &[(&str, &str)]| match read(env) {
             Ok(config) => config.check().unwrap_err().to_string(),
             Err(error) => error.to_string(),
         };
         let env = |key: &'static str, value: &'static str| [(key, value)];
+        assert_eq!(
+            complaint(&env("CLICKMILL_RELAY__PEERS__LISTEN", "10.0.0.1:8083")),
+            "peers.keys: there is no signing key"
+        );
+        let keys = r#"[{id = "a", secret = "0123456789abcdef"}]"#;
+        let everywhere = [
+            ("CLICKMILL_RELAY__PEERS__LISTEN", "0.0.0.0:8083"),
+            ("CLICKMILL_RELAY__PEERS__KEYS", keys),
+        ];
+        assert!(complaint(&everywhere).starts_with("peers.advertise must be"));
+        let nowhere = complaint(&env("CLICKMILL_RELAY__PEERS__KEYS", keys));
+        assert!(nowhere.starts_with("peers.listen is missing"), "{nowhere}");
         let weak = r#"[{tenant = "shop", secret = "short"}]"#;
         assert_eq!(
             complaint(&env("CLICKMILL_RELAY__SERVERS__KEYS", weak)),

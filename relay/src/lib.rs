@@ -11,6 +11,7 @@ pub mod decide;
 pub mod hints;
 pub mod learn;
 pub mod metrics;
+pub mod peers;
 pub mod react;
 pub mod routes;
 mod run;

@@ -107,6 +107,13 @@ const RESETS: Counters<0> = Counters::new(
     [],
 );
 
+const ASKED: Counters<1> = Counters::new(
+    "clickmill_relay_visitors_asked_total",
+    "Visitors that servers asked for, by how: here (remembered in this process), forwarded (to the \
+     instance that owns them), unreached (that did not answer in time).",
+    ["how"],
+);
+
 /// The table of this service's metrics.
 pub const TABLE: &[Entry] = &[
     RECORDS.entry(),
@@ -130,7 +137,27 @@ pub const TABLE: &[Entry] = &[
     HANDED.entry(),
     CONFLATED.entry(),
     RESETS.entry(),
+    ASKED.entry(),
 ];
+
+/// Counts what servers ask.
+#[derive(Clone, Debug)]
+pub struct AskMeters {
+    /// Visitors that are remembered here.
+    pub here: Counter,
+    /// Visitors that another instance was asked for.
+    pub forwarded: Counter,
+    /// Those of them for whom it did not answer.
+    pub unreached: Counter,
+}
+
+impl AskMeters {
+    /// Finds them.
+    pub fn new(metrics: &Metrics) -> Self {
+        let asked = |how| metrics.counter(&ASKED, [how]);
+        Self { here: asked("here"), forwarded: asked("forwarded"), unreached: asked("unreached") }
+    }
+}
 
 /// What the view's runtime counts.
 pub fn view_meters(metrics: &Metrics) -> Meters {
@@ -289,6 +316,7 @@ mod tests {
         react.poisoned("clicks", "malformed");
         hub.hint(HintKind::Suggest);
         RefusedMeters::new(&metrics).count(Refused::TokenMissing);
+        AskMeters::new(&metrics).here.increment(1);
         lag(&metrics)(&Statistics::default());
         let text = metrics.render();
         for entry in TABLE {

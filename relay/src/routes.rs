@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{Millis, Refusal, RefusalCode, ToJson};
+use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::clock::SharedClock;
 use clickmill_server::cors::{self, Cors, Origins};
 use clickmill_server::reply::{self, Body};
@@ -17,14 +18,13 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
 
-use crate::ask;
-use crate::config::{HintsConfig, ServersConfig};
+use crate::ask::{self, Ask, Told, Unanswered};
+use crate::config::HintsConfig;
 use crate::hints::admit::{Admitted, Refused, admit};
 use crate::hints::hub::Hub;
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
 use crate::react::React;
-use crate::visitors::Visitors;
 
 const CORS: Cors = Cors {
     methods: "GET",
@@ -35,6 +35,9 @@ const CORS: Cors = Cors {
 
 /// How long a stream that opens may wait for what the visitor was told before.
 const RECALL_MAX: Duration = Duration::from_secs(30);
+
+/// The bounds of a list of visitors.
+const LIST: BodyLimits = BodyLimits { bytes_max: 32 * 1024, timeout: Duration::from_secs(5) };
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -48,16 +51,14 @@ pub struct Routes {
     pub path_prefix: String,
     /// How streams are kept.
     pub hints: HintsConfig,
-    /// The keys of web servers.
-    pub servers: ServersConfig,
     /// Verifies tokens.
     pub signer: Signer,
     /// Fans hints out.
     pub hub: Arc<Hub>,
     /// Says again what a relay that ran before said.
     pub react: Arc<React>,
-    /// Finds what is remembered of a visitor.
-    pub visitors: Visitors,
+    /// Answers web servers.
+    pub ask: Arc<Ask>,
     /// The wall clock.
     pub clock: SharedClock,
     /// Counts what is refused.
@@ -72,6 +73,8 @@ enum Route<'a> {
     Hints,
     /// What is remembered of the visitor of that id.
     Visitor(&'a str),
+    /// What is remembered of several.
+    Visitors,
     Preflight,
     WrongMethod,
     Unknown,
@@ -83,10 +86,11 @@ impl Service for Routes {
         request: Request<Incoming>,
         _: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send {
-        let (head, _) = request.into_parts();
+        let (head, body) = request.into_parts();
         async move {
             match self.route(&head.method, head.uri.path()) {
-                Route::Visitor(id) => self.visitor(id, (&head.uri, &head.headers)).await,
+                Route::Visitor(id) => told(self.ask.one(id, (&head.uri, &head.headers)).await),
+                Route::Visitors => self.visitors(&head.headers, body).await,
                 route => self.answer(route, &head.uri, &head.headers),
             }
         }
@@ -94,7 +98,7 @@ impl Service for Routes {
 }
 
 impl Routes {
-    /// The table of routes. None of them takes a body.
+    /// The table of routes.
     fn route<'a>(&self, method: &Method, path: &'a str) -> Route<'a> {
         let Some(path) = path.strip_prefix(self.path_prefix.as_str()) else {
             return Route::Unknown;
@@ -103,20 +107,25 @@ impl Routes {
             ("/v1/hints", _, &Method::GET) => Route::Hints,
             ("/v1/hints", _, &Method::OPTIONS) => Route::Preflight,
             (_, Some(id), &Method::GET) => Route::Visitor(id),
+            (path, _, &Method::POST) if Some(path) == ask::PATH.strip_suffix('/') => {
+                Route::Visitors
+            }
             ("/v1/hints", ..) | (_, Some(_), _) => Route::WrongMethod,
             _ => Route::Unknown,
         }
     }
 
     /// For servers: a page has no business here, so no origin is told that it may read the answer.
-    async fn visitor(&self, id: &str, (uri, headers): (&Uri, &HeaderMap)) -> Response<Body> {
-        let keys = &self.servers.keys;
-        match ask::visitor(id, (uri, headers), keys, &self.visitors).await {
-            Ok(response) => response,
-            Err(unanswered) => {
-                let (status, refusal) = unanswered.answer();
-                refuse(status, &refusal)
-            }
+    /// Whoever has no key is turned away before the body is read.
+    async fn visitors(&self, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+        let answered = async {
+            let tenant = self.ask.admit(headers)?;
+            let body = body::read(body, LIST).await?;
+            self.ask.many(tenant, &body).await
+        };
+        match answered.await {
+            Ok(text) => reply::json(StatusCode::OK, text),
+            Err(why) => told(Err(why)),
         }
     }
 
@@ -139,7 +148,7 @@ impl Routes {
             Route::WrongMethod => {
                 plainly(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::MethodNotAllowed, "only GET")
             }
-            Route::Unknown | Route::Visitor(_) => {
+            Route::Unknown | Route::Visitor(_) | Route::Visitors => {
                 plainly(StatusCode::NOT_FOUND, RefusalCode::NotFound, "there is nothing here")
             }
         };
@@ -168,7 +177,7 @@ impl Routes {
         if self.hub.has_said(&subject) {
             return;
         }
-        let (visitors, react) = (self.visitors.clone(), Arc::clone(&self.react));
+        let (visitors, react) = (self.ask.visitors.clone(), Arc::clone(&self.react));
         tokio::spawn(async move {
             let deadline = Instant::now() + RECALL_MAX;
             let Ok(found) = visitors.find(subject.key(), deadline).await else { return };
@@ -194,6 +203,15 @@ impl Routes {
     fn origins(&self) -> &Origins {
         &self.hints.origins
     }
+}
+
+fn told(answer: Result<Told, Unanswered>) -> Response<Body> {
+    let Told { status, answer } = answer.unwrap_or_else(Told::from);
+    let mut response = reply::json(status, answer);
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::MISDIRECTED_REQUEST].contains(&status) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn plainly(status: StatusCode, error: RefusalCode, detail: &str) -> Response<Body> {

@@ -1,5 +1,7 @@
 //! Starts a relay, and winds it down in one order.
 
+mod peering;
+
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,7 +11,7 @@ use clickmill_kafka::ReaderConfig;
 use clickmill_sdk_core::wire::{Millis, Topic};
 use clickmill_server::admin::{self, Admin, Check, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
-use clickmill_server::listen::Listeners;
+use clickmill_server::listen::{ListenError, Listeners};
 use clickmill_server::metrics::{Metrics, MetricsError};
 use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
 use clickmill_server::shutdown::Shutdown;
@@ -19,10 +21,12 @@ use clickmill_streams::{Parts, Runtime, RuntimeConfig, Status, Table, TableConfi
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::config::{Config, FETCH_WAIT_MAX_MS};
+use self::peering::{Peering, advert, count_partitions};
+use crate::ask::Ask;
+use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::hub::Hub;
 use crate::learn::{Past, learn_past};
-use crate::metrics::{self, HubMeters, ReactMeters, RefusedMeters};
+use crate::metrics::{self, AskMeters, HubMeters, ReactMeters, RefusedMeters};
 use crate::react::{Means, Policy, ProductWatch, React, StockWatch};
 use crate::routes::Routes;
 use crate::tables::Tables;
@@ -41,9 +45,15 @@ pub enum RunError {
     /// Kafka's client cannot be made.
     #[error("kafka: {0}")]
     Kafka(#[from] clickmill_kafka::Error),
-    /// The keys are wrong.
-    #[error("tokens.keys: {0}")]
+    /// Keys of tokens or of instances are wrong.
+    #[error("a signing key: {0}")]
     Keys(#[from] KeyError),
+    /// The listener for other instances cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The table of metrics is wrong: a fault of the program.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -75,6 +85,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     };
     let react = Arc::new(React::new(Policy::of(&config), means));
     let visitors = Visitors::default();
+    let peering = Peering::open(&config, &metrics).await?;
+    let ask = Arc::new(Ask {
+        keys: config.servers.keys.clone(),
+        visitors: visitors.clone(),
+        peers: peering.as_ref().map(|peering| peering.peers(&clock)),
+        meters: AskMeters::new(&metrics),
+    });
+    let answering = peering.map(|peering| peering.serve((&ask, &clock), &metrics));
 
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
@@ -93,11 +111,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         service: Routes {
             path_prefix: config.path_prefix.clone(),
             hints: config.hints.clone(),
-            servers: config.servers.clone(),
             signer,
             hub: Arc::clone(&hub),
             react: Arc::clone(&react),
-            visitors: visitors.clone(),
+            ask,
             clock: Arc::clone(&clock),
             refused: RefusedMeters::new(&metrics),
             jitter: RandomState::new(),
@@ -116,10 +133,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         meters: metrics::view_meters(&metrics),
         on_statistics: Some(Box::new(metrics::lag(&metrics))),
     };
-    let (view, outcome) = follow((&config, &visitors), parts, (&checks, &readers, &shutdown)).await;
+    let (view, outcome) = tokio::select! {
+        ended = follow((&config, &visitors), parts, (&checks, &readers, &shutdown)) => ended,
+        Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
+    };
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
-    // pages connect elsewhere; connections finish; the view commits what it has folded; the tables end; the admin listener is last.
+    // pages connect elsewhere; connections finish; the view commits what it has folded; other
+    // instances hear that nothing is here any more; the tables end; the admin listener is last.
     let deadline = Instant::now() + config.drain.grace;
     hub.drain();
     stop_public.begin();
@@ -130,6 +151,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         Some(view) => outcome.and(finish(view, deadline).await),
         None => outcome,
     };
+    if let Some(answering) = answering {
+        answering.end().await;
+    }
     readers.end().await;
     stop_admin.begin();
     if let Err(error) = admin.await {
@@ -204,6 +228,7 @@ fn runtime(config: &Config) -> RuntimeConfig {
         group: config.group(),
         topic: Topic::ClicksRaw.name(&config.topic_prefix),
         changelog: Topic::SessionsView.name(&config.topic_prefix),
+        advert: advert(config),
         transaction: config.transaction(),
         pacing: config.pacing(),
         state_folder: config.view.state_folder.clone(),

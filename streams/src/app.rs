@@ -108,6 +108,7 @@ async fn follow<V: View<Output = Produce>>(
         },
         topic,
         changelog,
+        advert: None,
         transaction: TransactionConfig {
             id: format!("{id}-{instance}"),
             timeout_ms: 10_000,

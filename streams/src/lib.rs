@@ -8,6 +8,7 @@
 //! - [`Runtime`]: runs it on a consumer group, one [`Task`] for each partition, and hands what it
 //!   says to a [`Sink`];
 //! - [`Lookup`]: looks states up while it runs;
+//! - [`Owners`]: which instance to ask for the others;
 //! - [`app`]: a view as a program of its own;
 //! - [`Table`]: a compacted topic held whole in memory, read by folds and sinks.
 //!
@@ -23,6 +24,7 @@ pub mod app;
 mod changelog;
 mod driver;
 mod error;
+mod owners;
 mod record;
 mod restore;
 mod runtime;
@@ -40,6 +42,7 @@ mod writer;
 pub use changelog::TASK_KEY;
 pub use driver::Driver;
 pub use error::Error;
+pub use owners::{Advert, Owner, Owners};
 pub use record::{Place, Poison, Produce, Raw};
 pub use runtime::{Looking, Lookup, Meters, NotHere, Parts, Runtime, RuntimeConfig, Seen, Status};
 pub use sink::{At, Sink};

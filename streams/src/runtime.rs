@@ -26,7 +26,7 @@ use self::partitions::{Hook, Partitions};
 pub use self::partitions::{Lookup, NotHere, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
-use crate::{Error, Pacing, Raw, Sink, View};
+use crate::{Advert, Error, Pacing, Raw, Sink, View};
 
 /// How a view is run.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct RuntimeConfig {
     pub topic: String,
     /// The topic that holds its states, in full: compacted, and with as many partitions.
     pub changelog: String,
+    /// How other instances learn which partitions this one owns; none keeps it to itself.
+    pub advert: Option<Advert>,
     /// The transactional id and how records are produced. The id belongs to this instance alone and
     /// stays the same over a restart, or what a crash left open blocks readers until it times out.
     pub transaction: TransactionConfig,

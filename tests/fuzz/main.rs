@@ -17,6 +17,7 @@ mod disk;
 mod edge;
 mod lines;
 mod mutate;
+mod queries;
 mod schemas;
 mod target;
 

@@ -21,6 +21,12 @@ const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The key of the web server of all stories.
 pub const SERVER_KEY: &str = "the key of a server in stories";
 
+/// The key of the web server of another tenant.
+pub const OTHERS_SERVER_KEY: &str = "the key of another server";
+
+/// What relays show each other.
+pub const PEER_KEY: &str = "what relays in stories share";
+
 /// The relay's count of enriched records that are committed.
 pub const ENRICHED: &str = "clickmill_relay_outputs_total";
 
@@ -219,6 +225,8 @@ pub struct Relay {
     pub url: String,
     /// Its admin address.
     pub admin: String,
+    /// Where other relays ask it.
+    pub peers: String,
     config: PathBuf,
     admin_port: u16,
     program: Program,
@@ -227,14 +235,19 @@ pub struct Relay {
 impl Relay {
     /// Starts one that reads from this Kafka.
     pub async fn start(kafka: &Kafka, folder: &Folder, origins: &str) -> Self {
-        let (port, admin_port) = (free_port(), free_port());
+        let (port, admin_port, peer_port) = (free_port(), free_port(), free_port());
         let config = format!(
             r#"
             topic_prefix = "{prefix}"
             listen = {{ public = "127.0.0.1:{port}", admin = "127.0.0.1:{admin_port}" }}
             kafka.bootstrap = "{bootstrap}"
             tokens.keys = [{{ id = "a", secret = "{SIGNING_KEY}" }}]
-            servers.keys = [{{ tenant = "{TENANT}", secret = "{SERVER_KEY}" }}]
+            servers.keys = [
+                {{ tenant = "{TENANT}", secret = "{SERVER_KEY}" }},
+                {{ tenant = "other", secret = "{OTHERS_SERVER_KEY}" }},
+            ]
+            peers.listen = "127.0.0.1:{peer_port}"
+            peers.keys = [{{ id = "a", secret = "{PEER_KEY}" }}]
             view.group = "relay"
             view.instance = "relay-{port}"
             view.session_timeout = "6s"
@@ -249,6 +262,7 @@ impl Relay {
         Self {
             url: format!("http://127.0.0.1:{port}"),
             admin: format!("http://127.0.0.1:{admin_port}"),
+            peers: format!("127.0.0.1:{peer_port}"),
             program: Program::start("clickmill-relay", &config, admin_port).await,
             config,
             admin_port,

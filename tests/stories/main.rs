@@ -13,6 +13,7 @@ mod fairness;
 mod forged_token_opens_nothing;
 mod long;
 mod origins;
+mod queries;
 mod real_registry;
 mod reloading;
 mod replaying;

@@ -18,9 +18,10 @@ use super::*;
 use crate::config::Config;
 use crate::hints::admit::PURPOSE;
 use crate::hints::hub::{Said, Subject, Telling};
-use crate::metrics::{HubMeters, ReactMeters, TABLE};
+use crate::metrics::{AskMeters, HubMeters, ReactMeters, TABLE};
 use crate::react::Means;
 use crate::tables::Tables;
+use crate::visitors::Visitors;
 
 const ORIGIN: &str = "https://shop.example";
 
@@ -59,8 +60,12 @@ impl Relay {
             listener,
             transport: Transport::default(),
             service: Routes {
-                visitors: Visitors::default(),
-                servers: ServersConfig::default(),
+                ask: Arc::new(Ask {
+                    keys: Vec::new(),
+                    visitors: Visitors::default(),
+                    peers: None,
+                    meters: AskMeters::new(&metrics),
+                }),
                 path_prefix: String::new(),
                 hints,
                 signer: signer(),

@@ -21,6 +21,9 @@ pub enum Topic {
     /// What is remembered of each visitor: [`SessionView`](super::SessionView). The relay's own
     /// changelog: the key `!task` is not a visitor's.
     SessionsView,
+    /// Which relay owns which partition of the raw topic, and where the others reach it. The key is
+    /// the partition.
+    RelayOwners,
     /// The products on sale, by tenant and product number: [`Product`](super::Product).
     Products,
     /// What is in stock, by tenant and product number: [`Stock`](super::Stock).
@@ -29,7 +32,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ClicksRaw,
         Self::ClicksRejected,
         Self::ClicksUnvalidated,
@@ -37,6 +40,7 @@ impl Topic {
         Self::ClicksEnriched,
         Self::ClicksPoisoned,
         Self::SessionsView,
+        Self::RelayOwners,
         Self::Products,
         Self::Stock,
     ];
@@ -51,6 +55,7 @@ impl Topic {
             Self::ClicksEnriched => "web.clicks.enriched.pii.v1",
             Self::ClicksPoisoned => "web.clicks.poisoned.pii.v1",
             Self::SessionsView => "web.sessions.view.pii.v1",
+            Self::RelayOwners => "relay.owners.view.open.v1",
             Self::Products => "products.catalogue.view.open.v1",
             Self::Stock => "stock.levels.view.open.v1",
         }

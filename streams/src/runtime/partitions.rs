@@ -452,10 +452,19 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             partition: i32::try_from(number).ok(),
             ..Outgoing::default()
         };
-        match transactions.put(&record, Some(number as usize))? {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(Error::Output { topic: self.config.changelog.clone(), failure }),
-        }
+        let output = |topic: &str, failure| Error::Output { topic: topic.to_owned(), failure };
+        transactions
+            .put(&record, Some(number as usize))?
+            .map_err(|failure| output(&self.config.changelog, failure))?;
+        let Some(advert) = &self.config.advert else { return Ok(()) };
+        let (key, value) = advert.row((number, epoch));
+        let record = Outgoing {
+            topic: &advert.topic,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            ..Outgoing::default()
+        };
+        transactions.put(&record, None)?.map_err(|failure| output(&advert.topic, failure))
     }
 
     fn let_go_on(
@@ -662,11 +671,17 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
 
 /// Looks states up in a running view.
 pub trait Lookup<T>: Send + Sync {
-    /// Hands the state of a key to `look`, as folds have left it, whether committed or not.
+    /// Hands the state of a key of a partition to `look`, as folds have left it, whether committed
+    /// or not.
     ///
     /// # Errors
     /// When this instance cannot tell, now or at all.
-    fn look_up(&self, key: &[u8], look: &mut dyn FnMut(Seen<'_, T>)) -> Result<(), NotHere>;
+    fn look_up(
+        &self,
+        partition: u32,
+        key: &[u8],
+        look: &mut dyn FnMut(Seen<'_, T>),
+    ) -> Result<(), NotHere>;
 
     /// The offset that a partition will fold next.
     ///
@@ -680,9 +695,7 @@ pub trait Lookup<T>: Send + Sync {
 pub struct Seen<'a, T> {
     /// The state.
     pub state: &'a T,
-    /// The partition it lies in.
-    pub partition: u32,
-    /// The offset that is folded next there: everything before it is in the state.
+    /// The offset that is folded next in its partition: everything before it is in the state.
     pub next: u64,
 }
 
@@ -691,37 +704,53 @@ pub struct Seen<'a, T> {
 pub enum NotHere {
     /// The thread that folds is closing a transaction: ask again in a moment.
     Busy,
-    /// A partition is being restored, and the state may lie in it.
+    /// The partition is not ours: another instance has it, or nobody.
+    Elsewhere,
+    /// The partition is being restored.
     Restoring,
-    /// No partition of ours has it: it has none, or another instance has it.
+    /// There is no state under that key.
     Unknown,
+    /// There is one, and it cannot be read: the disk fails, or a newer version wrote it.
+    Unreadable,
 }
 
 impl<V: View, S: Sink<V::Output>> Lookup<V::State> for Partitions<V, S> {
-    fn look_up(&self, key: &[u8], look: &mut dyn FnMut(Seen<'_, V::State>)) -> Result<(), NotHere> {
+    fn look_up(
+        &self,
+        partition: u32,
+        key: &[u8],
+        look: &mut dyn FnMut(Seen<'_, V::State>),
+    ) -> Result<(), NotHere> {
         let mut core = self.try_lock()?;
-        let mut is_restoring = false;
-        for (number, held) in &mut core.held {
-            if !matches!(held.phase, Phase::Live) {
-                is_restoring = true;
-                continue;
+        let task = live(&mut core, partition)?;
+        let next = task.next_offset();
+        match task.look(key) {
+            Ok(Some(state)) => {
+                look(Seen { state, next });
+                Ok(())
             }
-            let next = held.task.next_offset();
-            if let Ok(Some(state)) = held.task.look(key) {
-                look(Seen { state, partition: *number, next });
-                return Ok(());
+            Ok(None) => Err(NotHere::Unknown),
+            Err(refused) => {
+                warn!(partition, ?refused, "a state that is asked for cannot be read");
+                Err(NotHere::Unreadable)
             }
         }
-        Err(if is_restoring { NotHere::Restoring } else { NotHere::Unknown })
     }
 
     fn next_offset(&self, partition: u32) -> Result<u64, NotHere> {
-        let core = self.try_lock()?;
-        match core.held.get(&partition) {
-            Some(held) if matches!(held.phase, Phase::Live) => Ok(held.task.next_offset()),
-            Some(_) => Err(NotHere::Restoring),
-            None => Err(NotHere::Unknown),
-        }
+        let mut core = self.try_lock()?;
+        live(&mut core, partition).map(|task| task.next_offset())
+    }
+}
+
+/// The task of a partition that is live, and was not given up: then its state holds what did not
+/// happen.
+fn live<V: View>(core: &mut Core<V>, partition: u32) -> Result<&mut Task<V>, NotHere> {
+    let is_given_up = core.means.is_none();
+    match core.held.get_mut(&partition) {
+        Some(Held { task, phase: Phase::Live, .. }) if !is_given_up => Ok(task),
+        Some(_) => Err(NotHere::Restoring),
+        None => Err(NotHere::Elsewhere),
     }
 }
 

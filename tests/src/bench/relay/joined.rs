@@ -177,6 +177,7 @@ pub async fn run(options: Options) {
         },
         topic: Topic::ClicksRaw.name(&prefix),
         changelog: Topic::SessionsView.name(&prefix),
+        advert: None,
         transaction: TransactionConfig {
             id: format!("{prefix}bench"),
             timeout_ms: 10_000,
