@@ -21,7 +21,7 @@ use crate::{Class, Error, Failure, Headers, KafkaConfig, NextOffset, Outgoing, P
 
 /// Between two looks at whether everything was delivered. librdkafka's own commit looks every
 /// 100 ms, which would be most of what a transaction takes.
-const LOOK_EVERY: Duration = Duration::from_micros(500);
+const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// What a record without a mark carries through librdkafka; marks are counted from 1 there.
 const UNMARKED: usize = 0;
@@ -142,24 +142,31 @@ impl TransactionalProducer {
         if self.is_broken() { Err(Error::timed_out(DOING)) } else { Ok(()) }
     }
 
-    /// Commits: the records become visible, and the group has read up to these offsets. Every
-    /// record must have been [settled](Self::settle). Blocks up to `wait` for each of two calls.
+    /// Adds to the transaction that the group has read up to these offsets. Blocks up to `wait`.
     ///
     /// # Errors
-    /// Whether it was committed is not known then: ask for the group's committed offsets once a
-    /// new producer of this id has been made.
-    pub fn commit(
+    /// When the coordinator does not take them, for instance because the member was replaced.
+    pub fn send_offsets(
         &self,
         next: &[NextOffset],
         group: &GroupMetadata,
         wait: Duration,
     ) -> Result<(), Error> {
-        if !next.is_empty() {
-            let list = offsets(next)?;
-            self.inner
-                .send_offsets_to_transaction(&list, &group.0, wait)
-                .map_err(|error| Error::doing("sending offsets to a transaction", &error))?;
+        if next.is_empty() {
+            return Ok(());
         }
+        self.inner
+            .send_offsets_to_transaction(&offsets(next)?, &group.0, wait)
+            .map_err(|error| Error::doing("sending offsets to a transaction", &error))
+    }
+
+    /// Commits: the records become visible, and the offsets hold. Every record must have been
+    /// [settled](Self::settle). Blocks up to `wait`.
+    ///
+    /// # Errors
+    /// Whether it was committed is not known then: ask for the group's committed offsets once a
+    /// new producer of this id has been made.
+    pub fn commit(&self, wait: Duration) -> Result<(), Error> {
         self.inner
             .commit_transaction(wait)
             .map_err(|error| Error::doing("committing a transaction", &error))

@@ -83,6 +83,12 @@ pub struct Produce {
 }
 
 impl Produce {
+    /// What it takes in a request, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        length(&self.key) + length(&self.value) + self.headers.as_bytes().len()
+    }
+
     pub(crate) fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             topic: &self.topic,

@@ -22,7 +22,7 @@ use metrics::{Counter, Gauge};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use self::partitions::{Hook, Partitions};
+use self::partitions::{Hook, Next, Partitions};
 pub use self::partitions::{Lookup, NotHere, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
@@ -245,9 +245,10 @@ struct Reading<V: View, S: Sink<V::Output>> {
 /// What is called with the consumer's statistics.
 type StatisticsHook = dyn Fn(&Statistics) + Send + Sync;
 
-/// How long a poll waits for a record at the most: commits and restores are looked after between
-/// two polls.
-const POLL_WAIT: Duration = Duration::from_millis(2);
+/// How long reading waits at the most while a transaction is filled or committed, and while none
+/// is: restores are looked after then.
+const READ_WAIT: Duration = Duration::from_millis(1);
+const REST_WAIT: Duration = Duration::from_millis(10);
 
 /// Records that are folded between two looks at commits.
 const POLLS_MAX: usize = 256;
@@ -327,10 +328,24 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
     }
 
     fn read(&self, consumer: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        let mut next = Next::Rest;
         while !self.status.is_stopped() {
+            let mut wait = match next {
+                Next::Wait => {
+                    std::thread::park_timeout(READ_WAIT);
+                    next = self.partitions.look_after(consumer, true)?;
+                    continue;
+                }
+                Next::Read => READ_WAIT,
+                Next::Rest => REST_WAIT,
+            };
+            let mut is_behind = true;
             for _ in 0..POLLS_MAX {
-                match consumer.poll(POLL_WAIT) {
-                    None => break,
+                match consumer.poll(wait) {
+                    None => {
+                        is_behind = false;
+                        break;
+                    }
                     Some(Ok(message)) => self.partitions.feed(&Raw::of(&message))?,
                     Some(Err(error)) if error.class() == Class::Fatal => return Err(error.into()),
                     Some(Err(error)) => {
@@ -338,8 +353,10 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
                         break;
                     }
                 }
+                // What is there already is read in one go.
+                wait = Duration::ZERO;
             }
-            self.partitions.look_after(consumer)?;
+            next = self.partitions.look_after(consumer, is_behind)?;
         }
         info!(view = self.config.name, "view is stopping");
         Ok(())

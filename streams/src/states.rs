@@ -1,8 +1,10 @@
 //! The states of one partition's keys: the busy ones in memory, all of them on the disk beside it.
 //!
 //! A state lives in three forms: as the value that folds change, as the bytes last handed to the
-//! changelog, and as those bytes on the disk. Memory is bounded: what is quiet and lies on the disk
-//! goes first (the clock algorithm), and is read back when its key comes again.
+//! changelog, and as those bytes on the disk. The values of keys that are quiet are dropped soon:
+//! they take a multiple of their bytes, of which they are made again. Memory as a whole is bounded:
+//! what is quiet and lies on the disk goes first (the clock algorithm), and is read back when its
+//! key comes again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +36,9 @@ const SLOT_BYTES: usize = 160;
 /// A live state is reckoned to take so many times its bytes.
 const LIVE_FACTOR: usize = 2;
 
+/// Live states may take this part of the memory that all states may take.
+const LIVE_SHARE: usize = 16;
+
 /// A state as it would be sealed: its key, its bytes, the stream time of its last record.
 pub(crate) type Written = (Arc<[u8]>, Vec<u8>, u64);
 
@@ -59,13 +64,19 @@ pub(crate) struct States<S> {
     unwritten: Vec<usize>,
     bytes: usize,
     hand: usize,
+    /// Came to life lately, and before that: see [`States::cool`].
+    warm: [Vec<usize>; 2],
+    /// What the first of them were reckoned to take, bytes.
+    warm_bytes: usize,
+    /// What states are written into first.
+    buffer: Vec<u8>,
     /// The key behind which the next look for expired keys begins.
     swept_to: Option<Box<[u8]>>,
 }
 
 struct Slot<S> {
     key: Arc<[u8]>,
-    live: Option<S>,
+    live: Option<Box<S>>,
     /// As sealed last; none where the key has no state.
     sealed: Option<Arc<[u8]>>,
     /// Stream time of its last record, and of the last one before it was sealed.
@@ -74,6 +85,8 @@ struct Slot<S> {
     is_changed: bool,
     is_unwritten: bool,
     was_used: bool,
+    /// Used again since it came to life, or since live states were looked through last.
+    is_warm: bool,
     /// The batch that takes its bytes to the disk.
     written_in: u64,
     /// What it was last reckoned to take.
@@ -90,8 +103,37 @@ impl<S> Slot<S> {
 
     fn bytes(&self) -> usize {
         let sealed = self.sealed.as_ref().map_or(0, |bytes| bytes.len());
-        let live = if self.live.is_some() { LIVE_FACTOR * sealed } else { 0 };
+        let live = if self.live.is_some() { self.live_bytes() } else { 0 };
         SLOT_BYTES + self.key.len() + sealed + live
+    }
+
+    /// As sealed last.
+    fn entry(&self) -> Entry {
+        let (key, bytes) = (Arc::clone(&self.key), self.sealed.clone());
+        Entry { key, bytes, touched_ms: self.sealed_ms }
+    }
+
+    fn live_bytes(&self) -> usize {
+        SLOT_BYTES + LIVE_FACTOR * self.sealed.as_ref().map_or(0, |bytes| bytes.len())
+    }
+
+    /// Makes the value of its bytes if it has none, or a new one if it `is_old`; tells whether it
+    /// had none.
+    fn come_to_life(&mut self, is_old: bool) -> Result<bool, Poison>
+    where
+        S: State,
+    {
+        let had_none = self.live.is_none();
+        if is_old {
+            self.live = Some(Box::default());
+        } else if had_none {
+            self.live = Some(Box::new(match &self.sealed {
+                Some(bytes) => S::read(bytes)?,
+                None => S::default(),
+            }));
+        }
+        (self.was_used, self.is_warm) = (true, !had_none);
+        Ok(had_none)
     }
 }
 
@@ -107,6 +149,9 @@ impl<S: State> States<S> {
             unwritten: Vec::new(),
             bytes: 0,
             hand: 0,
+            warm: [Vec::new(), Vec::new()],
+            warm_bytes: 0,
+            buffer: Vec::new(),
             swept_to: None,
         }
     }
@@ -119,34 +164,30 @@ impl<S: State> States<S> {
         // `slot` returns places that are filled.
         let Some(slot) = self.slots[at].as_mut() else { return Err(Trouble::Poison(vanished())) };
         let is_old = time_ms.saturating_sub(slot.touched_ms) > ttl_ms;
-        if is_old {
-            slot.live = Some(S::default());
-        } else if slot.live.is_none() {
-            slot.live = Some(match &slot.sealed {
-                Some(bytes) => S::read(bytes).map_err(Trouble::Poison)?,
-                None => S::default(),
-            });
+        if slot.come_to_life(is_old).map_err(Trouble::Poison)? {
+            self.warm[0].push(at);
+            self.warm_bytes += slot.live_bytes();
         }
         slot.touched_ms = time_ms;
-        slot.was_used = true;
         if !slot.is_changed {
             slot.is_changed = true;
             self.changed.push(at);
         }
-        slot.live.as_mut().ok_or_else(|| Trouble::Poison(vanished()))
+        slot.live.as_deref_mut().ok_or_else(|| Trouble::Poison(vanished()))
     }
 
     /// The state of a key as it is; none where there is none.
     pub(crate) fn look(&mut self, key: &[u8]) -> Result<Option<&S>, Trouble> {
         let Some(at) = self.find(key)? else { return Ok(None) };
         let Some(slot) = self.slots[at].as_mut() else { return Ok(None) };
-        if slot.live.is_none()
-            && let Some(bytes) = &slot.sealed
-        {
-            slot.live = Some(S::read(bytes).map_err(Trouble::Poison)?);
+        if slot.live.is_none() && slot.sealed.is_none() {
+            return Ok(None);
         }
-        slot.was_used = true;
-        Ok(slot.live.as_ref())
+        if slot.come_to_life(false).map_err(Trouble::Poison)? {
+            self.warm[0].push(at);
+            self.warm_bytes += slot.live_bytes();
+        }
+        Ok(slot.live.as_deref())
     }
 
     /// Takes what the changelog holds of a key.
@@ -166,42 +207,38 @@ impl<S: State> States<S> {
         }
     }
 
-    /// Writes down every state that was changed since the last seal and hands it to `each`: its
-    /// key, its bytes (none: forget it), and the stream time of its last record.
+    /// Writes down every state that was changed since the last seal. Without bytes its key is to be
+    /// forgotten.
     ///
     /// A state that cannot be written stays as it was sealed before, and is told as poison.
-    pub(crate) fn seal<V: View<State = S>>(
-        &mut self,
-        view: &V,
-        mut each: impl FnMut(&[u8], Option<&[u8]>, u64) -> Result<(), Error>,
-    ) -> Result<Vec<Poison>, Error> {
-        let mut poison = Vec::new();
-        let mut buffer = Vec::with_capacity(1024);
-        for at in std::mem::take(&mut self.changed) {
+    pub(crate) fn seal<V: View<State = S>>(&mut self, view: &V) -> (Vec<Entry>, Vec<Poison>) {
+        let changed = std::mem::take(&mut self.changed);
+        let (mut sealed, mut poison) = (Vec::with_capacity(changed.len()), Vec::new());
+        for at in changed {
             let Some(slot) = self.slots[at].as_mut() else { continue };
             slot.is_changed = false;
             slot.sealed_ms = slot.touched_ms;
-            buffer.clear();
+            self.buffer.clear();
             let written = match &slot.live {
-                Some(live) if !view.is_over(live) => live.write(&mut buffer).map(|()| true),
+                Some(live) if !view.is_over(live) => live.write(&mut self.buffer).map(|()| true),
                 Some(_) | None => Ok(false),
             };
             match written {
-                Ok(true) => slot.sealed = Some(Arc::from(buffer.as_slice())),
+                Ok(true) => slot.sealed = Some(Arc::from(self.buffer.as_slice())),
                 Ok(false) => (slot.live, slot.sealed) = (None, None),
                 Err(why) => {
                     slot.live = None;
                     poison.push(why);
                 }
             }
-            each(&slot.key, slot.sealed.as_deref(), slot.touched_ms)?;
+            sealed.push(slot.entry());
             slot.count(&mut self.bytes);
             if !slot.is_unwritten {
                 slot.is_unwritten = true;
                 self.unwritten.push(at);
             }
         }
-        Ok(poison)
+        (sealed, poison)
     }
 
     /// Whether anything was changed since the last seal.
@@ -217,8 +254,7 @@ impl<S: State> States<S> {
             let slot = self.slots[at].as_mut()?;
             slot.is_unwritten = false;
             slot.written_in = batch;
-            let (key, bytes) = (Arc::clone(&slot.key), slot.sealed.clone());
-            Some(Entry { key, bytes, touched_ms: slot.sealed_ms })
+            Some(slot.entry())
         });
         entries.collect()
     }
@@ -230,6 +266,7 @@ impl<S: State> States<S> {
 
     /// Puts aside what is quiet and lies on the disk, until memory is within its bound.
     pub(crate) fn make_room(&mut self) {
+        self.cool();
         let Some(shelf) = &self.shelf else { return };
         let written = shelf.written();
         // Twice around: the first time takes the marks of use away.
@@ -246,6 +283,32 @@ impl<S: State> States<S> {
             }
             self.drop_slot(self.hand);
         }
+    }
+
+    /// Drops values that were not used for a while. There are two generations of them: once those
+    /// that came to life lately take half of what is allowed, those before them go, except what was
+    /// used again.
+    fn cool(&mut self) {
+        if self.warm_bytes <= self.bounds.state_bytes_max / LIVE_SHARE / 2 {
+            return;
+        }
+        let [lately, before] = &mut self.warm;
+        std::mem::swap(lately, before);
+        self.warm_bytes = 0;
+        // `lately` holds the older generation now, and keeps what of it stays warm.
+        lately.retain(|at| {
+            let Some(slot) = self.slots[*at].as_mut() else { return false };
+            if slot.live.is_none() {
+                return false;
+            }
+            if slot.is_changed || std::mem::take(&mut slot.is_warm) {
+                self.warm_bytes += slot.live_bytes();
+                return true;
+            }
+            slot.live = None;
+            slot.count(&mut self.bytes);
+            false
+        });
     }
 
     /// Looks at some keys on the disk and forgets those that are too old. `time_ms` is stream time.
@@ -293,12 +356,17 @@ impl<S: State> States<S> {
     ) -> Result<Vec<Written>, Poison> {
         let mut written = Vec::new();
         for slot in self.slots.iter().flatten() {
-            let Some(live) = &slot.live else { continue };
-            let mut bytes = Vec::new();
-            if !view.is_over(live) {
-                live.write(&mut bytes)?;
-                written.push((Arc::clone(&slot.key), bytes, slot.touched_ms));
-            }
+            let bytes = match (&slot.live, &slot.sealed) {
+                (Some(live), _) if view.is_over(live) => continue,
+                (Some(live), _) => {
+                    let mut bytes = Vec::new();
+                    live.write(&mut bytes)?;
+                    bytes
+                }
+                (None, Some(bytes)) => bytes.to_vec(),
+                (None, None) => continue,
+            };
+            written.push((Arc::clone(&slot.key), bytes, slot.touched_ms));
         }
         Ok(written)
     }
@@ -339,6 +407,7 @@ impl<S: State> States<S> {
             is_changed: false,
             is_unwritten: false,
             was_used: true,
+            is_warm: false,
             written_in: 0,
             counted: 0,
         };

@@ -1,11 +1,11 @@
 //! The transactions of a running view: one is filled while the one before is committed.
 //!
-//! Two producers take turns. A producer that begins a transaction right after the last one stalls
-//! for 100 ms, since the broker is still ending that one; the other producer does not. The order
-//! of a key's records holds all the same: a transaction is filled only after all records of the
-//! one before were acknowledged.
+//! What is to be committed is gathered first, and then handed to Kafka, committed and waited for on
+//! a thread of its own: whoever folds never waits for Kafka. The records of one transaction are
+//! handed over only after the one before was committed, so a key's records keep their order.
 //!
-//! Committing blocks, so a thread does it.
+//! Two producers take turns. A producer that begins a transaction right after the last one stalls
+//! for 100 ms, since the broker is still ending that one; the other producer does not.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -15,16 +15,20 @@ use clickmill_kafka::{
     Class, Failure, GroupMetadata, KafkaConfig, NextOffset, Outgoing, TransactionConfig,
     TransactionalProducer,
 };
+use metrics::Counter;
+use tracing::warn;
 
-use crate::Error;
+use crate::changelog;
+use crate::store::Entry;
+use crate::{Advert, At, Error, Produce};
 
 /// When transactions are committed.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
-    /// The shortest and the longest time that a transaction is filled. In between it is twice as
-    /// long as the last commit took: quick on a quiet cluster, larger on a busy one.
+    /// The shortest time that a transaction is filled: the one that holds while there is nothing
+    /// more to read. A commit that takes longer makes the next transaction as long.
     pub every_min: Duration,
-    /// See above.
+    /// The longest time: the one that holds while there is more to read.
     pub every_max: Duration,
     /// A transaction with so many records is committed at once.
     pub records_max: usize,
@@ -35,24 +39,65 @@ impl Default for Pacing {
         Self {
             every_min: Duration::from_millis(5),
             every_max: Duration::from_millis(100),
-            records_max: 10_000,
+            records_max: 20_000,
         }
     }
 }
 
-/// The two producers and the thread that commits.
+/// What is handed to Kafka at once, and acknowledged before there is more, is this part of the
+/// largest request. While a partition has a request on its way and more to send, the thread of
+/// librdkafka that sends runs in circles at full speed (seen with perf: half of all that a view
+/// cost), so no partition is given more than one request can hold.
+const ROUND_SHARE: usize = 10;
+
+/// What librdkafka adds to a record of ours when it reckons a request's size, at the most.
+const RECORD_BYTES: usize = 96;
+
+/// What one partition adds to a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) partition: u32,
+    /// The epoch of its task, where that begins.
+    pub(crate) epoch: Option<u64>,
+    /// What was said about its records.
+    pub(crate) outputs: Vec<(At, Produce)>,
+    /// What its keys' states became.
+    pub(crate) states: Vec<Entry>,
+}
+
+/// A transaction that is full.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    pub(crate) parts: Vec<Part>,
+    /// How far the group has read with it.
+    pub(crate) next: Vec<NextOffset>,
+    pub(crate) group: GroupMetadata,
+}
+
+/// Says what to write instead of a record that Kafka never takes.
+pub(crate) type Instead = Box<dyn Fn(At, &str) -> Option<Produce> + Send>;
+
+/// Where a view's transactions go.
+pub(crate) struct Target {
+    pub(crate) kafka: KafkaConfig,
+    pub(crate) transaction: TransactionConfig,
+    pub(crate) changelog: String,
+    /// Where the owner of a partition makes itself known.
+    pub(crate) advert: Option<Advert>,
+    pub(crate) instead: Instead,
+    /// Counts states that Kafka never takes.
+    pub(crate) poisoned: Counter,
+}
+
+/// The transaction that is being filled, and the thread that commits the one before.
 pub(crate) struct Transactions {
-    pair: [Arc<TransactionalProducer>; 2],
-    turn: usize,
     pacing: Pacing,
     /// How long Kafka may take for anything.
     wait: Duration,
     filling: Option<Filling>,
-    committing: Option<Instant>,
-    /// How long the last one took from its closing to its end.
-    took: Duration,
-    jobs: SyncSender<Job>,
-    ended: Receiver<Result<(), clickmill_kafka::Error>>,
+    is_committing: bool,
+    jobs: SyncSender<Filled>,
+    ended: Receiver<Result<Committed, Error>>,
 }
 
 struct Filling {
@@ -60,13 +105,7 @@ struct Filling {
     records: usize,
 }
 
-struct Job {
-    producer: Arc<TransactionalProducer>,
-    next: Vec<NextOffset>,
-    group: GroupMetadata,
-}
-
-/// What became of a commit.
+/// A transaction that was committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Committed {
     /// By whom.
@@ -75,77 +114,38 @@ pub(crate) struct Committed {
 
 impl Transactions {
     /// Makes both producers, which ends whatever former ones of these ids left open.
-    pub(crate) fn start(
-        kafka: &KafkaConfig,
-        config: &TransactionConfig,
-        pacing: Pacing,
-    ) -> Result<Self, Error> {
-        let wait = Duration::from_millis(config.timeout_ms.into());
-        let make = |n: usize| {
-            let id = format!("{}-{n}", config.id);
-            let config = TransactionConfig { id, ..config.clone() };
-            TransactionalProducer::new(kafka, &config, wait).map(Arc::new)
-        };
-        let pair = [make(0)?, make(1)?];
-        let (jobs, to_do) = sync_channel::<Job>(1);
+    pub(crate) fn start(target: Target, pacing: Pacing) -> Result<Self, Error> {
+        let wait = Duration::from_millis(target.transaction.timeout_ms.into());
+        let mut committing = Committing::start(target, wait)?;
+        let (jobs, to_do) = sync_channel(1);
         let (done, ended) = sync_channel(1);
         let name = "commit".to_owned();
         std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || {
-                for Job { producer, next, group } in to_do {
-                    if done.send(producer.commit(&next, &group, wait)).is_err() {
+                for filled in to_do {
+                    if done.send(committing.run(filled)).is_err() {
                         return;
                     }
                 }
             })
             .map_err(|source| Error::Thread { name, source })?;
-        Ok(Self {
-            pair,
-            turn: 0,
-            pacing,
-            wait,
-            filling: None,
-            committing: None,
-            took: Duration::ZERO,
-            jobs,
-            ended,
-        })
+        Ok(Self { pacing, wait, filling: None, is_committing: false, jobs, ended })
     }
 
-    /// Notes that something is to be committed.
-    pub(crate) fn open(&mut self) -> Result<(), Error> {
-        if self.filling.is_none() {
-            self.producer().begin().map_err(Error::Transaction)?;
-            self.filling = Some(Filling { since: Instant::now(), records: 0 });
-        }
-        Ok(())
+    /// Notes that so many records more are to be committed.
+    pub(crate) fn fill(&mut self, records: usize) {
+        let since = Instant::now;
+        let filling = self.filling.get_or_insert_with(|| Filling { since: since(), records: 0 });
+        filling.records += records;
     }
 
-    /// Hands a record in. [`Class::TooLarge`] leaves it out and the transaction whole.
-    pub(crate) fn put(
-        &mut self,
-        record: &Outgoing<'_>,
-        mark: Option<usize>,
-    ) -> Result<Result<(), Failure>, Error> {
-        self.open()?;
-        match self.producer().put(record, mark) {
-            Ok(()) => {
-                if let Some(filling) = &mut self.filling {
-                    filling.records += 1;
-                }
-                Ok(Ok(()))
-            }
-            Err(failure) if failure.class == Class::TooLarge => Ok(Err(failure)),
-            Err(failure) => Err(Error::Output { topic: record.topic.to_owned(), failure }),
-        }
-    }
-
-    /// Whether the transaction that is being filled should be closed now.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    /// Whether the transaction that is being filled should be closed now. `is_behind`: there is more
+    /// to read.
+    pub(crate) fn is_due(&self, now: Instant, is_behind: bool) -> bool {
         let Pacing { every_min, every_max, records_max } = self.pacing;
-        let every = (self.took * 2).clamp(every_min, every_max);
-        self.committing.is_none()
+        let every = if is_behind { every_max } else { every_min };
+        !self.is_committing
             && self.filling.as_ref().is_some_and(|filling| {
                 filling.records >= records_max || now.duration_since(filling.since) >= every
             })
@@ -153,9 +153,8 @@ impl Transactions {
 
     /// Whether so much waits for the running commit that reading must wait for it, too.
     pub(crate) fn is_full(&self) -> bool {
-        let records_max = self.pacing.records_max;
-        let filling = self.filling.as_ref();
-        self.committing.is_some() && filling.is_some_and(|filling| filling.records >= records_max)
+        let is_full = |filling: &Filling| filling.records >= self.pacing.records_max;
+        self.is_committing && self.filling.as_ref().is_some_and(is_full)
     }
 
     pub(crate) fn is_filling(&self) -> bool {
@@ -163,56 +162,194 @@ impl Transactions {
     }
 
     pub(crate) fn is_committing(&self) -> bool {
-        self.committing.is_some()
+        self.is_committing
     }
 
-    /// Closes the transaction that is being filled: waits for its records to be acknowledged, and
-    /// has it committed with these offsets. None may be on its way.
-    pub(crate) fn close(
-        &mut self,
-        next: Vec<NextOffset>,
-        group: GroupMetadata,
-    ) -> Result<(), Error> {
-        let started = Instant::now();
-        let producer = Arc::clone(self.producer());
-        producer.settle(started + self.wait).map_err(Error::Transaction)?;
-        if self.jobs.send(Job { producer, next, group }).is_err() {
-            return Err(Error::Broken("commit".to_owned()));
-        }
+    /// Has a transaction committed. No other may be on its way.
+    pub(crate) fn close(&mut self, filled: Filled) -> Result<(), Error> {
         self.filling = None;
-        self.committing = Some(started);
-        self.turn = 1 - self.turn;
-        Ok(())
+        self.is_committing = true;
+        self.jobs.send(filled).map_err(|_| Error::Broken("commit".to_owned()))
     }
 
     /// What became of the commit that is on its way, once that is known; waits for it up to `wait`.
     pub(crate) fn ended(&mut self, wait: Duration) -> Result<Option<Committed>, Error> {
-        let Some(started) = self.committing else { return Ok(None) };
+        if !self.is_committing {
+            return Ok(None);
+        }
         let ended = if wait.is_zero() {
             match self.ended.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(None),
-                Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned()))?,
+                Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
                 Ok(ended) => ended,
             }
         } else {
             match self.ended.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => Err(Error::Broken("commit".to_owned()))?,
+                Err(RecvTimeoutError::Disconnected) => Err(Error::Broken("commit".to_owned())),
                 Ok(ended) => ended,
             }
         };
-        ended.map_err(Error::Transaction)?;
-        self.committing = None;
-        self.took = started.elapsed();
-        Ok(Some(Committed { producer: Arc::clone(&self.pair[1 - self.turn]) }))
+        let committed = ended?;
+        self.is_committing = false;
+        Ok(Some(committed))
     }
 
     /// How long a call may take.
     pub(crate) fn wait(&self) -> Duration {
         self.wait
     }
+}
 
-    fn producer(&self) -> &Arc<TransactionalProducer> {
-        &self.pair[self.turn]
+/// The two producers, on the thread that waits for Kafka.
+struct Committing {
+    pair: [Arc<TransactionalProducer>; 2],
+    turn: usize,
+    wait: Duration,
+    changelog: String,
+    advert: Option<Advert>,
+    instead: Instead,
+    poisoned: Counter,
+    round_bytes: usize,
+}
+
+impl Committing {
+    fn start(target: Target, wait: Duration) -> Result<Self, Error> {
+        let Target { kafka, transaction, changelog, advert, instead, poisoned } = target;
+        let make = |n: usize| {
+            let id = format!("{}-{n}", transaction.id);
+            let config = TransactionConfig { id, ..transaction.clone() };
+            TransactionalProducer::new(&kafka, &config, wait).map(Arc::new)
+        };
+        let request_bytes = transaction.producer.record_bytes_max as usize;
+        let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
+        let pair = [make(0)?, make(1)?];
+        Ok(Self { pair, turn: 0, wait, changelog, advert, instead, poisoned, round_bytes })
+    }
+
+    /// Commits a transaction from its beginning to its end.
+    fn run(&mut self, filled: Filled) -> Result<Committed, Error> {
+        let producer = Arc::clone(&self.pair[self.turn]);
+        self.turn = 1 - self.turn;
+        let Filled { parts, next, group } = filled;
+        producer.begin().map_err(Error::Transaction)?;
+        let mut left: Vec<Left> = parts.into_iter().map(Left::from).collect();
+        while !left.is_empty() {
+            for part in &mut left {
+                self.put_round(&producer, part)?;
+            }
+            producer.settle(Instant::now() + self.wait).map_err(Error::Transaction)?;
+            left.retain(|part| !part.is_empty());
+        }
+        producer.send_offsets(&next, &group, self.wait).map_err(Error::Transaction)?;
+        producer.commit(self.wait).map_err(Error::Transaction)?;
+        Ok(Committed { producer })
+    }
+
+    /// Hands over what fits one request of outputs, and one of states.
+    fn put_round(&self, producer: &TransactionalProducer, left: &mut Left) -> Result<(), Error> {
+        if let Some(epoch) = left.epoch.take() {
+            self.put_epoch(producer, (left.partition, epoch))?;
+        }
+        let mut bytes = 0;
+        while bytes < self.round_bytes
+            && let Some((at, record)) = left.outputs.next()
+        {
+            bytes += RECORD_BYTES + record.bytes();
+            self.put_output(producer, at, &record)?;
+        }
+        let mut bytes = 0;
+        while bytes < self.round_bytes
+            && let Some(Entry { key, bytes: state, touched_ms }) = left.states.next()
+        {
+            let state = state.as_deref();
+            bytes += RECORD_BYTES + key.len() + state.map_or(0, <[u8]>::len);
+            let at = (self.changelog.as_str(), left.partition);
+            let record = changelog::state(at, (&key, state), touched_ms);
+            if put(producer, &record, Some(left.partition as usize))?.is_err() {
+                self.poisoned.increment(1);
+                warn!(partition = left.partition, "a state is too large for the changelog");
+            }
+        }
+        Ok(())
+    }
+
+    /// A record that Kafka never takes must not hold up the others.
+    fn put_output(
+        &self,
+        producer: &TransactionalProducer,
+        at: At,
+        record: &Produce,
+    ) -> Result<(), Error> {
+        if put(producer, &record.outgoing(), None)?.is_ok() {
+            return Ok(());
+        }
+        if let Some(letter) = (self.instead)(at, &record.topic)
+            && let Err(failure) = put(producer, &letter.outgoing(), None)?
+        {
+            warn!(topic = %letter.topic, %failure, "a dead letter is lost");
+        }
+        Ok(())
+    }
+
+    fn put_epoch(
+        &self,
+        producer: &TransactionalProducer,
+        (partition, epoch): (u32, u64),
+    ) -> Result<(), Error> {
+        let value = changelog::task(epoch);
+        let record = Outgoing {
+            topic: &self.changelog,
+            key: Some(changelog::TASK_KEY),
+            value: Some(&value),
+            partition: i32::try_from(partition).ok(),
+            ..Outgoing::default()
+        };
+        let output = |topic: &str, failure| Error::Output { topic: topic.to_owned(), failure };
+        put(producer, &record, Some(partition as usize))?
+            .map_err(|failure| output(&self.changelog, failure))?;
+        let Some(advert) = &self.advert else { return Ok(()) };
+        let (key, value) = advert.row((partition, epoch));
+        let record = Outgoing {
+            topic: &advert.topic,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            ..Outgoing::default()
+        };
+        put(producer, &record, None)?.map_err(|failure| output(&advert.topic, failure))
+    }
+}
+
+/// What of a part is not handed over yet.
+struct Left {
+    partition: u32,
+    epoch: Option<u64>,
+    outputs: std::vec::IntoIter<(At, Produce)>,
+    states: std::vec::IntoIter<Entry>,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        self.outputs.len() == 0 && self.states.len() == 0
+    }
+}
+
+impl From<Part> for Left {
+    fn from(part: Part) -> Self {
+        let Part { partition, epoch, outputs, states } = part;
+        Self { partition, epoch, outputs: outputs.into_iter(), states: states.into_iter() }
+    }
+}
+
+/// Hands a record in. [`Class::TooLarge`] leaves it out and the transaction whole.
+fn put(
+    producer: &TransactionalProducer,
+    record: &Outgoing<'_>,
+    mark: Option<usize>,
+) -> Result<Result<(), Failure>, Error> {
+    match producer.put(record, mark) {
+        Ok(()) => Ok(Ok(())),
+        Err(failure) if failure.class == Class::TooLarge => Ok(Err(failure)),
+        Err(failure) => Err(Error::Output { topic: record.topic.to_owned(), failure }),
     }
 }

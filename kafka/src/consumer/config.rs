@@ -100,6 +100,8 @@ impl GroupConfig {
         let poll_interval_ms = self.poll_interval_max_ms.max(self.session_timeout_ms);
         put_fetching(client, self.fetch_wait_max_ms, self.queue_bytes_max);
         client
+            // Records of all partitions come mixed, and what was fetched takes little memory.
+            .set("fetch.message.max.bytes", "262144")
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")

@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
-    Commit, GroupConsumer, NextOffset, Outgoing, Rebalance, Revocation, StartAt, TopicPartition,
+    Commit, GroupConsumer, NextOffset, Rebalance, Revocation, StartAt, TopicPartition,
 };
 use tracing::{info, warn};
 
 use super::restoring::{Order, Restoring};
 use super::{Meters, Parts, RuntimeConfig, Status};
-use crate::changelog::{self, TASK_KEY};
 use crate::restore::{Restore, Restored};
-use crate::store::{Extent, Shelf, Store};
+use crate::store::{Entry, Extent, Shelf, Store};
 use crate::task::Refused;
-use crate::transactions::{Committed, Transactions};
+use crate::transactions::{Committed, Filled, Instead, Part, Target, Transactions};
 use crate::writer::{Batch, Writer};
 use crate::{At, Error, Poison, Produce, Raw, Sink, Task, View};
 
@@ -29,8 +28,9 @@ const SEEK_WAIT: Duration = Duration::from_secs(5);
 /// A partition with so many keys to write does not wait for its time.
 const WRITE_KEYS: usize = 50_000;
 
-/// Keys on the disk that are looked at for their age after each commit.
-const SWEEP_KEYS: usize = 64;
+/// Keys on the disk that are looked at for their age each time that states are written there: a
+/// partition of a million keys is through within an hour or so.
+const SWEEP_KEYS: usize = 256;
 
 /// All partitions of a running view. Its lock is held by the thread that polls while it works on
 /// a record or closes a transaction, and by whoever looks a state up.
@@ -74,6 +74,33 @@ struct Held<V: View> {
     /// Batches handed to the disk.
     batches: u64,
     written_at: Instant,
+    /// Said, for the transaction that is being filled.
+    outputs: Vec<(At, Produce)>,
+}
+
+/// What the reading thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Wait until there is room: the running commit is slow.
+    Wait,
+    /// Read, and be back soon: a transaction is being filled or committed.
+    Read,
+    /// Read; there is nothing else to look after.
+    Rest,
+}
+
+impl<V: View> Core<V> {
+    fn next(&self) -> Next {
+        match &self.means {
+            Some(Means { transactions, .. }) if transactions.is_full() => Next::Wait,
+            Some(Means { transactions, .. })
+                if transactions.is_filling() || transactions.is_committing() =>
+            {
+                Next::Read
+            }
+            _ => Next::Rest,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -112,7 +139,15 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Takes over what a former beginning left open, and gets ready for partitions.
     pub(super) fn begin(&self) -> Result<(), Error> {
         let config = &self.config;
-        let transactions = Transactions::start(&config.kafka, &config.transaction, config.pacing)?;
+        let target = Target {
+            kafka: config.kafka.clone(),
+            transaction: config.transaction.clone(),
+            changelog: config.changelog.clone(),
+            advert: config.advert.clone(),
+            instead: self.instead(),
+            poisoned: self.parts.meters.poisoned.clone(),
+        };
+        let transactions = Transactions::start(target, config.pacing)?;
         let restore = Restore {
             view: config.name,
             kafka: config.kafka.clone(),
@@ -207,21 +242,20 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let parts = &self.parts;
         let at = At { place: raw.place, now_ms: (parts.now_ms)() };
         let transactions = &mut means.transactions;
-        transactions.open()?;
+        // Its state is a record, too.
+        transactions.fill(1);
         match held.task.feed(&parts.view, raw, (&parts.tables, at.now_ms)) {
             Ok(said) => {
                 parts.meters.folded.increment(1);
                 let produce = parts.sink.live(at, said);
                 outputs.0 += produce.len() as u64;
-                for record in &produce {
-                    self.put(transactions, at, record)?;
-                }
+                transactions.fill(produce.len());
+                held.outputs.extend(produce.into_iter().map(|record| (at, record)));
             }
             Err(Refused::Poison(poison)) => {
                 parts.meters.poisoned.increment(1);
-                if let Some(letter) = parts.sink.poisoned(at, Some(raw), &poison) {
-                    self.put(transactions, at, &letter)?;
-                }
+                let letter = parts.sink.poisoned(at, Some(raw), &poison);
+                held.outputs.extend(letter.map(|letter| (at, letter)));
             }
             Err(Refused::Disk(error)) => return Err(error),
         }
@@ -229,58 +263,39 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         Ok(())
     }
 
-    /// A record that Kafka never takes is poison of its own, and must not hold up the others.
-    fn put(&self, transactions: &mut Transactions, at: At, record: &Produce) -> Result<(), Error> {
-        if transactions.put(&record.outgoing(), None)?.is_ok() {
-            return Ok(());
-        }
-        self.parts.meters.poisoned.increment(1);
-        let poison = too_large(&record.topic);
-        let letter = self.parts.sink.poisoned(at, None, &poison);
-        if let Some(letter) = letter
-            && let Err(failure) = transactions.put(&letter.outgoing(), None)?
-        {
-            warn!(topic = %letter.topic, %failure, "a dead letter is lost");
-        }
-        Ok(())
+    /// A record that Kafka never takes is poison of its own.
+    fn instead(&self) -> Instead {
+        let (sink, poisoned) = (Arc::clone(&self.parts.sink), self.parts.meters.poisoned.clone());
+        Box::new(move |at, topic| {
+            poisoned.increment(1);
+            sink.poisoned(at, None, &too_large(topic))
+        })
     }
 
-    /// Looks after everything but records: commits, restores, the disk.
-    pub(super) fn look_after(&self, group: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
-        let live = {
+    /// Looks after everything but records: commits, restores, the disk. `is_behind`: there is more
+    /// to read. Returns what reading does next.
+    pub(super) fn look_after(
+        &self,
+        group: &GroupConsumer<Hook<V, S>>,
+        is_behind: bool,
+    ) -> Result<Next, Error> {
+        let (live, next) = {
             let mut core = self.lock();
             if let Some(error) = core.broken.take() {
                 return Err(error);
             }
             self.take_restored(&mut core)?;
             let live = self.take_committed(&mut core, Duration::ZERO)?;
-            let is_due =
-                core.means.as_ref().is_some_and(|means| means.transactions.is_due(Instant::now()));
-            if is_due {
+            let Some(means) = &core.means else { return Ok(Next::Rest) };
+            if means.transactions.is_due(Instant::now(), is_behind) {
                 self.close(&mut core, group)?;
             }
-            live
+            (live, core.next())
         };
         for (number, start) in live {
             self.let_go_on(group, number, start)?;
         }
-        self.wait_while_full()
-    }
-
-    /// Reading waits while the commit before is slow.
-    fn wait_while_full(&self) -> Result<(), Error> {
-        let mut core = self.lock();
-        let is_full = core.means.as_ref().is_some_and(|means| means.transactions.is_full());
-        if is_full {
-            const STEP: Duration = Duration::from_millis(20);
-            // Partitions go live at the next look.
-            if let Some(means) = core.means.as_mut()
-                && let Some(committed) = means.transactions.ended(STEP)?
-            {
-                self.committed(&mut core, &committed)?;
-            }
-        }
-        Ok(())
+        Ok(next)
     }
 
     fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
@@ -296,7 +311,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             held.restored(restored?, &self.parts.meters);
             held.phase = Phase::Opening { has_slipped };
             // Its epoch is committed without waiting for a record.
-            means.transactions.open()?;
+            means.transactions.fill(1);
         }
         Ok(())
     }
@@ -342,9 +357,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             if matches!(held.phase, Phase::Live) {
                 // Nothing was sealed since this commit: all that is sealed is committed.
-                self.write_down(held, (&means.writer, now))?;
+                if self.write_down(held, (&means.writer, now))? {
+                    held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
+                }
                 held.task.states.make_room();
-                held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
             }
             keys += held.task.states.len();
             bytes += held.task.states.bytes();
@@ -354,26 +370,27 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         Ok(())
     }
 
-    /// Hands what is committed to the disk, if it is time.
+    /// Hands what is committed to the disk, if it is time; returns whether it was.
     fn write_down(
         &self,
         held: &mut Held<V>,
         (writer, now): (&Writer, Instant),
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let unwritten = held.task.states.unwritten();
         let is_time = now.duration_since(held.written_at) >= self.config.write_every
             || unwritten >= WRITE_KEYS;
         let Some(shelf) = held.task.states.shelf().filter(|_| unwritten > 0 && is_time) else {
-            return Ok(());
+            return Ok(false);
         };
         // One batch after another: what comes meanwhile goes with the next.
         if shelf.written() < held.batches {
-            return Ok(());
+            return Ok(false);
         }
         let shelf = shelf.clone();
         let batch = self.batch(held, shelf);
         held.written_at = now;
-        writer.write(batch)
+        writer.write(batch)?;
+        Ok(true)
     }
 
     fn batch(&self, held: &mut Held<V>, shelf: Shelf) -> Batch {
@@ -393,78 +410,36 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     fn close(&self, core: &mut Core<V>, group: &dyn Commit) -> Result<(), Error> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
         let Some(metadata) = group.metadata() else { return Ok(()) };
-        let transactions = &mut means.transactions;
-        let mut next = Vec::new();
+        let (mut next, mut parts) = (Vec::new(), Vec::with_capacity(core.held.len()));
         for (number, held) in &mut core.held {
+            let mut epoch = None;
             if let Phase::Opening { has_slipped } = held.phase {
                 // A number that grows even where the changelog was lost.
                 held.epoch = (held.epoch + 1).max((self.parts.now_ms)());
-                self.put_epoch(transactions, (*number, held.epoch))?;
+                epoch = Some(held.epoch);
                 held.phase = Phase::Raising { has_slipped };
             }
-            self.seal(transactions, *number, held)?;
+            let states = self.seal(*number, held);
+            let outputs = std::mem::take(&mut held.outputs);
+            parts.push(Part { partition: *number, epoch, outputs, states });
             held.closed_ms = held.task.stream_time_ms;
             if held.read_to > held.closed_to {
                 held.closed_to = held.read_to;
                 next.extend(self.next_offset(*number, held.read_to));
             }
         }
-        transactions.close(next, metadata)?;
+        means.transactions.close(Filled { parts, next, group: metadata })?;
         core.outputs = (0, core.outputs.0);
         Ok(())
     }
 
-    fn seal(
-        &self,
-        transactions: &mut Transactions,
-        number: u32,
-        held: &mut Held<V>,
-    ) -> Result<(), Error> {
-        let changelog = self.config.changelog.as_str();
-        let mut too_large = 0_u64;
-        let poisons = held.task.states.seal(&self.parts.view, |key, bytes, touched_ms| {
-            let record = changelog::state((changelog, number), (key, bytes), touched_ms);
-            if transactions.put(&record, Some(number as usize))?.is_err() {
-                too_large += 1;
-            }
-            Ok(())
-        })?;
+    fn seal(&self, number: u32, held: &mut Held<V>) -> Vec<Entry> {
+        let (sealed, poisons) = held.task.states.seal(&self.parts.view);
         for poison in &poisons {
             warn!(partition = number, %poison, "a state cannot be written: it stays as it was");
         }
-        if too_large > 0 {
-            warn!(partition = number, too_large, "states are too large for the changelog");
-        }
-        self.parts.meters.poisoned.increment(poisons.len() as u64 + too_large);
-        Ok(())
-    }
-
-    fn put_epoch(
-        &self,
-        transactions: &mut Transactions,
-        (number, epoch): (u32, u64),
-    ) -> Result<(), Error> {
-        let value = changelog::task(epoch);
-        let record = Outgoing {
-            topic: &self.config.changelog,
-            key: Some(TASK_KEY),
-            value: Some(&value),
-            partition: i32::try_from(number).ok(),
-            ..Outgoing::default()
-        };
-        let output = |topic: &str, failure| Error::Output { topic: topic.to_owned(), failure };
-        transactions
-            .put(&record, Some(number as usize))?
-            .map_err(|failure| output(&self.config.changelog, failure))?;
-        let Some(advert) = &self.config.advert else { return Ok(()) };
-        let (key, value) = advert.row((number, epoch));
-        let record = Outgoing {
-            topic: &advert.topic,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            ..Outgoing::default()
-        };
-        transactions.put(&record, None)?.map_err(|failure| output(&advert.topic, failure))
+        self.parts.meters.poisoned.increment(poisons.len() as u64);
+        sealed
     }
 
     fn let_go_on(
@@ -527,6 +502,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 changelog_next: 0,
                 batches: 0,
                 written_at: Instant::now(),
+                outputs: Vec::new(),
             },
         );
         info!(view = self.config.name, partition = number, read_to, "partition is assigned");

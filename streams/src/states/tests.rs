@@ -31,12 +31,12 @@ impl Partition {
     }
 
     fn commit(&mut self) {
-        let changelog = &mut self.changelog;
-        let sealed = self.states.seal(&Count, |key, bytes, touched_ms| {
-            changelog.push((key.to_vec(), bytes.map(<[u8]>::to_vec), touched_ms));
-            Ok(())
-        });
-        assert!(sealed.unwrap().is_empty());
+        let (sealed, poison) = self.states.seal(&Count);
+        assert!(poison.is_empty());
+        let record = |Entry { key, bytes, touched_ms }: Entry| {
+            (key.to_vec(), bytes.map(|bytes| bytes.to_vec()), touched_ms)
+        };
+        self.changelog.extend(sealed.into_iter().map(record));
     }
 
     fn write_down(&mut self) {

@@ -173,6 +173,8 @@ pub async fn run(options: Options) {
             instance: Some("bench".to_owned()),
             session_timeout_ms: 6_000,
             fetch_wait_max_ms: 20,
+            // As the relay has it.
+            queue_bytes_max: 4 << 20,
             ..GroupConfig::new(format!("{prefix}bench"))
         },
         topic: Topic::ClicksRaw.name(&prefix),
