@@ -102,10 +102,11 @@ pub struct ViewConfig {
     /// Where visitors' states lie on the disk; none keeps them in memory alone, to be restored
     /// whole from Kafka after a restart.
     pub state_folder: Option<PathBuf>,
-    /// The shortest time that clicks are gathered for one transaction.
+    /// The shortest time that clicks are gathered for one transaction: the one that holds while
+    /// there is nothing more to read.
     #[serde(with = "duration")]
     pub commit_min: Duration,
-    /// The longest time; in between it is twice as long as the last commit took.
+    /// The longest time: the one that holds while there is more to read.
     #[serde(with = "duration")]
     pub commit_max: Duration,
     /// After so long the broker gives a transaction up. Readers of enriched clicks wait as long when
@@ -142,7 +143,7 @@ impl Default for ViewConfig {
             commit_min: Duration::from_millis(5),
             commit_max: Duration::from_millis(100),
             transaction_timeout: Duration::from_secs(10),
-            write_every: Duration::from_secs(1),
+            write_every: Duration::from_secs(10),
             tombstones_kept: Duration::from_secs(23 * 3_600),
             restores_max: 2,
             state_ttl: Duration::from_secs(24 * 3_600),

@@ -117,7 +117,7 @@ async fn follow<V: View<Output = Produce>>(
         },
         pacing: Pacing::default(),
         state_folder: state,
-        write_every: Duration::from_secs(1),
+        write_every: Duration::from_secs(10),
         tombstones_kept: Duration::from_secs(23 * 3_600),
         restores_max: 2,
         bounds: Bounds::default(),

@@ -40,8 +40,8 @@ pub(crate) struct Restored<V: View> {
     pub(crate) epoch: u64,
     /// The changelog was taken in up to here.
     pub(crate) next: u64,
-    /// The batches on the disk.
-    pub(crate) batches: u64,
+    /// How far the disk is.
+    pub(crate) on_disk: Extent,
     /// Records read from the changelog.
     pub(crate) records: u64,
 }
@@ -79,15 +79,16 @@ impl Restore {
                 Some(why) => {
                     warn!(view = self.view, partition, why, "local state is made anew");
                     shelf.iter().try_for_each(Shelf::clear)?;
-                    Extent { next: low, ..Extent::default() }
+                    Extent { next: low, at_ms: now_ms, ..Extent::default() }
                 }
             },
-            None => Extent { next: low, ..Extent::default() },
+            None => Extent { next: low, at_ms: now_ms, ..Extent::default() },
         };
 
         let (from, stream_time_ms) = (extent.next, extent.stream_time_ms);
         let mut filling = Filling {
             task: Task::on(self.bounds, shelf),
+            on_disk: extent.clone(),
             extent: Extent { at_ms: now_ms, ..extent },
             records: 0,
             trouble: None,
@@ -105,11 +106,11 @@ impl Restore {
         if let Some(error) = filling.trouble {
             return Err(error);
         }
-        let Filling { task, extent, records, .. } = filling;
+        let Filling { task, extent, on_disk, records, .. } = filling;
         let took_ms = started.elapsed().as_millis();
         info!(view = self.view, partition, records, keys = task.states.len(), took_ms, "restored");
         let next = extent.next.max(high);
-        Ok(Restored { task, epoch: extent.epoch, next, batches: extent.batches, records })
+        Ok(Restored { task, epoch: extent.epoch, next, on_disk, records })
     }
 
     /// Why what lies on the disk cannot be the beginning of what the changelog holds.
@@ -144,7 +145,9 @@ fn reserve(store: &Store, partition: u32, is_over: &dyn Fn() -> bool) -> Result<
 /// A task that is being filled.
 struct Filling<V: View> {
     task: Task<V>,
+    /// How far the task is.
     extent: Extent,
+    on_disk: Extent,
     records: u64,
     trouble: Option<Error>,
 }
@@ -171,9 +174,13 @@ impl<V: View> Filling<V> {
         let Some(shelf) = self.task.states.shelf().cloned() else { return };
         self.extent.batches += 1;
         self.extent.stream_time_ms = self.task.stream_time_ms;
-        let entries = self.task.states.take_unwritten(self.extent.batches);
+        self.task.states.begin_round();
+        let entries = self.task.states.take_leaving(self.extent.batches, usize::MAX);
         match shelf.put(&entries, &self.extent) {
-            Ok(()) => self.task.states.make_room(),
+            Ok(()) => {
+                self.on_disk = self.extent.clone();
+                self.task.states.make_room();
+            }
             Err(error) => self.trouble = self.trouble.take().or(Some(error)),
         }
     }

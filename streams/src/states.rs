@@ -37,7 +37,10 @@ const SLOT_BYTES: usize = 160;
 const LIVE_FACTOR: usize = 2;
 
 /// Live states may take this part of the memory that all states may take.
-const LIVE_SHARE: usize = 16;
+const LIVE_SHARE: usize = 64;
+
+/// States that wait for the disk may take this part of the memory before their time has come.
+const PINNED_SHARE: usize = 4;
 
 /// A state as it would be sealed: its key, its bytes, the stream time of its last record.
 pub(crate) type Written = (Arc<[u8]>, Vec<u8>, u64);
@@ -60,8 +63,10 @@ pub(crate) struct States<S> {
     free: Vec<usize>,
     /// Changed since the last seal.
     changed: Vec<usize>,
-    /// Sealed since the last batch for the disk.
+    /// Sealed since the last round of batches for the disk began.
     unwritten: Vec<usize>,
+    /// What is left of that round.
+    leaving: Vec<usize>,
     bytes: usize,
     hand: usize,
     /// Came to life lately, and before that: see [`States::cool`].
@@ -147,6 +152,7 @@ impl<S: State> States<S> {
             free: Vec::new(),
             changed: Vec::new(),
             unwritten: Vec::new(),
+            leaving: Vec::new(),
             bytes: 0,
             hand: 0,
             warm: [Vec::new(), Vec::new()],
@@ -246,22 +252,41 @@ impl<S: State> States<S> {
         !self.changed.is_empty()
     }
 
-    /// What was sealed and is not on the disk yet. Call it only while everything that was sealed
-    /// is committed.
-    pub(crate) fn take_unwritten(&mut self, batch: u64) -> Vec<Entry> {
-        let unwritten = std::mem::take(&mut self.unwritten);
-        let entries = unwritten.into_iter().filter_map(|at| {
-            let slot = self.slots[at].as_mut()?;
-            slot.is_unwritten = false;
-            slot.written_in = batch;
-            Some(slot.entry())
-        });
-        entries.collect()
+    /// Begins a round: what was sealed until now goes to the disk with the next batches.
+    pub(crate) fn begin_round(&mut self) {
+        self.leaving.append(&mut self.unwritten);
     }
 
-    /// How many keys wait for the disk.
+    /// Whether a round is not over yet.
+    pub(crate) fn is_in_round(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// The next batch of a round, of about so many bytes. Call it only while everything that was
+    /// sealed is committed.
+    pub(crate) fn take_leaving(&mut self, batch: u64, bytes_max: usize) -> Vec<Entry> {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while bytes < bytes_max
+            && let Some(at) = self.leaving.pop()
+        {
+            let Some(slot) = self.slots[at].as_mut() else { continue };
+            slot.is_unwritten = false;
+            slot.written_in = batch;
+            bytes += slot.bytes();
+            entries.push(slot.entry());
+        }
+        entries
+    }
+
+    /// How many keys wait for the next round.
     pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.len()
+    }
+
+    /// Whether those keep much of what memory is for from being put aside.
+    pub(crate) fn is_pinned(&self) -> bool {
+        let bytes_each = self.bytes / self.index.len().max(1);
+        self.unwritten.len() * bytes_each > self.bounds.state_bytes_max / PINNED_SHARE
     }
 
     /// Puts aside what is quiet and lies on the disk, until memory is within its bound.

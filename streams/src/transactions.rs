@@ -39,7 +39,7 @@ impl Default for Pacing {
         Self {
             every_min: Duration::from_millis(5),
             every_max: Duration::from_millis(100),
-            records_max: 20_000,
+            records_max: 10_000,
         }
     }
 }
@@ -223,7 +223,13 @@ impl Committing {
         };
         let request_bytes = transaction.producer.record_bytes_max as usize;
         let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
-        let pair = [make(0)?, make(1)?];
+        // Both at once: after a crash each may wait for the broker to end what was left open.
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| make(1));
+            (make(0), other.join())
+        });
+        let other = other.map_err(|_| Error::Broken("a producer".to_owned()))?;
+        let pair = [one?, other?];
         Ok(Self { pair, turn: 0, wait, changelog, advert, instead, poisoned, round_bytes })
     }
 

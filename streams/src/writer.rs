@@ -15,6 +15,16 @@ pub(crate) struct Batch {
     pub(crate) shelf: Shelf,
     pub(crate) entries: Vec<Entry>,
     pub(crate) extent: Extent,
+    /// Whether a round ends with it: then it must outlive the machine.
+    pub(crate) ends_round: bool,
+}
+
+impl Batch {
+    /// Writes it.
+    pub(crate) fn put(&self) -> Result<(), Error> {
+        self.shelf.put(&self.entries, &self.extent)?;
+        if self.ends_round { self.shelf.sync() } else { Ok(()) }
+    }
 }
 
 /// The thread that writes. Dropped, it finishes what waits.
@@ -33,9 +43,8 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || {
-                for Batch { shelf, entries, extent } in to_do {
-                    let written = shelf.put(&entries, &extent).and_then(|()| shelf.sync());
-                    if let Err(error) = written {
+                for batch in to_do {
+                    if let Err(error) = batch.put() {
                         *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         return;
                     }

@@ -25,8 +25,12 @@ const COMMITTED_WAIT: Duration = Duration::from_secs(10);
 /// How long going back to an offset may take.
 const SEEK_WAIT: Duration = Duration::from_secs(5);
 
-/// A partition with so many keys to write does not wait for its time.
-const WRITE_KEYS: usize = 50_000;
+/// What a restore may fetch ahead, at the least, bytes.
+const RESTORE_QUEUE_BYTES: u64 = 32 << 20;
+
+/// About so much of a partition's states goes to the disk at once: what is on its way takes memory
+/// several times over.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Keys on the disk that are looked at for their age each time that states are written there: a
 /// partition of a million keys is through within an hour or so.
@@ -71,8 +75,11 @@ struct Held<V: View> {
     closed_ms: u64,
     /// The changelog up to here is in the states.
     changelog_next: u64,
-    /// Batches handed to the disk.
-    batches: u64,
+    /// How far the disk is once all batches handed to it are written.
+    extent: Extent,
+    /// How far it is when the round of batches is over, if one is going on.
+    round: Option<Extent>,
+    /// When the last round began.
     written_at: Instant,
     /// Said, for the transaction that is being filled.
     outputs: Vec<(At, Produce)>,
@@ -154,7 +161,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             changelog: config.changelog.clone(),
             bounds: config.bounds,
             tombstones_kept: config.tombstones_kept,
-            queue_bytes_max: config.group.queue_bytes_max,
+            queue_bytes_max: config.group.queue_bytes_max.max(RESTORE_QUEUE_BYTES),
             quiet_max: transactions.wait() + Duration::from_secs(5),
         };
         let restoring = Restoring::start(&restore, self.store.as_ref(), config.restores_max)?;
@@ -376,34 +383,33 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         held: &mut Held<V>,
         (writer, now): (&Writer, Instant),
     ) -> Result<bool, Error> {
-        let unwritten = held.task.states.unwritten();
-        let is_time = now.duration_since(held.written_at) >= self.config.write_every
-            || unwritten >= WRITE_KEYS;
-        let Some(shelf) = held.task.states.shelf().filter(|_| unwritten > 0 && is_time) else {
-            return Ok(false);
-        };
+        let states = &held.task.states;
+        let Some(shelf) = states.shelf() else { return Ok(false) };
+        let is_time = now.duration_since(held.written_at) >= self.config.write_every;
+        let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
         // One batch after another: what comes meanwhile goes with the next.
-        if shelf.written() < held.batches {
+        if shelf.written() < held.extent.batches || !(states.is_in_round() || is_due) {
             return Ok(false);
         }
         let shelf = shelf.clone();
-        let batch = self.batch(held, shelf);
-        held.written_at = now;
-        writer.write(batch)?;
-        Ok(true)
+        let begins = held.round.is_none();
+        if begins {
+            held.written_at = now;
+            self.begin_round(held);
+        }
+        writer.write(held.next_batch(shelf))?;
+        Ok(begins)
     }
 
-    fn batch(&self, held: &mut Held<V>, shelf: Shelf) -> Batch {
-        held.batches += 1;
-        let entries = held.task.states.take_unwritten(held.batches);
-        let extent = Extent {
+    fn begin_round(&self, held: &mut Held<V>) {
+        held.task.states.begin_round();
+        held.round = Some(Extent {
             next: held.changelog_next,
             epoch: held.epoch,
             stream_time_ms: held.closed_ms,
             at_ms: (self.parts.now_ms)(),
-            batches: held.batches,
-        };
-        Batch { shelf, entries, extent }
+            batches: 0,
+        });
     }
 
     /// Closes the transaction: states go to the changelog, offsets go along.
@@ -500,7 +506,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 closed_to: read_to,
                 closed_ms: 0,
                 changelog_next: 0,
-                batches: 0,
+                extent: Extent::default(),
+                round: None,
                 written_at: Instant::now(),
                 outputs: Vec::new(),
             },
@@ -531,13 +538,12 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 // Not committed: the changelog is ahead of the disk then, as after a crash.
                 continue;
             }
-            while shelf.written() < held.batches && Instant::now() < until {
+            while shelf.written() < held.extent.batches && Instant::now() < until {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            if shelf.written() == held.batches {
-                let Batch { shelf, entries, extent } = self.batch(held, shelf);
-                shelf.put(&entries, &extent)?;
-                shelf.sync()?;
+            self.begin_round(held);
+            while shelf.written() == held.extent.batches && held.round.is_some() {
+                held.next_batch(shelf.clone()).put()?;
             }
         }
         Ok(())
@@ -573,8 +579,21 @@ impl<V: View> Held<V> {
         self.epoch = restored.epoch;
         self.changelog_next = restored.next;
         self.closed_ms = self.task.stream_time_ms;
-        self.batches = restored.batches;
+        (self.extent, self.round) = (restored.on_disk, None);
         self.written_at = Instant::now();
+    }
+
+    /// The next batch of a round. Only the last one tells how far the disk is with it: those before
+    /// are newer than that, and the changelog is read again over them.
+    fn next_batch(&mut self, shelf: Shelf) -> Batch {
+        let batches = self.extent.batches + 1;
+        let entries = self.task.states.take_leaving(batches, BATCH_BYTES);
+        let ends_round = !self.task.states.is_in_round();
+        if ends_round && let Some(reached) = self.round.take() {
+            self.extent = reached;
+        }
+        self.extent.batches = batches;
+        Batch { shelf, entries, extent: self.extent.clone(), ends_round }
     }
 
     fn stop_restoring(&self) {

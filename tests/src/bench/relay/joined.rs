@@ -188,7 +188,7 @@ pub async fn run(options: Options) {
         },
         pacing: Pacing::default(),
         state_folder: Some(state),
-        write_every: Duration::from_secs(1),
+        write_every: Duration::from_secs(10),
         tombstones_kept: Duration::from_secs(23 * 3_600),
         restores_max: 2,
         bounds: Bounds::default(),
