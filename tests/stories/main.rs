@@ -1,6 +1,7 @@
 //! The stories, named by behaviour; one binary, so that it links once.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
+mod autocapture;
 mod before_the_core;
 mod check_config;
 mod click_to_hint;

@@ -57,7 +57,7 @@ const PROFILE: &str = "web";
 const CORE: &str = "clickmill_core_bg.wasm";
 
 /// And of its scripts.
-const SCRIPTS: [&str; 2] = ["clickmill.js", "clickmill_core.js"];
+const SCRIPTS: [&str; 3] = ["clickmill.js", "clickmill_core.js", "clickmill_auto.js"];
 
 /// How much is done for the bundle's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -247,7 +247,7 @@ mod tests {
                    "email": email})
         };
         let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
-        let good: [(&str, Value); 27] = [
+        let good: [(&str, Value); 37] = [
             ("alias", json!({"previous": "a@b.c"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
             ("basket_remove", json!({"sku": "A1"})),
@@ -258,7 +258,19 @@ mod tests {
             ("click", json!({"element": "a", "text": "Go", "href": "/x", "hint": hint})),
             ("consent", json!({"granted": ["analytics"], "source": "banner"})),
             ("consent", json!({"granted": []})),
+            ("element_view", json!({"element": "teaser", "dwell_ms": 1000})),
+            (
+                "element_view",
+                json!({"element": "card", "sku": "A1", "list": "hot", "position": 2, "dwell_ms": 1}),
+            ),
+            ("engagement", json!({"engaged_ms": 12_000, "scroll_percent": 100})),
+            ("engagement", json!({"engaged_ms": 0})),
             ("exposure", json!({"hint": hint, "slot": "product-below", "sku": "A1"})),
+            ("file_download", json!({"href": "https://a.example/x.pdf", "name": "x.pdf"})),
+            ("form_abandon", json!({"form": "checkout", "field": "email", "after_ms": 5})),
+            ("form_start", json!({"form": "checkout", "field": "email"})),
+            ("form_start", json!({})),
+            ("form_submit", json!({"form": "checkout"})),
             ("group", json!({"group": "g 1", "traits": traits})),
             ("identify", json!({})),
             ("identify", json!({ "traits": traits })),
@@ -266,6 +278,7 @@ mod tests {
             ("list_view", json!({})),
             ("login", json!({})),
             ("order", order("a@b.c")),
+            ("outbound_click", json!({"href": "https://b.example/", "host": "b.example"})),
             ("page_view", json!({})),
             ("page_view", json!({"name": "Home", "category": "Docs"})),
             ("page_view", json!({"kind": "product", "navigation": "restore"})),
@@ -283,7 +296,7 @@ mod tests {
                 "{kind} {props}"
             );
         }
-        let bad: [(&str, Value, &str); 24] = [
+        let bad: [(&str, Value, &str); 29] = [
             ("alias", json!({}), ""),
             ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
             ("basket_remove", json!({}), ""),
@@ -292,8 +305,13 @@ mod tests {
             ("click", json!({"text": "x".repeat(201)}), "/text"),
             ("consent", json!({"granted": ["everything"]}), "/granted/0"),
             ("consent", json!({"granted": ["analytics", "analytics"]}), "/granted"),
+            ("element_view", json!({"element": "teaser"}), ""),
+            ("engagement", json!({"engaged_ms": 1, "scroll_percent": 101}), "/scroll_percent"),
             ("exposure", json!({"hint": hint, "slot": "Product Below"}), "/slot"),
             ("exposure", json!({"slot": "product-below"}), ""),
+            ("file_download", json!({"name": "x.pdf"}), ""),
+            ("form_abandon", json!({"after_ms": -1}), "/after_ms"),
+            ("form_submit", json!({"email": "a@b.c"}), "/email"),
             ("group", json!({ "traits": traits }), ""),
             ("identify", json!({"traits": "gold"}), "/traits"),
             ("list_view", json!({"skus": "A1"}), "/skus"),

@@ -219,7 +219,8 @@ impl Queue {
     }
 
     /// Drops what is beyond the bounds: what is too old, then as much of the oldest as is too
-    /// much, urgent events last. The first `in_flight` events stay.
+    /// much, what comes by itself in numbers first and urgent events last. The first `in_flight`
+    /// events stay.
     pub(super) fn keep_bounds(
         &mut self,
         bounds: &QueueBounds,
@@ -233,9 +234,13 @@ impl Queue {
             gone.append(&mut self.drop_where(Drop::Old, &|index, _| index == in_flight));
         }
         while self.events.len() > bounds.events_max || self.bytes > bounds.bytes_max {
+            let worth = |event: &Queued| match event.kind.as_str() {
+                "element_view" | "engagement" => 0,
+                _ => 1 + u8::from(urgent.contains(&event.kind)),
+            };
             let waiting = self.events.iter().enumerate().skip(in_flight);
-            let plain = waiting.clone().find(|(_, event)| !urgent.contains(&event.kind));
-            let Some((victim, _)) = plain.or_else(|| waiting.clone().next()) else {
+            // The first, thus the oldest, of those that are worth least.
+            let Some((victim, _)) = waiting.min_by_key(|(_, event)| worth(event)) else {
                 break;
             };
             gone.append(&mut self.drop_where(Drop::Full, &|index, _| index == victim));

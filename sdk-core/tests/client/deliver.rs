@@ -315,6 +315,20 @@ fn the_queue_is_bounded_and_gives_up_the_plain_events_first() {
 }
 
 #[test]
+fn what_is_worth_least_is_given_up_first() {
+    let queue = QueueBounds { events_max: 3, bytes_max: 100_000, age_ms_max: 100_000 };
+    let mut page = Page::with(ClientOptions { queue, ..all_granted() });
+    page.track("page_view");
+    for kind in ["search", "element_view", "order", "engagement", "click"] {
+        page.track(kind);
+    }
+    assert_eq!(page.client.books().dropped_full, 3);
+    page.accept();
+    page.step(Input::Flush);
+    assert_eq!(page.kinds(), ["order", "click"]);
+}
+
+#[test]
 fn a_clock_that_jumps_back_does_not_stretch_a_wait() {
     let mut page = Page::new();
     page.track("order");

@@ -1,5 +1,5 @@
-//! Writes the three files of a bundle: `clickmill.js`, `clickmill_core.js`,
-//! `clickmill_core_bg.wasm`.
+//! Writes the files of a bundle: `clickmill.js`, `clickmill_core.js`, `clickmill_core_bg.wasm`, and
+//! the modules that a page may load beside them.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,14 @@ pub(crate) const GLUE: &str = "clickmill_core.js";
 /// The core's file.
 pub(crate) const CORE: &str = "clickmill_core_bg.wasm";
 
+/// The file of the module that captures what happens by itself.
+pub(crate) const AUTO: &str = "clickmill_auto.js";
+
 /// The scripts of this source tree.
-const SCRIPTS: [(&str, &str); 2] = [
+const SCRIPTS: [(&str, &str); 3] = [
     (STUB, include_str!("../../stub/clickmill.js")),
     (GLUE, include_str!("../../stub/clickmill_core.js")),
+    (AUTO, include_str!("../../stub/clickmill_auto.js")),
 ];
 
 /// Makes the bundle.

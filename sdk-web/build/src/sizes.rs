@@ -8,7 +8,7 @@ use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::bundle::{CORE, GLUE, STUB};
+use crate::bundle::{AUTO, CORE, GLUE, STUB};
 
 /// Brotli's best: what a site compresses once, ahead of time.
 const BROTLI_QUALITY: u32 = 11;
@@ -36,8 +36,7 @@ pub(crate) fn weigh(dir: &Path) -> anyhow::Result<Vec<Size>> {
     let (mut gzip_total, mut brotli_total) = (0, 0);
     let files = [("stub_gzip_bytes", STUB), ("glue_gzip_bytes", GLUE), ("wasm_gzip_bytes", CORE)];
     for (name, file) in files {
-        let path = dir.join(file);
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = read(dir, file)?;
         let gzipped = gzip(&bytes)?;
         gzip_total += gzipped;
         brotli_total += brotli(&bytes)?;
@@ -45,7 +44,14 @@ pub(crate) fn weigh(dir: &Path) -> anyhow::Result<Vec<Size>> {
     }
     sizes.push(Size { name: "total_gzip_bytes", bytes: gzip_total });
     sizes.push(Size { name: "total_brotli_bytes", bytes: brotli_total });
+    // A module of its own: not every page has it.
+    sizes.push(Size { name: "auto_gzip_bytes", bytes: gzip(&read(dir, AUTO)?)? });
     Ok(sizes)
+}
+
+fn read(dir: &Path, file: &str) -> anyhow::Result<Vec<u8>> {
+    let path = dir.join(file);
+    fs::read(&path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// Holds sizes against a budget: lines of a name and a number of bytes, `#` before a remark.
