@@ -74,6 +74,19 @@ const open = async (name) => {
   let until = 0;
   let timer;
 
+  // The tabs that left last. Told beside the database, since a page that goes away may be gone
+  // before the database has heard of it.
+  const left = (change) => {
+    const item = `${name}.left`;
+    try {
+      const owners = (localStorage.getItem(item) || "").split(",");
+      if (change) localStorage.setItem(item, [...owners, owner].slice(-LANES));
+      return owners;
+    } catch {
+      return [];
+    }
+  };
+
   const begin = () =>
     base.transaction(name, "readwrite", { durability: "relaxed" }).objectStore(name);
 
@@ -110,6 +123,7 @@ const open = async (name) => {
 
     // Leaves the lane to others.
     close: () => {
+      if (holds(until)) left(true);
       put("lease");
       flush(true);
       base.close();
@@ -120,6 +134,7 @@ const open = async (name) => {
       until = 0;
       waiting.clear();
       try {
+        localStorage.removeItem(`${name}.left`);
         begin().clear();
       } catch {}
     },
@@ -135,7 +150,9 @@ const open = async (name) => {
         else lanes[lane][item] = texts[i];
       });
       const isMine = ({ lease }) => lease[1] === owner;
-      const free = lanes.filter((lane) => isMine(lane) || !holds(lane.lease[0]));
+      const gone = left();
+      const isFree = ({ lease }) => !holds(lease[0]) || gone.includes(String(lease[1]));
+      const free = lanes.filter((lane) => isMine(lane) || isFree(lane));
       const mine = free.find(isMine) || free.find(({ events }) => events[0] >= 0) || free[0];
       if (!mine) return;
       lane = lanes.indexOf(mine);
