@@ -16,6 +16,8 @@ const LANES = 16;
 // A lease ends this long after it was last renewed, ms; it is renewed when less than RENEW is left.
 const LEASE = 120000;
 const RENEW = 90000;
+// An idle page looks after what other tabs left behind after this long, ms.
+const PAUSE = 3000;
 // A body larger than this is compressed, bytes; a smaller one must not wait for that: the page may
 // be about to go.
 const SMALL = 4096;
@@ -72,7 +74,11 @@ const open = async (name) => {
   let lane;
   // When this tab's lease ends; 0 as long as there is none.
   let until = 0;
+  let others;
   let timer;
+
+  const isMine = ({ lease }) => lease[1] === owner;
+  const isFull = ({ events }) => events[0] >= 0;
 
   // The tabs that left last. Told beside the database, since a page that goes away may be gone
   // before the database has heard of it.
@@ -114,6 +120,20 @@ const open = async (name) => {
     timer ??= setTimeout(() => flush());
   };
 
+  const survey = async () => {
+    const store = begin();
+    const [keys, texts] = await Promise.all([answer(store.getAllKeys()), answer(store.getAll())]);
+    const lanes = Array.from({ length: LANES }, () => ({ lease: [], queue: "", events: [] }));
+    keys.forEach(([lane, item], i) => {
+      if (item >= 0) lanes[lane].events.push(item, texts[i]);
+      else lanes[lane][item] = texts[i];
+    });
+    const gone = left();
+    const isFree = ({ lease }) => !holds(lease[0]) || gone.includes(String(lease[1]));
+    others = lanes.some((lane) => isFull(lane) && !isMine(lane));
+    return { store, lanes, free: lanes.filter((lane) => isMine(lane) || isFree(lane)) };
+  };
+
   return {
     put,
     flush: () => flush(),
@@ -139,22 +159,19 @@ const open = async (name) => {
       } catch {}
     },
 
-    // Goes to the tab's own lane or to one that nobody holds, to one with events in it first. Gives
-    // back what is kept there: the queue, then each event with its place before it.
+    // Whether there are other lanes with events in them, by the last look at them.
+    hasOthers: () => others,
+    // Whether one of them is nobody's.
+    isAsked: async () => (await survey()).free.some((lane) => isFull(lane) && !isMine(lane)),
+
+    // Goes to a lane that nobody else holds, to one with events in it first. Gives back what is kept
+    // there: the queue, then each event with its place before it.
     claim: async (mayKeep) => {
-      const store = begin();
-      const [keys, texts] = await Promise.all([answer(store.getAllKeys()), answer(store.getAll())]);
-      const lanes = Array.from({ length: LANES }, () => ({ lease: [], queue: "", events: [] }));
-      keys.forEach(([lane, item], i) => {
-        if (item >= 0) lanes[lane].events.push(item, texts[i]);
-        else lanes[lane][item] = texts[i];
-      });
-      const isMine = ({ lease }) => lease[1] === owner;
-      const gone = left();
-      const isFree = ({ lease }) => !holds(lease[0]) || gone.includes(String(lease[1]));
-      const free = lanes.filter((lane) => isMine(lane) || isFree(lane));
-      const mine = free.find(isMine) || free.find(({ events }) => events[0] >= 0) || free[0];
+      flush();
+      const { store, lanes, free } = await survey();
+      const mine = free.find(isFull) || free.find(isMine) || free[0];
       if (!mine) return;
+      lanes.forEach((lane, at) => isMine(lane) && store.delete([at, "lease"]));
       lane = lanes.indexOf(mine);
       until = 0;
       if (mayKeep()) store.put([(until = now() + LEASE), owner], [lane, "lease"]);
@@ -181,6 +198,7 @@ export default async () => {
     let granted = consent;
     let lane;
     let timer;
+    let pause;
     let source;
     // Circumstances of what happens on this page.
     let facts = "{}";
@@ -277,7 +295,12 @@ export default async () => {
       close,
       (head, data) => emit("hint", { ...parse(head), ...parse(data) }),
       (verdict) => emit("verdict", parse(verdict)),
-      (state) => emit("state", parse(state)),
+      (state) => {
+        const { delivery, queued } = parse(state);
+        emit("state", parse(state));
+        clearTimeout(pause);
+        if (delivery === "idle" && !queued && lane?.hasOthers()) pause = setTimeout(help, PAUSE);
+      },
     ];
 
     // What the visitor said or, where they said nothing, the site.
@@ -295,6 +318,14 @@ export default async () => {
         (all, purpose, at) => all + (allows(purpose) << at),
         (gpc ? GPC : 0) + (granted === undefined ? 0 : SAID),
       );
+
+    // Goes to a lane that another tab left behind, where this page's own is empty.
+    const help = async () => {
+      try {
+        if (lane.isHeld() && (await lane.isAsked()) && !waiting) ask(BEGIN);
+        else if (lane.hasOthers()) pause = setTimeout(help, PAUSE);
+      } catch {}
+    };
 
     // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
     const ask = async (what, report) => {
@@ -348,6 +379,7 @@ export default async () => {
         if (waiting) go(turn.what);
         tell(GONE);
         clearTimeout(timer);
+        clearTimeout(pause);
         lane?.close();
       },
       back: () => {
