@@ -188,6 +188,10 @@ pub enum Error {
         /// The reason in librdkafka's words.
         detail: String,
     },
+    /// The record to read next is not there: its topic was made anew or cut, or the record is gone
+    /// already. Comes only where nothing was said for that case ([`Start::Refuse`](crate::Start)).
+    #[error("{0} failed: the next record is not there any more")]
+    OutOfRange(String),
 }
 
 impl Error {
@@ -199,6 +203,7 @@ impl Error {
             }
             Self::Client(_) => Class::Fatal,
             Self::Failed { class, .. } => *class,
+            Self::OutOfRange(_) => Class::Retriable,
         }
     }
 
@@ -223,6 +228,7 @@ impl Error {
             other => other.rdkafka_error_code(),
         };
         match code {
+            Some(RDKafkaErrorCode::AutoOffsetReset) => Self::OutOfRange(doing.into()),
             Some(code) => Self::code(doing, code),
             None => Self::Failed {
                 doing: doing.into(),
@@ -292,6 +298,12 @@ mod tests {
         let code = RDKafkaErrorCode::UnknownMemberId;
         let error = Error::doing("polling", &KafkaError::MessageConsumptionFatal(code));
         assert_eq!(error.class(), Class::Fatal);
+    }
+
+    #[test]
+    fn a_record_that_is_not_there_is_told_apart() {
+        let error = KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
+        assert!(matches!(Error::doing("polling", &error), Error::OutOfRange(_)));
     }
 
     #[test]

@@ -45,6 +45,12 @@ const RESTORED: Counters<0> = Counters::new(
     "Records read from the changelog to restore visitors' states.",
     [],
 );
+const MISFITS: Counters<0> = Counters::new(
+    "clickmill_relay_misfits_total",
+    "Times that a partition of raw clicks did not fit what was read of it (made anew, cut, or gone \
+     before it was read) and was read from its beginning.",
+    [],
+);
 const PARTITIONS: Gauges<0> =
     Gauges::new("clickmill_relay_partitions", "Partitions of raw clicks that are ours.", []);
 const KEYS: Gauges<0> =
@@ -125,6 +131,7 @@ pub const TABLE: &[Entry] = &[
     KEYS.entry(),
     STATE_BYTES.entry(),
     RESTARTS.entry(),
+    MISFITS.entry(),
     RESTORED.entry(),
     LAG.entry(),
     HINTS.entry(),
@@ -163,6 +170,7 @@ impl AskMeters {
 pub fn view_meters(metrics: &Metrics) -> Meters {
     Meters {
         restored: metrics.counter(&RESTORED, []),
+        misfits: metrics.counter(&MISFITS, []),
         folded: metrics.counter(&RECORDS, ["folded"]),
         poisoned: metrics.counter(&RECORDS, ["poisoned"]),
         outputs: metrics.counter(&OUTPUTS, []),

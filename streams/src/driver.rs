@@ -10,7 +10,8 @@ pub struct Driver<V: View> {
     view: V,
     tables: V::Tables,
     task: Task<V>,
-    now_ms: u64,
+    /// None where nobody set it: then no record is from the future.
+    now_ms: Option<u64>,
     next: Place,
 }
 
@@ -21,7 +22,7 @@ impl<V: View> Driver<V> {
             view,
             tables,
             task: Task::new(Bounds::default()),
-            now_ms: 0,
+            now_ms: None,
             next: Place { partition: 0, offset: 0 },
         }
     }
@@ -40,9 +41,10 @@ impl<V: View> Driver<V> {
         self
     }
 
-    /// Sets the wall clock that folds see, ms.
+    /// Sets the wall clock that folds see, ms; until then they see 0, and a record's time is believed
+    /// however far ahead it is.
     pub fn set_now_ms(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
+        self.now_ms = Some(now_ms);
     }
 
     /// The tables, to change them between records.
@@ -61,7 +63,7 @@ impl<V: View> Driver<V> {
     ) -> Result<Vec<V::Output>, Poison> {
         let raw = Raw { place: self.next, key, value, timestamp_ms: u64::MAX };
         self.next.offset += 1;
-        self.task.feed(&self.view, &raw, (&self.tables, self.now_ms)).map_err(poison)
+        self.fold(&raw)
     }
 
     /// Folds a record as it lies in Kafka. What lies between it and the one before is passed over.
@@ -70,7 +72,13 @@ impl<V: View> Driver<V> {
     /// When the view cannot read it.
     pub fn feed_raw(&mut self, raw: &Raw<'_>) -> Result<Vec<V::Output>, Poison> {
         self.next = Place { offset: raw.place.offset + 1, ..raw.place };
-        self.task.feed(&self.view, raw, (&self.tables, self.now_ms)).map_err(poison)
+        self.fold(raw)
+    }
+
+    fn fold(&mut self, raw: &Raw<'_>) -> Result<Vec<V::Output>, Poison> {
+        let raw = self.now_ms.map_or(*raw, |now_ms| raw.not_from_the_future(now_ms));
+        let around = (&self.tables, self.now_ms.unwrap_or_default());
+        self.task.feed(&self.view, &raw, around).map_err(poison)
     }
 
     /// The state of a key.
@@ -162,5 +170,31 @@ mod tests {
         assert_eq!(feed("busy", "1150"), Some(2));
         assert_eq!(feed("busy", "1201"), Some(3));
         assert_eq!(feed("quiet", "1201"), Some(1));
+    }
+
+    #[test]
+    fn a_record_from_the_future_expires_nobody() {
+        const NOW_MS: u64 = 1_800_000_000_000;
+        const YEAR_2099_MS: u64 = 4_070_908_800_000;
+        let bounds = Bounds { ttl_ms: 24 * 3_600_000, ..Bounds::default() };
+        let mut driver = Driver::new(Count, ()).bounded(bounds);
+        driver.set_now_ms(NOW_MS);
+        let mut offset = 0;
+        let mut feed = |driver: &mut Driver<Count>, key: &str, at_ms: u64| {
+            let (place, value) = (Place { partition: 0, offset }, at_ms.to_string());
+            offset += 1;
+            let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+            let said = driver.feed_raw(&Raw { place, key, value, timestamp_ms: at_ms }).unwrap();
+            said.first().map(|(_, n)| *n)
+        };
+        assert_eq!(feed(&mut driver, "quiet", NOW_MS - 1_000), Some(1));
+        // Record and Kafka's timestamp alike: whoever wrote it has a wrong clock.
+        assert_eq!(feed(&mut driver, "wrong", YEAR_2099_MS), Some(1));
+        assert_eq!(feed(&mut driver, "quiet", NOW_MS), Some(2), "nobody is forgotten for it");
+        assert_eq!(feed(&mut driver, "wrong", NOW_MS), Some(2));
+        // A day later the quiet go as always.
+        driver.set_now_ms(NOW_MS + 2 * 24 * 3_600_000);
+        assert_eq!(feed(&mut driver, "busy", NOW_MS + 26 * 3_600_000), Some(1));
+        assert_eq!(feed(&mut driver, "quiet", NOW_MS + 26 * 3_600_000), Some(1));
     }
 }

@@ -17,6 +17,17 @@ pub enum Error {
         /// Why.
         failure: clickmill_kafka::Failure,
     },
+    /// The changelog has fewer partitions than the topic that drives the view.
+    #[error(
+        "the changelog {changelog} has no partition {partition}: it must have as many as the topic \
+         that drives the view; add what is missing"
+    )]
+    NoPartition {
+        /// The changelog.
+        changelog: String,
+        /// The partition.
+        partition: u32,
+    },
     /// The group has given our partitions to others without asking.
     #[error("partitions were lost to others")]
     Lost,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use clickmill_kafka::{KafkaConfig, PartitionReader, TopicPartition};
+use clickmill_kafka::{Class, KafkaConfig, PartitionReader, TopicPartition};
 use tracing::{info, warn};
 
 use crate::changelog::{self, Change};
@@ -65,7 +65,11 @@ impl Restore {
             partition: i32::try_from(partition).unwrap_or(i32::MAX),
         };
         let reader = PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?;
-        let (low, high) = reader.bounds(ASK_WAIT)?;
+        let (low, high) = reader.bounds(ASK_WAIT).map_err(|error| match error.class() {
+            // Its topic was there, or the view would not have this partition.
+            Class::Refused => Error::NoPartition { changelog: self.changelog.clone(), partition },
+            _ => Error::Kafka(error),
+        })?;
         let (low, high) = (u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0));
 
         let shelved = store.map(|store| store.shelf(partition)).transpose()?;

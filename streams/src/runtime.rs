@@ -7,6 +7,7 @@
 
 mod partitions;
 mod restoring;
+mod starting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
-    Class, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Statistics,
+    Class, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Start, Statistics,
     TransactionConfig,
 };
 use metrics::{Counter, Gauge};
@@ -100,6 +101,8 @@ pub struct Meters {
     pub commits: Counter,
     /// Times that the runtime began anew after a failure.
     pub restarts: Counter,
+    /// Partitions whose topic does not fit what was read of it.
+    pub misfits: Counter,
     /// Partitions that are ours.
     pub partitions: Gauge,
     /// Keys whose state is in memory.
@@ -119,6 +122,7 @@ impl Meters {
             outputs: counter(),
             commits: counter(),
             restarts: counter(),
+            misfits: counter(),
             partitions: gauge(),
             keys: gauge(),
             bytes: gauge(),
@@ -290,7 +294,8 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
         self.partitions.begin()?;
         let hooks = Hooks { rebalance: Hook(Arc::clone(&self.partitions)), on_statistics };
         let topics = [self.config.topic.as_str()];
-        let group = &self.config.group;
+        // Each partition is told where to start. Where that is gone later on, it is looked at anew.
+        let group = &GroupConfig { start: Start::Refuse, ..self.config.group.clone() };
         let consumer = GroupConsumer::subscribe(&self.config.kafka, group, &topics, hooks)?;
         let outcome = self.keep_reading(&consumer);
         if outcome.is_err() {
@@ -347,6 +352,9 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
                         break;
                     }
                     Some(Ok(message)) => self.partitions.feed(&Raw::of(&message))?,
+                    Some(Err(error @ clickmill_kafka::Error::OutOfRange(_))) => {
+                        return Err(error.into());
+                    }
                     Some(Err(error)) if error.class() == Class::Fatal => return Err(error.into()),
                     Some(Err(error)) => {
                         warn!(view = self.config.name, %error, "reading is held up");

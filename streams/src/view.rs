@@ -26,7 +26,8 @@ pub trait View: Send + Sync + 'static {
     fn decode(&self, raw: &Raw<'_>) -> Result<Self::Input, Poison>;
 
     /// When it happened, in milliseconds since 1970: what drives stream time. A record cannot have
-    /// happened after it was written: Kafka's timestamp is the bound.
+    /// happened after it was written: Kafka's timestamp is the bound, and our own clock and an hour
+    /// where that is ahead.
     fn time_ms(&self, input: &Self::Input) -> u64;
 
     /// Folds a record into its key's state. A record without a key gets a state of its own that is

@@ -1,5 +1,6 @@
 //! What is measured, one file a benchmark.
 
 pub mod collector;
+pub mod queries;
 pub mod relay;
 pub mod route;

@@ -39,17 +39,6 @@ pub fn free_port() -> u16 {
 }
 
 impl Program {
-    /// Starts `name` with this configuration file and waits until its admin port says it is ready.
-    ///
-    /// # Panics
-    /// When it does not start or does not become ready; the end of its log is shown.
-    pub async fn start(name: &'static str, config: &Path, admin_port: u16) -> Self {
-        let arguments = HashMap::from([("--config", config.display().to_string())]);
-        let mut program = Self::spawn(name, &arguments, &config.with_extension("log"), None);
-        program.answers(&format!("http://127.0.0.1:{admin_port}/ready")).await;
-        program
-    }
-
     /// Starts `name` with these arguments, and in this room if there is one, without waiting for
     /// anything; what it says goes into the log.
     ///

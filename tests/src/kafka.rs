@@ -7,9 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use clickmill_kafka::{Admin, Creation, KafkaConfig, TopicSpec};
 use clickmill_sdk_core::wire::{Millis, Product, Sku, Stock, ToJson, Topic};
 use clickmill_xtask::kafka::Broker;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -18,7 +21,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use crate::child::{Folder, built};
-use crate::until::PATIENCE;
+use crate::until::{PATIENCE, until};
 
 /// The tenant of all stories.
 pub const TENANT: &str = "shop";
@@ -118,6 +121,41 @@ impl Kafka {
             }
         }
         producer.flush(PATIENCE).expect("all records arrive");
+    }
+
+    /// Takes a topic away and makes it anew, empty, under the same name.
+    ///
+    /// # Panics
+    /// When the broker does not do it.
+    pub async fn remake(&self, topic: Topic, partitions: u32) {
+        let (name, admin) = (self.topic(topic), self.admin());
+        let deleting: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("an admin client");
+        let deleted = deleting.delete_topics(&[&name], &AdminOptions::new()).await;
+        let deleted = deleted.expect("an answer").pop().expect("an outcome");
+        deleted.expect("the topic is taken away");
+        let spec = TopicSpec { name, partitions, replication: 1, config: [].into() };
+        // The name is free only once all of the old topic is gone.
+        until("the topic is there again", || async {
+            let made = admin.create(std::slice::from_ref(&spec)).await.ok()?.pop()?;
+            matches!(made, Creation::Made).then_some(())
+        })
+        .await;
+    }
+
+    /// Adds partitions to a topic, up to that many.
+    ///
+    /// # Panics
+    /// When the broker does not do it.
+    pub async fn add_partitions(&self, topic: Topic, partitions: u32) {
+        let added = self.admin().increase_partitions(&self.topic(topic), partitions).await;
+        added.expect("partitions are added");
+    }
+
+    fn admin(&self) -> Admin {
+        Admin::new(&KafkaConfig::plain(&self.bootstrap), PATIENCE).expect("an admin client")
     }
 
     /// A raw librdkafka producer, set as the collector's own.

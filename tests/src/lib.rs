@@ -9,6 +9,7 @@ pub mod bench;
 pub mod browser;
 pub mod certificate;
 pub mod child;
+pub mod clicks;
 pub mod demo;
 pub mod figure;
 pub mod front;

@@ -228,7 +228,6 @@ pub struct Relay {
     /// Where other relays ask it.
     pub peers: String,
     config: PathBuf,
-    admin_port: u16,
     program: Program,
 }
 
@@ -259,14 +258,30 @@ impl Relay {
             state = folder.path().join(format!("relay-{port}")).display(),
         );
         let config = folder.write(&format!("relay-{port}.toml"), &config);
-        Self {
+        let mut relay = Self {
             url: format!("http://127.0.0.1:{port}"),
             admin: format!("http://127.0.0.1:{admin_port}"),
             peers: format!("127.0.0.1:{peer_port}"),
-            program: Program::start("clickmill-relay", &config, admin_port).await,
+            program: Self::run(&config),
             config,
-            admin_port,
-        }
+        };
+        relay.is_ready().await;
+        relay
+    }
+
+    fn run(config: &Path) -> Program {
+        let arguments = HashMap::from([("--config", config.display().to_string())]);
+        Program::spawn("clickmill-relay", &arguments, &config.with_extension("log"), None)
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn is_ready(&mut self) {
+        self.program.answers(&format!("{}/ready", self.admin)).await;
+    }
+
+    /// All that it has said.
+    pub fn log(&self) -> String {
+        self.program.log()
     }
 
     /// Asks it to end and waits.
@@ -291,7 +306,8 @@ impl Relay {
 
     /// Starts it again, as it was.
     pub async fn restart(&mut self) {
-        self.program = Program::start("clickmill-relay", &self.config, self.admin_port).await;
+        self.program = Self::run(&self.config);
+        self.is_ready().await;
     }
 }
 

@@ -12,6 +12,8 @@ mod durability;
 mod exactly_once;
 mod fairness;
 mod forged_token_opens_nothing;
+mod handing_over;
+mod hot_and_bad;
 mod long;
 mod origins;
 mod queries;

@@ -19,7 +19,7 @@ pub struct GroupConfig {
     /// partitions back without a rebalance.
     pub instance: Option<String>,
     /// Where to start in partitions of which the group has committed nothing: at the end instead of
-    /// the beginning when `latest`.
+    /// the beginning when `latest`. Also where the record to read next is gone.
     pub start: Start,
     /// Which records of transactions are seen.
     pub isolation: Isolation,
@@ -43,6 +43,9 @@ pub enum Start {
     Earliest,
     /// Behind the newest record.
     Latest,
+    /// Nowhere: polling fails with [`Error::OutOfRange`]. For who says himself where to start, and
+    /// must know when that is not there any more.
+    Refuse,
 }
 
 /// Which records of transactions are seen.
@@ -93,6 +96,7 @@ impl GroupConfig {
         let start = match self.start {
             Start::Earliest => "earliest",
             Start::Latest => "latest",
+            Start::Refuse => "error",
         };
         // A member learns of a rebalance from a heartbeat's answer, and handing partitions over takes
         // two of them. A poll interval below the session timeout would be refused.
@@ -181,7 +185,9 @@ mod tests {
     fn librdkafka_knows_every_property() {
         let mut client = KafkaConfig::default().client().unwrap();
         let instance = Some("a".to_owned());
-        GroupConfig { instance, ..GroupConfig::new("g") }.put(&mut client).unwrap();
+        GroupConfig { instance, start: Start::Refuse, ..GroupConfig::new("g") }
+            .put(&mut client)
+            .unwrap();
         client.create_native_config().unwrap();
         assert_eq!(client.get("enable.auto.commit"), Some("false"));
 

@@ -40,6 +40,12 @@ pub trait Commit {
         wait: Duration,
     ) -> Result<BTreeMap<TopicPartition, i64>, Error>;
 
+    /// The first offset of a partition that there is, and the one behind its newest record.
+    ///
+    /// # Errors
+    /// When Kafka does not answer in time, or there is no such partition.
+    fn bounds(&self, of: &TopicPartition, wait: Duration) -> Result<(i64, i64), Error>;
+
     /// Who this member is, for a transaction that takes its offsets along; none before it has
     /// joined.
     fn metadata(&self) -> Option<GroupMetadata>;
@@ -182,6 +188,10 @@ impl<R: Rebalance> Commit for GroupConsumer<R> {
         Commit::committed(&self.inner, of, wait)
     }
 
+    fn bounds(&self, of: &TopicPartition, wait: Duration) -> Result<(i64, i64), Error> {
+        self.inner.bounds(of, wait)
+    }
+
     fn metadata(&self) -> Option<GroupMetadata> {
         Commit::metadata(&self.inner)
     }
@@ -322,6 +332,11 @@ impl<R: Rebalance> Commit for BaseConsumer<Context<R>> {
             Some((at, offset))
         });
         Ok(offsets.collect())
+    }
+
+    fn bounds(&self, of: &TopicPartition, wait: Duration) -> Result<(i64, i64), Error> {
+        self.fetch_watermarks(&of.topic, of.partition, wait)
+            .map_err(|error| Error::doing(format!("asking for the ends of {of}"), &error))
     }
 
     fn metadata(&self) -> Option<GroupMetadata> {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use clickmill_kafka::{
     Commit, GroupConsumer, NextOffset, Rebalance, Revocation, StartAt, TopicPartition,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::restoring::{Order, Restoring};
+use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::restore::{Restore, Restored};
 use crate::store::{Entry, Extent, Shelf, Store};
@@ -18,9 +19,6 @@ use crate::task::Refused;
 use crate::transactions::{Committed, Filled, Instead, Part, Target, Transactions};
 use crate::writer::{Batch, Writer};
 use crate::{At, Error, Poison, Produce, Raw, Sink, Task, View};
-
-/// How long the coordinator may take to tell the committed offsets.
-const COMMITTED_WAIT: Duration = Duration::from_secs(10);
 
 /// How long going back to an offset may take.
 const SEEK_WAIT: Duration = Duration::from_secs(5);
@@ -188,11 +186,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         self.begin()?;
         let ours: Vec<_> = numbers.iter().filter_map(|n| self.topic_partition(*n)).collect();
         group.pause(&ours)?;
-        let committed = group.committed(&ours, COMMITTED_WAIT)?;
+        let starts = starts(group, &ours)?;
         let mut core = self.lock();
-        for (number, at) in numbers.iter().zip(&ours) {
-            let offset = committed.get(at).and_then(|offset| u64::try_from(*offset).ok());
-            self.open(&mut core, *number, offset);
+        for (number, start) in numbers.iter().zip(starts) {
+            self.open(&mut core, *number, start);
             // What the consumer has fetched beyond that is to be read again.
             if let Some(Held { phase: Phase::Restoring { has_slipped, .. }, .. }) =
                 core.held.get_mut(number)
@@ -251,6 +248,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let transactions = &mut means.transactions;
         // Its state is a record, too.
         transactions.fill(1);
+        let raw = &raw.not_from_the_future(at.now_ms);
         match held.task.feed(&parts.view, raw, (&parts.tables, at.now_ms)) {
             Ok(said) => {
                 parts.meters.folded.increment(1);
@@ -480,8 +478,13 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     }
 
     /// Takes a partition that was assigned, and has it restored.
-    fn open(&self, core: &mut Core<V>, number: u32, committed: Option<u64>) -> StartAt {
-        let read_to = committed.unwrap_or_default();
+    fn open(&self, core: &mut Core<V>, number: u32, start: Start) -> StartAt {
+        let Start { next: read_to, misfit } = start;
+        if let Some(why) = misfit {
+            self.parts.meters.misfits.increment(1);
+            let (view, topic) = (self.config.name, &self.config.topic);
+            error!(view, topic, partition = number, read_to, "{why}; read from its beginning");
+        }
         let is_over = Arc::new(AtomicBool::new(false));
         let order = Order {
             partition: number,
@@ -610,10 +613,10 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt> {
         // Read before the changelog, and only stable ones: a transaction that somebody is still
         // committing would otherwise be in one and not in the other.
-        let committed = loop {
-            match group.committed(added, COMMITTED_WAIT) {
-                Ok(committed) => break committed,
-                Err(error) => warn!(%error, "committed offsets are not known yet"),
+        let starts = loop {
+            match starts(group, added) {
+                Ok(starts) => break starts,
+                Err(error) => warn!(%error, "where to start is not known yet"),
             }
             if self.0.status.is_stopped() {
                 self.0.lock().broken = Some(Error::Lost);
@@ -621,13 +624,9 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
             }
         };
         let mut core = self.0.lock();
-        let starts = added
-            .iter()
-            .map(|at| {
-                let offset = committed.get(at).and_then(|offset| u64::try_from(*offset).ok());
-                self.0.open(&mut core, u32::try_from(at.partition).unwrap_or_default(), offset)
-            })
-            .collect();
+        let number = |at: &TopicPartition| u32::try_from(at.partition).unwrap_or_default();
+        let starts = added.iter().zip(starts);
+        let starts = starts.map(|(at, start)| self.0.open(&mut core, number(at), start)).collect();
         self.0.tell(&core);
         starts
     }

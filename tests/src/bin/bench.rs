@@ -1,11 +1,11 @@
-//! Measures: `clickmill-bench route|collector|fairness|relay [--json]`. Figures are printed one a line.
+//! Measures: `clickmill-bench route|collector|fairness|relay|queries [--json]`. Figures are printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, relay, route};
+use clickmill_tests::bench::{collector, queries, relay, route};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -51,6 +51,13 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
+    /// A web server's questions, asked of the relay that knows and of one that has to ask it, while
+    /// 2,000 clicks a second are folded.
+    Queries {
+        /// Seconds measured.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+    },
     /// An honest site's waits, alone and beside one that sends ten times its quota.
     Fairness {
         /// Seconds measured each way.
@@ -72,6 +79,7 @@ async fn main() -> ExitCode {
         Bench::Relay { events, visitors, seconds } => {
             relay::measure(relay::Options { events, visitors, seconds }, style).await;
         }
+        Bench::Queries { seconds } => queries::measure(seconds, style).await,
         Bench::Fairness { seconds } => fairness::measure(seconds, style).await,
     }
     ExitCode::SUCCESS

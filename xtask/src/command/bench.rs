@@ -18,12 +18,12 @@ const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector" | "fairness" | "relay")) => {
+        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries")) => {
             through_kafka(shell, which, words)
         }
         Some("sdk") => sizes(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, sdk".to_owned(),
+            "bench needs one of route, collector, fairness, relay, queries, sdk".to_owned(),
         )),
     }
 }

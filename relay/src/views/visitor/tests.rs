@@ -355,3 +355,31 @@ fn the_view_of_a_visit_tells_what_was_done_in_it() {
     assert_eq!(view.to_json().as_bytes(), bytes);
     assert_eq!(Visitor::from(view), *state);
 }
+
+/// What a fold costs is in what it holds: read, written and cloned as a whole.
+#[test]
+fn a_visitor_with_half_of_all_clicks_takes_no_more_than_any_other() {
+    const CLICKS: u64 = 10_000;
+    let mut visit = Visit::new();
+    let skus: [&'static str; 40] =
+        std::array::from_fn(|n| &"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"[n..n + 9]);
+    let mut bytes = Vec::new();
+    for n in 0..CLICKS {
+        let say = Say { session: Some("long"), ..sku(skus[usize::try_from(n % 40).unwrap()]) };
+        let mut record = visit.record("product_view", n / 100, &say);
+        assert!(visit.feed(&record).is_some());
+        // The other half is of many others, each with one click.
+        record.context.visitor = VisitorId::parse(format!("other-{n}")).ok();
+        assert!(visit.feed(&record).is_some());
+        if [99, 999, CLICKS - 1].contains(&n) {
+            let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+            let mut written = Vec::new();
+            state.write(&mut written).unwrap();
+            bytes.push(written.len());
+        }
+    }
+    let last = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+    assert_eq!(last.sessions.known[0].events, u32::try_from(CLICKS).unwrap());
+    println!("bytes of a state after 100, 1,000 and 10,000 clicks: {bytes:?}");
+    assert!(bytes[2] < bytes[0] + 64, "{bytes:?}");
+}

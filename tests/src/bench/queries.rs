@@ -1,0 +1,164 @@
+//! A web server's questions: asked of the relay that remembers the visitor, and of one that has to
+//! ask it, side by side, while clicks are folded at a fixed rate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clickmill_kafka::partition_of;
+use clickmill_sdk_core::wire::Topic;
+use clickmill_streams::Owner;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clicks::{Clicks, key, visitor};
+use crate::figure::{Figure, Latencies, Style};
+use crate::http::{Ask, Http};
+use crate::kafka::Kafka;
+use crate::service::SERVER_KEY;
+use crate::until::until;
+use crate::world::World;
+
+const PARTITIONS: u32 = 4;
+/// Who clicks, and is asked for.
+const VISITORS: usize = 4_000;
+/// Clicks a second.
+const PACE: u32 = 2_000;
+/// Questions a second, of each kind.
+const QUESTIONS: u32 = 200;
+/// Visitors in a list.
+const LIST: usize = 50;
+
+/// Measures and prints.
+pub async fn measure(seconds: u64, style: Style) {
+    let world = World::builder().partitions(PARTITIONS).start().await;
+    let second = world.second_relay().await;
+    let over = Arc::new(AtomicBool::new(false));
+    let clicking = {
+        let (clicks, over) = (Clicks::of(&world.kafka, VISITORS), Arc::clone(&over));
+        std::thread::spawn(move || clicks.run(PACE, &over))
+    };
+    until("both relays have partitions, and each visitor is known", || async {
+        let owners = owners(&world.kafka).await;
+        let addresses = [&world.relay, &second].map(|relay| &relay.peers);
+        let shared = addresses.iter().all(|address| owners.values().any(|owner| owner == *address));
+        let folded = world.kafka.ends(Topic::ClicksRaw).iter().map(|(_, end)| *end).sum::<i64>();
+        let known = usize::try_from(folded).unwrap_or_default() > 2 * VISITORS;
+        (shared && known).then_some(())
+    })
+    .await;
+
+    let owners = owners(&world.kafka).await;
+    let (own, others): (Vec<usize>, Vec<usize>) = (0..VISITORS).partition(|visitor| {
+        let partition = partition_of(key(*visitor).as_bytes(), PARTITIONS);
+        owners[&partition] == world.relay.peers
+    });
+    let span = Duration::from_secs(seconds);
+    let url = world.relay.url.as_str();
+    let everybody: Vec<usize> = (0..VISITORS).collect();
+    let (local, forwarded, lists) = tokio::join!(
+        questions(url, &own, (QUESTIONS, 1, span)),
+        questions(url, &others, (QUESTIONS, 1, span)),
+        questions(url, &everybody, (10, LIST, span)),
+    );
+    over.store(true, Ordering::Release);
+    let clicks = clicking.join().expect("the clicks end");
+    for (name, Asking { latencies, .. }) in
+        [("local", &local), ("forwarded", &forwarded), ("list50", &lists)]
+    {
+        for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let name = format!("{name}_{quantile}_ms");
+            let value = latencies.quantile_ms(share);
+            Figure { bench: "queries", name: &name, value, unit: "ms" }.print(style);
+        }
+    }
+    let all = [local, forwarded, lists];
+    let questions = all.iter().map(|one| one.latencies.count()).sum::<u64>() as f64;
+    let put_off = all.iter().map(|one| one.put_off).sum::<u64>() as f64;
+    let print = |name, value, unit| Figure { bench: "queries", name, value, unit }.print(style);
+    print("answered", questions, "questions");
+    print("put_off", put_off, "questions");
+    print("clicks_per_s", clicks, "clicks/s");
+}
+
+/// The address of each partition's owner.
+async fn owners(kafka: &Kafka) -> BTreeMap<u32, String> {
+    let records = kafka.records(Topic::RelayOwners).await;
+    let rows = records.into_iter().map(|record| {
+        let owner: Owner = serde_json::from_str(&record.value).expect("an owner");
+        (record.key.and_then(|key| key.parse().ok()).expect("a partition"), owner.address)
+    });
+    rows.collect()
+}
+
+/// What came of questions.
+#[derive(Default)]
+struct Asking {
+    latencies: Latencies,
+    /// Questions that were put off: 503.
+    put_off: u64,
+}
+
+impl Asking {
+    fn take(&mut self, took: Option<Duration>) {
+        match took {
+            Some(took) => self.latencies.add(took),
+            None => self.put_off += 1,
+        }
+    }
+}
+
+/// Asks at a fixed rate, whatever the answers take: from the planned moment of a question until its
+/// whole answer is there.
+async fn questions(
+    url: &str,
+    visitors: &[usize],
+    (rate, list, span): (u32, usize, Duration),
+) -> Asking {
+    let (http, mut asked) = (Http::default(), JoinSet::new());
+    let mut ticks = interval(Duration::from_secs(1) / rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (start, mut asking, mut n) = (Instant::now(), Asking::default(), 0_usize);
+    while start.elapsed() < span {
+        let planned = ticks.tick().await.into_std();
+        let whom: Vec<usize> =
+            (0..list).map(|at| visitors[(n * 7_919 + at * 31) % visitors.len()]).collect();
+        n += 1;
+        let ask = match whom.as_slice() {
+            [one] => Ask::get(format!("{url}/v1/visitors/{}", visitor(*one))),
+            many => {
+                let ids: Vec<String> = many.iter().map(|one| visitor(*one)).collect();
+                let body = serde_json::json!({ "visitors": ids }).to_string();
+                Ask::post(format!("{url}/v1/visitors"), body)
+            }
+        };
+        let ask = ask.header("authorization", &format!("Bearer {SERVER_KEY}"));
+        let http = http.clone();
+        asked.spawn(async move {
+            let answer = http.ask(ask).await.expect("an answer");
+            let took = planned.elapsed();
+            if answer.status == 503 {
+                return None;
+            }
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let told: Value = serde_json::from_str(&answer.body).expect("JSON");
+            let known = |one: &Value| one["state"]["sessions"][0]["events"].as_u64() > Some(0);
+            match told["visitors"].as_array() {
+                // One of them that has to wait has the whole list count as put off.
+                Some(all) if all.iter().any(|one| one["status"] == 503) => return None,
+                Some(all) => assert!(all.iter().all(|one| known(&one["answer"]))),
+                None => assert!(known(&told)),
+            }
+            Some(took)
+        });
+        while let Some(took) = asked.try_join_next() {
+            asking.take(took.expect("an answer"));
+        }
+    }
+    while let Some(took) = asked.join_next().await {
+        asking.take(took.expect("an answer"));
+    }
+    asking
+}
