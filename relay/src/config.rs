@@ -19,7 +19,7 @@ use clickmill_streams::{Bounds, Pacing};
 use hyper::http::uri::Authority;
 use serde::Deserialize;
 
-use crate::decide::co_view;
+use crate::decide::visits;
 use crate::hints::hub;
 
 /// The prefix of the environment variables that lie over the file.
@@ -277,7 +277,7 @@ impl Default for SuggestConfig {
             slots: Slot::parse("suggested").into_iter().collect(),
             products_max: 4,
             lifetime: Duration::from_secs(600),
-            half_life: Duration::from_millis(co_view::Limits::default().half_life_ms),
+            half_life: Duration::from_millis(visits::Limits::default().half_life_ms),
             consent_default: Vec::new(),
             title_together: "Often seen together".to_owned(),
             title_category: "Popular beside it".to_owned(),

@@ -18,8 +18,8 @@ use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::decide::co_view::{self, CoViews};
-use crate::decide::suggest::{self, CO_VIEW, Suggestion, suggest};
+use crate::decide::suggest::{NEIGHBOURS, Suggestion, suggest};
+use crate::decide::visits::{self, Visits};
 use crate::hints::frame::CLICKS;
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
@@ -42,9 +42,7 @@ pub struct Policy {
     /// Whether a visitor who has said nothing gets hints.
     pub personalizes_unasked: bool,
     /// How much is learned.
-    pub learning: co_view::Limits,
-    /// How suggestions are made.
-    pub suggesting: suggest::Limits,
+    pub learning: visits::Limits,
     /// The heading over products that are seen together.
     pub title_together: String,
     /// The heading over products that are popular beside the last one.
@@ -63,11 +61,10 @@ impl Policy {
             products_max: suggest.products_max,
             lifetime_ms: millis(suggest.lifetime),
             personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
-            learning: co_view::Limits {
+            learning: visits::Limits {
                 half_life_ms: millis(suggest.half_life),
-                ..co_view::Limits::default()
+                ..visits::Limits::default()
             },
-            suggesting: suggest::Limits::default(),
             title_together: suggest.title_together.clone(),
             title_category: suggest.title_category.clone(),
         }
@@ -98,7 +95,7 @@ pub struct React {
 /// Taken by the thread that reads clicks, and briefly when a stream opens.
 #[derive(Debug, Default)]
 struct State {
-    learned: HashMap<Tenant, CoViews>,
+    learned: HashMap<Tenant, Visits>,
     /// The offset before which each partition was learned from. What was learned stays when a
     /// transaction fails or a partition goes, so this does too: clicks that come again teach nothing.
     learned_to: HashMap<u32, u64>,
@@ -115,7 +112,7 @@ impl React {
     /// Decides and says the hints of one click, if it asks for any.
     fn answer(
         &self,
-        state: &State,
+        state: &mut State,
         (signals, telling): (&Signals, Telling),
         at: At,
     ) -> Result<(), Silence> {
@@ -137,9 +134,8 @@ impl React {
         // hints that show it are found.
         let shelf = self.means.tables.shelf(&signals.tenant);
         let count = self.policy.products_max * self.policy.slots.len();
-        let learned = state.learned.get(&signals.tenant);
-        let suggestion = suggest(signals, count, (learned, &shelf), &self.policy.suggesting)
-            .ok_or(Silence::Nothing)?;
+        let learned = state.learned.get_mut(&signals.tenant);
+        let suggestion = suggest(signals, count, (learned, &shelf)).ok_or(Silence::Nothing)?;
         let partition = at.place.partition;
         let why = Why {
             model: suggestion.model.to_owned(),
@@ -179,14 +175,14 @@ impl React {
     /// Says again what a relay that ran before said to a visitor, if it would still hold: for a
     /// page that connects to one that has just started. `asked` is the newest event that asked.
     pub fn recall(&self, subject: &Subject, (place, signals): (Place, Signals)) {
-        let state = self.lock();
+        let mut state = self.lock();
         // Said meanwhile: by a click of now, or to another page of the visitor.
         if self.means.hub.has_said(subject) || !state.epochs.contains_key(&place.partition) {
             return;
         }
         let at = At { place, now_ms: self.means.clock.now_ms() };
         // Whether there is a hint or not: it is no click of now, so it counts nowhere.
-        let _ = self.answer(&state, (&signals, Telling::Again), at);
+        let _ = self.answer(&mut state, (&signals, Telling::Again), at);
     }
 
     /// Learns from an enriched click of before this relay ran.
@@ -203,7 +199,7 @@ impl React {
         products: &[clickmill_sdk_core::wire::Product],
     ) -> Json {
         let title = match suggestion.model {
-            CO_VIEW => &self.policy.title_together,
+            NEIGHBOURS => &self.policy.title_together,
             _ => &self.policy.title_category,
         };
         let mut w = Writer::with_capacity(256 * (products.len() + 1));
@@ -281,8 +277,8 @@ impl State {
         self.epochs.get(&partition).copied().unwrap_or_default()
     }
 
-    fn learner(&mut self, tenant: &Tenant, limits: co_view::Limits) -> &mut CoViews {
-        self.learned.entry(tenant.clone()).or_insert_with(|| CoViews::new(limits))
+    fn learner(&mut self, tenant: &Tenant, limits: visits::Limits) -> &mut Visits {
+        self.learned.entry(tenant.clone()).or_insert_with(|| Visits::new(limits))
     }
 }
 
@@ -309,7 +305,8 @@ impl Sink<Seen> for React {
                 Seen::Duplicate => self.means.meters.duplicates.increment(1),
                 Seen::Event(enriched) => {
                     if let Some(signals) = &enriched.signals {
-                        if let Err(silence) = self.answer(&state, (signals, Telling::First), at) {
+                        if let Err(silence) = self.answer(&mut state, (signals, Telling::First), at)
+                        {
                             self.means.meters.silent(silence);
                         }
                         if is_lesson {

@@ -4,3 +4,4 @@ pub mod collector;
 pub mod queries;
 pub mod relay;
 pub mod route;
+pub mod suggest;

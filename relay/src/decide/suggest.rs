@@ -1,38 +1,23 @@
-//! Which products to suggest: what was seen together with the last ones, else what is popular
+//! Which products to suggest: what visits went on to that saw the same ones, else what is popular
 //! beside them; never what was seen, is in the basket or cannot be had.
-
-use std::collections::HashMap;
 
 use clickmill_sdk_core::wire::{Product, Sku};
 
-use super::co_view::CoViews;
+use super::visits::Visits;
 use crate::tables::Shelf;
 use crate::views::visitor::Signals;
 
-/// The model that knows which products are seen together.
-pub const CO_VIEW: &str = "co_view";
+/// The model that knows what visits saw that were at the same products.
+pub const NEIGHBOURS: &str = "nearest_visits";
 
 /// The model that knows what is popular in a category.
 pub const CATEGORY: &str = "category_popular";
 
-/// How suggestions are made.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// How many of the products seen last are looked at.
-    pub inputs_max: usize,
-    /// How much less each product counts than the one seen after it.
-    pub fade: f64,
-    /// How many sights of a pair are worth half a proof: damps what was seen together once.
-    pub damping: f64,
-    /// How many products of a category are looked at.
-    pub category_max: usize,
-}
+/// How many of the products that a suggestion rests on are told, the newest.
+const INPUTS_MAX: usize = 5;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { inputs_max: 5, fade: 0.8, damping: 2.0, category_max: 500 }
-    }
-}
+/// How many products of a category are looked at.
+const CATEGORY_MAX: usize = 500;
 
 /// What to suggest, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,24 +36,21 @@ pub struct Suggestion {
 pub fn suggest(
     signals: &Signals,
     count: usize,
-    (views, shelf): (Option<&CoViews>, &Shelf<'_>),
-    limits: &Limits,
+    (mut visits, shelf): (Option<&mut Visits>, &Shelf<'_>),
 ) -> Option<Suggestion> {
-    let inputs = &signals.seen[..signals.seen.len().min(limits.inputs_max)];
     let fits = |sku: &Sku| !signals.seen.contains(sku) && !signals.basket.contains(sku);
     let mut found = Found { count, shelf, products: Vec::new(), stock_version: None };
 
-    found.take(
-        views.map(|views| together(inputs, views, (signals, limits))).unwrap_or_default(),
-        &fits,
-    );
-    let model = if found.products.is_empty() { CATEGORY } else { CO_VIEW };
-    for sku in inputs {
+    if let Some(visits) = visits.as_deref_mut() {
+        found.take(visits.follow(&signals.seen, signals.time), &fits);
+    }
+    let model = if found.products.is_empty() { CATEGORY } else { NEIGHBOURS };
+    for sku in &signals.seen {
         if found.products.len() >= count {
             break;
         }
         let Some(product) = shelf.product(sku) else { continue };
-        found.take(popular(&product.category, views, (shelf, limits)), &fits);
+        found.take(popular(&product.category, visits.as_deref(), shelf), &fits);
     }
     if found.products.is_empty() {
         return None;
@@ -76,7 +58,7 @@ pub fn suggest(
     Some(Suggestion {
         model,
         products: found.products.into_iter().cloned().collect(),
-        inputs: inputs.to_vec(),
+        inputs: signals.seen.iter().take(INPUTS_MAX).cloned().collect(),
         stock_version: found.stock_version,
     })
 }
@@ -110,40 +92,22 @@ impl<'a> Found<'a> {
     }
 }
 
-/// What was seen together with the inputs: the damped cosine of both products' sights, added up.
-fn together<'a>(
-    inputs: &[Sku],
-    views: &'a CoViews,
-    (signals, limits): (&Signals, &Limits),
-) -> Vec<(&'a Sku, f64)> {
-    let damping = limits.damping * views.count_at(signals.time);
-    let mut scores: HashMap<&Sku, f64> = HashMap::new();
-    let mut share = 1.0;
-    for input in inputs {
-        let seen = views.seen(input);
-        for (sku, pair, other) in views.near(input) {
-            *scores.entry(sku).or_default() += share * pair / ((seen * other).sqrt() + damping);
-        }
-        share *= limits.fade;
-    }
-    scores.into_iter().collect()
-}
-
+/// What is seen most of a category.
 fn popular<'a>(
     category: &str,
-    views: Option<&CoViews>,
-    (shelf, limits): (&'a Shelf<'_>, &Limits),
+    visits: Option<&Visits>,
+    shelf: &'a Shelf<'_>,
 ) -> Vec<(&'a Sku, f64)> {
-    let seen = |sku: &Sku| views.map_or(0.0, |views| views.seen(sku));
-    shelf.category(category).take(limits.category_max).map(|sku| (sku, seen(sku))).collect()
+    let seen = |sku: &Sku| visits.map_or(0.0, |visits| visits.seen(sku));
+    shelf.category(category).take(CATEGORY_MAX).map(|sku| (sku, seen(sku))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use clickmill_sdk_core::wire::{EventId, Millis, Tenant, VisitorId};
+    use clickmill_sdk_core::wire::{EventId, Millis, SessionId, Tenant, VisitorId};
 
     use super::*;
-    use crate::decide::co_view;
+    use crate::decide::visits::Limits;
     use crate::tables::Tables;
     use crate::tables::tests::offer;
     use crate::views::visitor::Lesson;
@@ -167,16 +131,15 @@ mod tests {
         }
     }
 
-    fn learned(visits: &[&[&str]]) -> CoViews {
-        let mut views = CoViews::new(co_view::Limits::default());
-        for visit in visits {
-            for (n, name) in visit.iter().enumerate() {
-                let with = visit[..n].iter().rev().copied().collect::<Vec<_>>();
-                let lesson = Lesson { sku: skus(&[name])[0].clone(), with: skus(&with) };
-                views.learn(&lesson, Millis(0));
+    fn learned(visits: &[&[&str]]) -> Visits {
+        let mut learned = Visits::new(Limits::default());
+        for (n, visit) in visits.iter().enumerate() {
+            for name in *visit {
+                let visit = SessionId::parse(format!("s{n}")).unwrap();
+                learned.learn(&Lesson { visit, sku: skus(&[name])[0].clone() }, Millis(0));
             }
         }
-        views
+        learned
     }
 
     fn stocked(products: &[(&str, &str, i64)]) -> Tables {
@@ -188,9 +151,9 @@ mod tests {
     }
 
     /// Model and products, joined by spaces.
-    fn ask(signals: &Signals, views: &CoViews, tables: &Tables) -> Option<String> {
+    fn ask(signals: &Signals, visits: &mut Visits, tables: &Tables) -> Option<String> {
         let shelf = tables.shelf(&signals.tenant);
-        let said = suggest(signals, 3, (Some(views), &shelf), &Limits::default())?;
+        let said = suggest(signals, 3, (Some(visits), &shelf))?;
         let products = said.products.iter().map(|product| product.sku.as_str());
         Some([said.model].into_iter().chain(products).collect::<Vec<_>>().join(" "))
     }
@@ -198,57 +161,68 @@ mod tests {
     #[test]
     fn what_is_often_seen_together_comes_first() {
         let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "y", 1), ("D", "z", 1)]);
-        let views = learned(&[&["A", "B"], &["A", "C"], &["A", "C"], &["A", "C"], &["D", "B"]]);
-        assert_eq!(ask(&signals(&["A"], &[]), &views, &tables).unwrap(), "co_view C B");
+        let mut visits =
+            learned(&[&["A", "B"], &["A", "C"], &["A", "C"], &["A", "C"], &["D", "B"]]);
+        assert_eq!(ask(&signals(&["A"], &[]), &mut visits, &tables).unwrap(), "nearest_visits C B");
     }
 
     #[test]
     fn what_was_seen_or_taken_or_sold_out_is_left_out() {
         let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "y", 0), ("D", "y", 1)]);
-        let views = learned(&[&["A", "B", "C", "D"], &["A", "B", "C", "D"]]);
-        let ask = |seen: &[&str], basket: &[&str]| ask(&signals(seen, basket), &views, &tables);
-        assert_eq!(ask(&["A"], &[]).unwrap(), "co_view B D");
-        assert_eq!(ask(&["A", "B"], &[]).unwrap(), "co_view D");
+        let mut visits = learned(&[&["A", "B", "C", "D"], &["A", "B", "C", "D"]]);
+        let mut ask =
+            |seen: &[&str], basket: &[&str]| ask(&signals(seen, basket), &mut visits, &tables);
+        assert_eq!(ask(&["A"], &[]).unwrap(), "nearest_visits B D");
+        assert_eq!(ask(&["A", "B"], &[]).unwrap(), "nearest_visits D");
         assert_eq!(ask(&["A"], &["B", "D"]), None);
     }
 
     #[test]
     fn a_product_that_nobody_sells_is_left_out() {
         let tables = stocked(&[("A", "x", 1)]);
-        let views = learned(&[&["A", "B"]]);
-        assert_eq!(ask(&signals(&["A"], &[]), &views, &tables), None);
+        let mut visits = learned(&[&["A", "B"]]);
+        assert_eq!(ask(&signals(&["A"], &[]), &mut visits, &tables), None);
     }
 
     #[test]
     fn the_category_fills_up_and_stands_in() {
         let tables =
             stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "x", 1), ("D", "x", 1), ("E", "x", 1)]);
-        let views = learned(&[&["A", "B"], &["E"], &["E"], &["D"]]);
-        assert_eq!(ask(&signals(&["A"], &[]), &views, &tables).unwrap(), "co_view B E D");
-        let nothing = learned(&[]);
+        let mut visits = learned(&[&["A", "B"], &["E"], &["E"], &["D"]]);
+        assert_eq!(
+            ask(&signals(&["A"], &[]), &mut visits, &tables).unwrap(),
+            "nearest_visits B E D"
+        );
+        let mut nothing = learned(&[]);
         // Nothing is known of any product: by product number.
         assert_eq!(
-            ask(&signals(&["A"], &[]), &nothing, &tables).unwrap(),
+            ask(&signals(&["A"], &[]), &mut nothing, &tables).unwrap(),
             "category_popular C D E"
         );
-        assert_eq!(ask(&signals(&[], &[]), &views, &tables), None);
+        assert_eq!(ask(&signals(&[], &[]), &mut visits, &tables), None);
     }
 
     #[test]
     fn the_last_product_counts_most() {
         let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "z", 1), ("D", "z", 1)]);
-        let views = learned(&[&["A", "C"], &["B", "D"]]);
-        assert_eq!(ask(&signals(&["A", "B"], &[]), &views, &tables).unwrap(), "co_view C D");
-        assert_eq!(ask(&signals(&["B", "A"], &[]), &views, &tables).unwrap(), "co_view D C");
+        let mut visits = learned(&[&["A", "C"], &["B", "D"]]);
+        assert_eq!(
+            ask(&signals(&["A", "B"], &[]), &mut visits, &tables).unwrap(),
+            "nearest_visits C D"
+        );
+        assert_eq!(
+            ask(&signals(&["B", "A"], &[]), &mut visits, &tables).unwrap(),
+            "nearest_visits D C"
+        );
     }
 
     #[test]
     fn the_newest_stock_record_is_named() {
         let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "y", 1), ("D", "y", 1)]);
-        let views = learned(&[&["A", "B", "C"]]);
+        let mut visits = learned(&[&["A", "B", "C"]]);
         let signals = signals(&["A"], &[]);
         let shelf = tables.shelf(&signals.tenant);
-        let said = suggest(&signals, 2, (Some(&views), &shelf), &Limits::default()).unwrap();
+        let said = suggest(&signals, 2, (Some(&mut visits), &shelf)).unwrap();
         // The stock of C is the third record of the table.
         assert_eq!((said.stock_version, said.inputs), (Some(2), skus(&["A"])));
     }

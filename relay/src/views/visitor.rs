@@ -12,8 +12,8 @@ use std::borrow::Cow;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Asked, Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionRule, SessionView,
-    SessionViewParts, Sku, Tenant, ToJson, VisitorId,
+    Asked, Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionId, SessionRule,
+    SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 use serde::Deserialize;
@@ -94,7 +94,7 @@ pub struct Signals {
     pub personalization: Option<bool>,
     /// Whether the event is one that suggestions answer.
     pub asks: bool,
-    /// A product that was seen for the first time in its visit, and those seen before it there.
+    /// A product that was seen for the first time in its visit.
     pub lesson: Option<Lesson>,
     /// The products seen last, newest first.
     pub seen: Vec<Sku>,
@@ -102,13 +102,13 @@ pub struct Signals {
     pub basket: Vec<Sku>,
 }
 
-/// Products that were seen together.
+/// That a visit saw a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lesson {
-    /// The product that was seen now.
+    /// The visit.
+    pub visit: SessionId,
+    /// The product.
     pub sku: Sku,
-    /// Those seen before in the same visit, newest first.
-    pub with: Vec<Sku>,
 }
 
 impl View for VisitorView {
@@ -173,14 +173,14 @@ impl VisitorView {
     ) -> Enriched {
         let visit = state.sessions.take(&record, &visitor, &self.rule);
         let doing = Doing::of(&record);
-        let lesson = state.products.take(&doing, (record.time, visit.number), &self.limits);
-        visit.products = visit.products.saturating_add(lesson.is_some().into());
+        let first = state.products.take(&doing, (record.time, visit.number), &self.limits);
+        visit.products = visit.products.saturating_add(first.is_some().into());
+        let lesson = visit.id.clone().zip(first).map(|(visit, sku)| Lesson { visit, sku });
         let mut enrichment = Enrichment {
             session: visit.id.clone(),
             session_started: visit.started,
             session_events: visit.events,
             session_pages: visit.pages,
-            company: lesson.as_ref().map(|lesson| lesson.with.clone()),
             ..Enrichment::default()
         };
         enrichment.visits = state.sessions.visits();
@@ -255,12 +255,11 @@ impl From<SessionView> for Visitor {
     }
 }
 
-/// What co-views are learned from: the first sight of a product in a visit. None in a record that
-/// tells of none.
+/// What is learned from an enriched record: that its visit saw a product, for the first time or not.
 pub fn lesson(record: &Record) -> Option<Lesson> {
-    let with = record.enrichment.as_ref()?.company.clone()?;
+    let visit = record.enrichment.as_ref()?.session.clone()?;
     match Doing::of(record) {
-        Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson { sku, with }),
+        Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson { visit, sku }),
         _ => None,
     }
 }

@@ -258,9 +258,6 @@ pub struct Enrichment {
     pub visits: u32,
     /// The products seen last, newest first.
     pub recent: Vec<Sku>,
-    /// Where the event is the first sight of a product in its visit: the products that were seen
-    /// before it there, newest first. What co-views are learned from.
-    pub company: Option<Vec<Sku>>,
 }
 
 impl ToJson for Enrichment {
@@ -272,9 +269,6 @@ impl ToJson for Enrichment {
             w.field("session_pages", Some(&self.session_pages));
             w.field("visits", Some(&self.visits));
             w.list_field("recent", &self.recent);
-            if let Some(company) = &self.company {
-                w.key("company").array(|w| company.iter().for_each(|sku| sku.write(w)));
-            }
         });
     }
 }

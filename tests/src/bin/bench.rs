@@ -1,11 +1,13 @@
-//! Measures: `clickmill-bench route|collector|fairness|relay|queries [--json]`. Figures are printed one a line.
+//! Measures: `clickmill-bench route|collector|fairness|relay|queries|suggest [--json]`. Figures are
+//! printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, queries, relay, route};
+use clickmill_tests::bench::{collector, queries, relay, route, suggest};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -58,6 +60,13 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
+    /// How often the next product of a recorded visit is among those suggested. Needs no Kafka.
+    Suggest {
+        /// A folder with click files (`session <tab> item <tab> unix time`) that have "clicks" in
+        /// their names: the latest is judged, the others are learned from.
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// An honest site's waits, alone and beside one that sends ten times its quota.
     Fairness {
         /// Seconds measured each way.
@@ -80,6 +89,12 @@ async fn main() -> ExitCode {
             relay::measure(relay::Options { events, visitors, seconds }, style).await;
         }
         Bench::Queries { seconds } => queries::measure(seconds, style).await,
+        Bench::Suggest { data } => {
+            if let Err(problem) = suggest::measure(&data, style) {
+                eprintln!("suggest: {problem}");
+                return ExitCode::FAILURE;
+            }
+        }
         Bench::Fairness { seconds } => fairness::measure(seconds, style).await,
     }
     ExitCode::SUCCESS

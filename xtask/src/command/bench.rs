@@ -21,9 +21,11 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
         Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries")) => {
             through_kafka(shell, which, words)
         }
+        Some("suggest") => without_kafka(shell, "suggest", words),
         Some("sdk") => sizes(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, queries, sdk".to_owned(),
+            "bench needs one of route, collector, fairness, relay, queries, suggest, sdk"
+                .to_owned(),
         )),
     }
 }
@@ -41,6 +43,15 @@ fn through_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure
         .args(words.rest())
         .env(TEST_KAFKA, broker.bootstrap())
         .env(BROKER_PROCESS, broker.id().to_string());
+    Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
+}
+
+/// Optimised, and nothing beside it.
+fn without_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure> {
+    shell.needs(&[])?;
+    shell.step("programs", || shell.build_route(Build::Release, &[(TESTS, BENCH)]))?;
+    let mut command = Command::new(shell.place.program(Build::Release.folder(), BENCH));
+    command.arg(which).args(words.rest());
     Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
 }
 

@@ -5,7 +5,7 @@
 
 use clickmill_sdk_core::wire::{Millis, Sight, Sku};
 
-use super::{Doing, Lesson, Limits};
+use super::{Doing, Limits};
 
 /// Products of one visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +17,14 @@ pub struct Products {
 }
 
 impl Products {
-    /// Takes note of what an event does, at a time, in a visit. Returns what can be learned of it.
+    /// Takes note of what an event does, at a time, in a visit. Returns the product that was seen for
+    /// the first time in it.
     pub fn take(
         &mut self,
         doing: &Doing,
         (at, visit): (Millis, u32),
         limits: &Limits,
-    ) -> Option<Lesson> {
+    ) -> Option<Sku> {
         match doing {
             Doing::Sees(sku) => self.see(Sight { sku: sku.clone(), at, visit }, limits),
             Doing::Takes(sku) => {
@@ -56,20 +57,12 @@ impl Products {
         &self.basket
     }
 
-    /// A product seen again in the same visit teaches nothing new.
-    fn see(&mut self, sight: Sight, limits: &Limits) -> Option<Lesson> {
+    /// A product seen again in the same visit is no first sight.
+    fn see(&mut self, sight: Sight, limits: &Limits) -> Option<Sku> {
         let earlier = self.seen.iter().position(|seen| seen.sku == sight.sku);
         let is_first =
             earlier.is_none_or(|at| self.seen.get(at).is_none_or(|s| s.visit != sight.visit));
-        let lesson = is_first.then(|| Lesson {
-            sku: sight.sku.clone(),
-            with: self
-                .seen
-                .iter()
-                .filter(|seen| seen.visit == sight.visit && seen.sku != sight.sku)
-                .map(|seen| seen.sku.clone())
-                .collect(),
-        });
+        let first = is_first.then(|| sight.sku.clone());
         match earlier.and_then(|at| self.seen.get(at)) {
             // A late sight of a product that was seen since.
             Some(seen) if seen.at > sight.at => {}
@@ -80,6 +73,6 @@ impl Products {
                 self.seen.truncate(limits.recent_max);
             }
         }
-        lesson
+        first
     }
 }

@@ -217,13 +217,15 @@ fn a_lesson_is_taught_once_a_visit() {
     let mut visit = Visit::new();
     let mut lesson = |minute, name| {
         let signals = visit.say("product_view", minute, &sku(name)).unwrap().signals.unwrap();
-        signals.lesson.map(|l| l.with.iter().map(|s| s.as_str().to_owned()).collect::<Vec<_>>())
+        signals.lesson.map(|lesson| (lesson.visit, lesson.sku.as_str().to_owned()))
     };
-    assert_eq!(lesson(0, "A"), Some(vec![]));
-    assert_eq!(lesson(1, "B"), Some(vec!["A".to_owned()]));
+    let (first, sku) = lesson(0, "A").unwrap();
+    assert_eq!(sku, "A");
+    assert_eq!(lesson(1, "B"), Some((first.clone(), "B".to_owned())));
     assert_eq!(lesson(2, "A"), None);
-    // Another visit: what was seen in the last one is no company.
-    assert_eq!(lesson(90, "A"), Some(vec![]));
+    let (second, sku) = lesson(90, "A").unwrap();
+    assert_eq!(sku, "A", "another visit");
+    assert_ne!(first, second);
 }
 
 #[test]
