@@ -26,3 +26,28 @@ where
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}");
     }
 }
+
+/// Asks `probe` every few milliseconds until what it says is enough, and gives that back.
+///
+/// # Panics
+/// When it was not within [`PATIENCE`]; the last answer is told.
+pub async fn until_enough<T, F>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+    is_enough: impl Fn(&T) -> bool,
+) -> T
+where
+    T: std::fmt::Debug,
+    F: Future<Output = T>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    let mut ticks = interval(Duration::from_millis(10));
+    loop {
+        ticks.tick().await;
+        let answer = probe().await;
+        if is_enough(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {what}; last {answer:?}");
+    }
+}

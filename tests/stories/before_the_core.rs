@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::browser::Browser;
-use clickmill_tests::until::until;
+use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{World, service::Shop};
 use fantoccini::Locator;
 
@@ -51,14 +51,15 @@ pub(crate) async fn each_is_there_once(world: &World, expected: &[(&str, usize)]
     let expected: BTreeMap<String, usize> =
         expected.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
     let total: usize = expected.values().sum();
-    let counted = until("all events in Kafka", || async {
-        let mut counted = BTreeMap::new();
+    let count = || async {
+        let mut counted = BTreeMap::<String, usize>::new();
         for record in world.read(Topic::ClicksRaw).await {
             *counted.entry(record.kind.as_str().to_owned()).or_default() += 1;
         }
-        (counted.values().sum::<usize>() >= total).then_some(counted)
-    })
-    .await;
+        counted
+    };
+    let is_enough = |counted: &BTreeMap<_, _>| counted.values().sum::<usize>() >= total;
+    let counted = until_enough("all events in Kafka", count, is_enough).await;
     assert_eq!(counted, expected);
     world.books_balance().await;
 }
