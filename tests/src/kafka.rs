@@ -210,15 +210,22 @@ impl Kafka {
     }
 }
 
-/// Reads a whole topic with a consumer that belongs to no group: every record that is committed by
-/// now, since a partition ends where the first open transaction begins.
-fn read_all(bootstrap: &str, topic: &str) -> Vec<Lying> {
-    let consumer: BaseConsumer = ClientConfig::new()
+/// How a consumer reads what is committed, for itself: it belongs to no group and keeps no offsets.
+pub fn reads_committed(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "nobody")
         .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed");
+    config
+}
+
+/// Reads a whole topic with a consumer that belongs to no group: every record that is committed by
+/// now, since a partition ends where the first open transaction begins.
+fn read_all(bootstrap: &str, topic: &str) -> Vec<Lying> {
+    let consumer: BaseConsumer = reads_committed(bootstrap)
         .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
         .create()
         .expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the topic's metadata");

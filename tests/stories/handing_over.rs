@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::World;
 use clickmill_tests::clicks::Clicks;
-use clickmill_tests::kafka::Kafka;
+use clickmill_tests::kafka::{Kafka, reads_committed};
 use clickmill_tests::until::until;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -24,11 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// Watches the committed enriched clicks of each partition, and remembers the longest pause between
 /// two.
 fn watch(kafka: &Kafka, over: Arc<AtomicBool>) -> std::thread::JoinHandle<BTreeMap<i32, Duration>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.bootstrap)
-        .set("group.id", "nobody")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
+    let consumer: BaseConsumer = reads_committed(&kafka.bootstrap)
         .set("fetch.wait.max.ms", "20")
         .create()
         .expect("a consumer");

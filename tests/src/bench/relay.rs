@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use clickmill_kafka::{Admin, KafkaConfig, TopicSpec};
 use clickmill_sdk_core::wire::Topic;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -22,7 +21,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use self::joined::CUSTOMERS;
 use crate::child::{Folder, built};
 use crate::figure::{Figure, Latencies, Style, Work, memory_mb};
-use crate::kafka::Kafka;
+use crate::kafka::{Kafka, reads_committed};
 use crate::page::now;
 use crate::until::PATIENCE;
 
@@ -234,11 +233,7 @@ impl Bench {
     /// Reads committed enriched clicks from the end on.
     fn reader(&self) -> BaseConsumer {
         let topic = self.kafka.topic(Topic::ClicksEnriched);
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.kafka.bootstrap)
-            .set("group.id", "nobody")
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
+        let consumer: BaseConsumer = reads_committed(&self.kafka.bootstrap)
             .set("fetch.wait.max.ms", "20")
             .create()
             .expect("a consumer");
@@ -255,12 +250,8 @@ impl Bench {
     /// Committed records of a topic, counted one by one.
     fn written(&self, topic: Topic) -> u64 {
         let topic = self.kafka.topic(topic);
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.kafka.bootstrap)
-            .set("group.id", "nobody")
-            .set("enable.auto.commit", "false")
+        let consumer: BaseConsumer = reads_committed(&self.kafka.bootstrap)
             .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed")
             .create()
             .expect("a consumer");
         let mut list = rdkafka::TopicPartitionList::new();
