@@ -24,7 +24,7 @@ use crate::hints::frame::CLICKS;
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::tables::{Levels, Products, Tables, row_key};
-use crate::views::visitor::{self, Seen, Signals};
+use crate::views::visitor::{self, Enriched, Seen, Signals};
 
 /// How clicks are answered.
 #[derive(Clone, Debug)]
@@ -219,19 +219,19 @@ impl React {
         state.learner(&signals.tenant, self.policy.learning).learn(lesson, signals.time);
     }
 
-    fn enriched(&self, record: &Record) -> Produce {
-        let id = record.id.to_string();
+    fn enriched(&self, enriched: Enriched) -> Produce {
+        let Enriched { id, kind, key, text, .. } = enriched;
         let event = CloudEvent {
-            id: &id,
+            id: &id.to_string(),
             source: "/clickmill/relay",
-            kind: record.kind.as_str(),
+            kind: kind.as_str(),
             content_type: Some("application/json"),
             ..CloudEvent::default()
         };
         Produce {
             topic: Arc::clone(&self.policy.enriched),
-            key: record.key().map(String::into_bytes),
-            value: Some(record.to_json().into_bytes()),
+            key,
+            value: Some(text.into_bytes()),
             headers: Headers::with_capacity(256).with_event(&event),
         }
     }
@@ -313,7 +313,7 @@ impl Sink<Seen> for React {
                             self.learn(&mut state, signals);
                         }
                     }
-                    produce.push(self.enriched(&enriched.record));
+                    produce.push(self.enriched(*enriched));
                 }
             }
         }

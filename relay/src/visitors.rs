@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use clickmill_kafka::partition_of;
 use clickmill_streams::{Looking, NotHere};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::views::visitor::Visitor;
 
 /// Between two looks while the view is busy or being restored.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A view is busy for the microseconds that a record takes, or for the milliseconds that closing a
+/// transaction may take. For so long it is looked at again as soon as other work has had its turn.
+const SOON: Duration = Duration::from_micros(100);
 
 /// The way to the visitor view; clones lead to the same. It leads nowhere until the view runs.
 #[derive(Clone, Default)]
@@ -107,9 +112,14 @@ async fn patiently<T>(
     deadline: Instant,
     look: impl Fn() -> Result<T, NotHere>,
 ) -> Result<T, NotHere> {
+    let mut busy_since = None;
     loop {
-        match look() {
-            Err(NotHere::Busy | NotHere::Restoring) if Instant::now() < deadline => {
+        let told = look();
+        let now = Instant::now();
+        match told {
+            Err(NotHere::Busy) if now - *busy_since.get_or_insert(now) < SOON => yield_now().await,
+            Err(NotHere::Busy | NotHere::Restoring) if now < deadline => {
+                busy_since = None;
                 sleep(LOOK_EVERY).await;
             }
             told => return told,

@@ -34,7 +34,9 @@ pub use json::{Json, ToJson};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
 };
-pub use record::{Arrival, DeadLetter, Enrichment, Poisoned, Product, Record, RecordView, Stock};
+pub use record::{
+    Arrival, DeadLetter, Enrichment, EnrichmentParts, Poisoned, Product, Record, RecordView, Stock,
+};
 pub use session::{SessionEnd, SessionRule};
 pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit};
 pub use site::{Flush, SiteConfig};

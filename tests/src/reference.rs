@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use clickmill_relay::views::visitor::{Seen, VisitorView};
-use clickmill_sdk_core::wire::{ToJson as _, Topic};
+use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::{Driver, Place, Raw, State as _};
 
 use crate::kafka::{Kafka, Lying};
@@ -74,7 +74,7 @@ impl Difference {
                 let Seen::Event(expected) = seen else { continue };
                 let place = raw.place;
                 match said.next() {
-                    Some(found) if found.value == expected.record.to_json() => {}
+                    Some(found) if found.value == expected.text => {}
                     Some(found) => self.tell(format!("{place}: said {}", found.value)),
                     None => self.tell(format!("{place}: nothing was said")),
                 }

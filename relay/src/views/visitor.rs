@@ -4,20 +4,19 @@
 //! Events may come late and out of order; the rules are those of [`sessions`] and [`products`].
 //! An event that was folded before says nothing and changes nothing, see [`queues`].
 
+pub mod click;
 pub mod products;
 pub mod queues;
 pub mod sessions;
 
-use std::borrow::Cow;
-
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Asked, Consent, Enrichment, EventId, Json, Millis, Purpose, Record, SessionId, SessionRule,
-    SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
+    Asked, Consent, EnrichmentParts, EventId, EventType, Millis, Purpose, Record, SessionId,
+    SessionRule, SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
-use serde::Deserialize;
 
+use click::{Click, Doing};
 use products::Products;
 use queues::{Novelty, Queues};
 use sessions::Sessions;
@@ -71,8 +70,14 @@ pub enum Seen {
 /// A new event with what is known of its visitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enriched {
-    /// The record with its enrichment; without one where the event has no visitor.
-    pub record: Record,
+    /// The event's own id.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventType,
+    /// Kafka's key.
+    pub key: Option<Vec<u8>>,
+    /// The record with its enrichment, as JSON; without one where the event has no visitor.
+    pub text: String,
     /// What a decision may rest on; none without a visitor.
     pub signals: Option<Signals>,
 }
@@ -112,49 +117,38 @@ pub struct Lesson {
 }
 
 impl View for VisitorView {
-    type Input = Record;
+    type Input = Click;
     type State = Visitor;
     type Tables = ();
     type Output = Seen;
 
-    fn decode(&self, raw: &Raw<'_>) -> Result<Record, Poison> {
-        let value = raw.value.ok_or_else(|| Poison::malformed("a click without a value"))?;
-        let record: Record = serde_json::from_slice(value).map_err(Poison::malformed)?;
-        // A visitor's state lies where the key says. A record under another visitor's key would
-        // be folded into a state that is not its own.
-        // Without a visitor no state is touched, and an older collector gave no key then.
-        let nobodys = record.context.visitor.is_none() && raw.key.is_none();
-        if nobodys || record.key().as_deref().map(str::as_bytes) == raw.key {
-            Ok(record)
+    fn decode(&self, raw: &Raw<'_>) -> Result<Click, Poison> {
+        Click::read(raw)
+    }
+
+    fn time_ms(&self, click: &Click) -> u64 {
+        click.time.0
+    }
+
+    fn fold(&self, state: &mut Visitor, click: Click, around: &Around<'_, ()>) -> Vec<Seen> {
+        let enriched = if click.visitor.is_none() {
+            Enriched::without_visitor(click)
         } else {
-            let detail = "the key is not the record's tenant and visitor".to_owned();
-            Err(Poison { reason: "wrong_key", detail })
-        }
-    }
-
-    fn time_ms(&self, record: &Record) -> u64 {
-        record.time.0
-    }
-
-    fn fold(&self, state: &mut Visitor, record: Record, around: &Around<'_, ()>) -> Vec<Seen> {
-        let Some(visitor) = record.context.visitor.clone() else {
-            return vec![Seen::Event(Box::new(Enriched { record, signals: None }))];
-        };
-        match state.queues.take(&record.queue, record.seq, &self.limits) {
-            Novelty::Repeated => vec![Seen::Duplicate],
-            Novelty::New => {
-                let at = (visitor, around.place);
-                vec![Seen::Event(Box::new(self.enrich(state, record, at)))]
+            match state.queues.take(&click.queue, click.seq, &self.limits) {
+                Novelty::Repeated => return vec![Seen::Duplicate],
+                Novelty::New => self.enrich(state, click, around.place),
             }
-        }
+        };
+        vec![Seen::Event(Box::new(enriched))]
     }
 }
 
 impl State for Visitor {
     fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
-        let mut w = Writer::with_capacity(512);
+        let before = String::from_utf8(std::mem::take(into)).map_err(Poison::malformed)?;
+        let mut w = Writer::within(before);
         self.parts().write(&mut w);
-        into.extend_from_slice(w.finish().as_bytes());
+        *into = w.finish().into_bytes();
         Ok(())
     }
 
@@ -165,44 +159,46 @@ impl State for Visitor {
 }
 
 impl VisitorView {
-    fn enrich(
-        &self,
-        state: &mut Visitor,
-        mut record: Record,
-        (visitor, place): (VisitorId, Place),
-    ) -> Enriched {
-        let visit = state.sessions.take(&record, &visitor, &self.rule);
-        let doing = Doing::of(&record);
-        let first = state.products.take(&doing, (record.time, visit.number), &self.limits);
+    fn enrich(&self, state: &mut Visitor, mut click: Click, place: Place) -> Enriched {
+        let Some(visitor) = click.visitor.take() else { return Enriched::without_visitor(click) };
+        let (visit, visits) = state.sessions.take(&click, &visitor, &self.rule);
+        let first = state.products.take(&click.doing, (click.time, visit.number), &self.limits);
         visit.products = visit.products.saturating_add(first.is_some().into());
-        let lesson = visit.id.clone().zip(first).map(|(visit, sku)| Lesson { visit, sku });
-        let mut enrichment = Enrichment {
-            session: visit.id.clone(),
+        let known = EnrichmentParts {
+            session: visit.id.as_ref(),
             session_started: visit.started,
             session_events: visit.events,
             session_pages: visit.pages,
-            ..Enrichment::default()
+            visits,
+            recent: || state.products.seen(),
         };
-        enrichment.visits = state.sessions.visits();
-        enrichment.recent = state.products.seen().cloned().collect();
-        record.enrichment = Some(enrichment);
+        let lesson = visit.id.as_ref().zip(first);
+        let lesson = lesson.map(|(visit, sku)| Lesson { visit: visit.clone(), sku });
         let asked = Asked {
-            event: record.id,
+            event: click.id,
             partition: place.partition,
             offset: place.offset,
-            received_at: record.arrival.received_at,
-            time: record.time,
-            personalization: personalization(record.context.consent.as_ref()),
+            received_at: click.received_at,
+            time: click.time,
+            personalization: personalization(click.consent.as_ref()),
         };
-        let signals = Signals {
-            lesson,
-            asks: doing.asks(),
-            ..state.signals((record.tenant.clone(), visitor), &asked)
-        };
-        if signals.asks {
+        let asks = click.doing.asks();
+        let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
+        let (key, text) = click.enriched(&known);
+        let signals = Signals { lesson, asks, ..state.signals((tenant, visitor), &asked) };
+        if asks {
             state.asked = Some(asked);
         }
-        Enriched { record, signals: Some(signals) }
+        Enriched { id, kind, key, text, signals: Some(signals) }
+    }
+}
+
+impl Enriched {
+    /// Nothing is known of who is not named.
+    fn without_visitor(click: Click) -> Self {
+        let (id, kind) = (click.id, click.kind.clone());
+        let (key, text) = click.plain();
+        Self { id, kind, key, text, signals: None }
     }
 }
 
@@ -258,7 +254,7 @@ impl From<SessionView> for Visitor {
 /// What is learned from an enriched record: that its visit saw a product, for the first time or not.
 pub fn lesson(record: &Record) -> Option<Lesson> {
     let visit = record.enrichment.as_ref()?.session.clone()?;
-    match Doing::of(record) {
+    match Doing::of(record.kind.as_str(), record.props.as_str()) {
         Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson { visit, sku }),
         _ => None,
     }
@@ -271,72 +267,6 @@ pub fn allows_personalization(record: &Record) -> Option<bool> {
 
 fn personalization(consent: Option<&Consent>) -> Option<bool> {
     consent.map(|consent| consent.allows(Purpose::Personalization))
-}
-
-/// What an event does with products.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// A product is looked at.
-    Sees(Sku),
-    /// A product is put into the basket.
-    Takes(Sku),
-    /// A product is taken out of the basket.
-    PutsBack(Sku),
-    /// The basket is bought.
-    Buys(Vec<Sku>),
-    /// A page is looked at.
-    Reads,
-    /// Something else.
-    Other,
-}
-
-impl Doing {
-    /// Reads it from an event. One that does not name its product as text does nothing with it.
-    pub fn of(record: &Record) -> Self {
-        let with = |doing: fn(Sku) -> Self| match sku(&record.props) {
-            Some(sku) => doing(sku),
-            None => Self::Other,
-        };
-        match record.kind.as_str() {
-            "product_view" | "product_click" => with(Self::Sees),
-            "basket_add" => with(Self::Takes),
-            "basket_remove" => with(Self::PutsBack),
-            "order" => Self::Buys(lines(&record.props)),
-            "page_view" => Self::Reads,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether suggestions answer it.
-    fn asks(&self) -> bool {
-        match self {
-            Self::Sees(_) | Self::Takes(_) | Self::Reads => true,
-            Self::PutsBack(_) | Self::Buys(_) | Self::Other => false,
-        }
-    }
-}
-
-fn sku(props: &Json) -> Option<Sku> {
-    #[derive(Deserialize)]
-    struct Props<'a> {
-        #[serde(borrow)]
-        sku: Cow<'a, str>,
-    }
-    let props: Props<'_> = serde_json::from_str(props.as_str()).ok()?;
-    Sku::parse(props.sku).ok()
-}
-
-fn lines(props: &Json) -> Vec<Sku> {
-    #[derive(Deserialize)]
-    struct Props {
-        lines: Vec<Line>,
-    }
-    #[derive(Deserialize)]
-    struct Line {
-        sku: Sku,
-    }
-    let props = serde_json::from_str::<Props>(props.as_str());
-    props.map(|props| props.lines.into_iter().map(|line| line.sku).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

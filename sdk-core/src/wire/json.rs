@@ -79,6 +79,31 @@ impl Writer {
         Self { out: String::with_capacity(bytes), comma: false }
     }
 
+    /// A writer that appends to a text, whose room it uses.
+    pub fn within(out: String) -> Self {
+        Self { out, comma: false }
+    }
+
+    /// Goes on behind the last field of an object that is text already; end it with
+    /// [`Writer::close_object`]. A text that is no object with a field is taken for an empty one.
+    pub fn behind(object: String) -> Self {
+        let mut out = object;
+        match out.pop() {
+            Some('}') if out.len() > 1 => Self { out, comma: true },
+            _ => {
+                out.clear();
+                out.push('{');
+                Self { out, comma: false }
+            }
+        }
+    }
+
+    /// The finished text of an object that was gone on with.
+    pub fn close_object(mut self) -> String {
+        self.close('}');
+        self.out
+    }
+
     /// The finished text.
     pub fn finish(self) -> String {
         self.out

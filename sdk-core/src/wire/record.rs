@@ -262,13 +262,43 @@ pub struct Enrichment {
 
 impl ToJson for Enrichment {
     fn write(&self, w: &mut Writer) {
+        let Self { session, session_started, session_events, session_pages, visits, recent } = self;
+        let parts = EnrichmentParts {
+            session: session.as_ref(),
+            session_started: *session_started,
+            session_events: *session_events,
+            session_pages: *session_pages,
+            visits: *visits,
+            recent: || recent.iter(),
+        };
+        parts.write(w);
+    }
+}
+
+/// The parts of an [`Enrichment`], to be written from where they are.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "each field is the enrichment's of that name")]
+pub struct EnrichmentParts<'a, R> {
+    pub session: Option<&'a SessionId>,
+    pub session_started: Millis,
+    pub session_events: u32,
+    pub session_pages: u32,
+    pub visits: u32,
+    pub recent: R,
+}
+
+impl<'a, R: Fn() -> I, I: Iterator<Item = &'a Sku>> ToJson for EnrichmentParts<'a, R> {
+    fn write(&self, w: &mut Writer) {
         w.object(|w| {
-            w.field("session", self.session.as_ref());
+            w.field("session", self.session);
             w.field("session_started", Some(&self.session_started));
             w.field("session_events", Some(&self.session_events));
             w.field("session_pages", Some(&self.session_pages));
             w.field("visits", Some(&self.visits));
-            w.list_field("recent", &self.recent);
+            let mut recent = (self.recent)().peekable();
+            if recent.peek().is_some() {
+                w.key("recent").array(|w| recent.for_each(|sku| sku.write(w)));
+            }
         });
     }
 }

@@ -10,8 +10,8 @@ use clickmill_kafka::partition_of;
 use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::Owner;
 use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clicks::{Clicks, key, visitor};
 use crate::figure::{Figure, Latencies, Style};
@@ -118,11 +118,9 @@ async fn questions(
     (rate, list, span): (u32, usize, Duration),
 ) -> Asking {
     let (http, mut asked) = (Http::default(), JoinSet::new());
-    let mut ticks = interval(Duration::from_secs(1) / rate);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (start, mut asking, mut n) = (Instant::now(), Asking::default(), 0_usize);
-    while start.elapsed() < span {
-        let planned = ticks.tick().await.into_std();
+    let mut moments = planned_moments(rate, span);
+    let (mut asking, mut n) = (Asking::default(), 0_usize);
+    while let Some(planned) = moments.recv().await {
         let whom: Vec<usize> =
             (0..list).map(|at| visitors[(n * 7_919 + at * 31) % visitors.len()]).collect();
         n += 1;
@@ -161,4 +159,21 @@ async fn questions(
         asking.take(took.expect("an answer"));
     }
     asking
+}
+
+/// The moments of a fixed rate, each handed over when it comes. A thread of its own keeps them: the
+/// runtime's timers are late by up to a millisecond, which would be counted as the answers' own.
+fn planned_moments(rate: u32, span: Duration) -> UnboundedReceiver<Instant> {
+    let (tell, moments) = unbounded_channel();
+    std::thread::spawn(move || {
+        let (start, step) = (Instant::now(), Duration::from_secs(1) / rate);
+        let planned = (0..).map(|n| start + step * n).take_while(|at| *at - start < span);
+        for at in planned {
+            std::thread::park_timeout(at.saturating_duration_since(Instant::now()));
+            if tell.send(at).is_err() {
+                return;
+            }
+        }
+    });
+    moments
 }

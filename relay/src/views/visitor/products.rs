@@ -5,7 +5,8 @@
 
 use clickmill_sdk_core::wire::{Millis, Sight, Sku};
 
-use super::{Doing, Limits};
+use super::Limits;
+use super::click::Doing;
 
 /// Products of one visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Products {
                 self.basket.retain(|held| !skus.contains(held));
                 None
             }
-            Doing::Reads | Doing::Other => None,
+            Doing::Reads | Doing::Searches(_) | Doing::Engages(_) | Doing::Other => None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The visitor view fed by a driver, without Kafka.
 
 use clickmill_sdk_core::wire::{
-    Arrival, Campaign, Context, CustomerId, Event, EventType, QueueId, SessionId, ToJson, WriteKey,
+    Arrival, Campaign, Context, CustomerId, Enrichment, Event, EventType, Json, QueueId, SessionId,
+    ToJson, WriteKey,
 };
 use clickmill_streams::{Bounds, Driver};
 
@@ -83,8 +84,13 @@ impl Visit {
     }
 
     fn enrichment(&mut self, kind: &str, minute: u64, say: &Say) -> Enrichment {
-        self.say(kind, minute, say).unwrap().record.enrichment.unwrap()
+        read(&self.say(kind, minute, say).unwrap()).enrichment.unwrap()
     }
+}
+
+/// The record that goes out.
+fn read(enriched: &Enriched) -> Record {
+    serde_json::from_str(&enriched.text).unwrap()
 }
 
 fn sku(sku: &'static str) -> Say {
@@ -193,9 +199,9 @@ fn products_are_remembered_newest_first_and_once() {
     // Late: between the two sights of A.
     visit.say("basket_add", 1, &sku("C"));
     let known = visit.say("page_view", 3, &Say::default()).unwrap();
-    let signals = known.signals.unwrap();
+    let signals = known.signals.as_ref().unwrap();
     assert_eq!(names(&signals.seen), ["A", "C", "B"]);
-    assert_eq!(names(&known.record.enrichment.unwrap().recent), ["A", "C", "B"]);
+    assert_eq!(names(&read(&known).enrichment.unwrap().recent), ["A", "C", "B"]);
     assert_eq!(names(&signals.basket), ["C"]);
     assert!(signals.asks);
 }
@@ -264,8 +270,23 @@ fn an_event_without_a_visitor_passes_unenriched() {
     record.context.visitor = None;
     for _ in 0..2 {
         let passed = visit.feed(&record).unwrap();
-        assert_eq!((passed.signals, passed.record), (None, record.clone()));
+        assert_eq!((passed.text, passed.signals), (record.to_json(), None));
     }
+}
+
+#[test]
+fn what_is_not_known_here_goes_on_as_it_came() {
+    let mut visit = Visit::new();
+    let record = visit.record("product_view", 0, &sku("A"));
+    let (key, json) = (record.key().unwrap(), record.to_json());
+    let newer = json.replacen('{', "{\"newer\": [1, \"\\u00e4\"], ", 1) + "\n ";
+    let said = visit.driver.feed(Some(key.as_bytes()), Some(newer.as_bytes())).unwrap();
+    let [Seen::Event(enriched)] = &said[..] else { panic!("{said:?}") };
+    let (before, known) = enriched.text.rsplit_once(",\"enrichment\":").unwrap();
+    assert_eq!(format!("{before}}}\n "), newer);
+    let enrichment = read(enriched).enrichment.unwrap();
+    assert_eq!(known, format!("{}}}", enrichment.to_json()));
+    assert_eq!(enrichment.recent, [Sku::parse("A").unwrap()]);
 }
 
 #[test]
@@ -282,6 +303,9 @@ fn what_cannot_be_read_is_poison() {
     assert_eq!(reason(key.as_deref(), Some("{}")), Some("malformed"));
     assert_eq!(reason(Some("shop:other"), Some(&json)), Some("wrong_key"));
     assert_eq!(reason(None, Some(&json)), Some("wrong_key"));
+    // What the relay does not read goes on, so it must be text.
+    let twice = format!(r#"{},"enrichment":{{}}}}"#, &json[..json.len() - 1]);
+    assert_eq!(reason(key.as_deref(), Some(&twice)), Some("malformed"));
     assert_eq!(reason(key.as_deref(), Some(&json)), None);
     // Nobody's: with a customer's key, or as an older collector wrote it, with none.
     let mut nobodys = record;

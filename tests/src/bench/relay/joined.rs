@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clickmill_kafka::{
     CloudEvent, GroupConfig, Headers, KafkaConfig, ProducerConfig, ReaderConfig, TransactionConfig,
 };
-use clickmill_relay::views::visitor::{Seen, Visitor, VisitorView};
-use clickmill_sdk_core::wire::{Record, ToJson as _, Topic};
+use clickmill_relay::views::visitor::click::Click;
+use clickmill_relay::views::visitor::{Enriched, Seen, Visitor, VisitorView};
+use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::{
     Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Raw, Rows, Runtime, RuntimeConfig,
     Sink, Table, TableConfig, View, Watch,
@@ -69,34 +70,36 @@ impl Watch<Customers> for Nobody {
 struct Joined(VisitorView);
 
 impl View for Joined {
-    type Input = Record;
+    type Input = Click;
     type State = Visitor;
     type Tables = Table<Customers>;
-    type Output = (Record, Option<Customer>);
+    type Output = (Box<Enriched>, Option<Customer>);
 
-    fn decode(&self, raw: &Raw<'_>) -> Result<Record, Poison> {
+    fn decode(&self, raw: &Raw<'_>) -> Result<Click, Poison> {
         self.0.decode(raw)
     }
 
-    fn time_ms(&self, record: &Record) -> u64 {
-        self.0.time_ms(record)
+    fn time_ms(&self, click: &Click) -> u64 {
+        self.0.time_ms(click)
     }
 
     fn fold(
         &self,
         state: &mut Visitor,
-        record: Record,
+        click: Click,
         around: &Around<'_, Table<Customers>>,
     ) -> Vec<Self::Output> {
-        let key = record.key();
         let Around { place, stream_time_ms, now_ms, tables } = *around;
         let around = Around { place, stream_time_ms, now_ms, tables: &() };
-        let said = self.0.fold(state, record, &around);
-        let customer = key.and_then(|key| tables.read().0.get(key.as_bytes()).cloned());
+        let said = self.0.fold(state, click, &around);
         said.into_iter()
             .filter_map(|seen| match seen {
                 Seen::Duplicate => None,
-                Seen::Event(enriched) => Some((enriched.record, customer.clone())),
+                Seen::Event(enriched) => {
+                    let customers = tables.read();
+                    let customer = enriched.key.as_ref().and_then(|key| customers.0.get(&key[..]));
+                    Some((enriched, customer.cloned()))
+                }
             })
             .collect()
     }
@@ -108,14 +111,14 @@ struct Enrich {
     said: AtomicU64,
 }
 
-impl Sink<(Record, Option<Customer>)> for Enrich {
+impl Sink<(Box<Enriched>, Option<Customer>)> for Enrich {
     fn assigned(&self, _: u32) {}
     fn opened(&self, _: u32, _: u64) {}
     fn closed(&self, _: u32) {}
 
-    fn live(&self, _: At, outputs: Vec<(Record, Option<Customer>)>) -> Vec<Produce> {
+    fn live(&self, _: At, outputs: Vec<(Box<Enriched>, Option<Customer>)>) -> Vec<Produce> {
         self.said.fetch_add(outputs.len() as u64, Ordering::Relaxed);
-        outputs.into_iter().map(|output| self.enriched(&output)).collect()
+        outputs.into_iter().map(|output| self.enriched(output)).collect()
     }
 
     fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
@@ -124,16 +127,16 @@ impl Sink<(Record, Option<Customer>)> for Enrich {
 }
 
 impl Enrich {
-    fn enriched(&self, (record, customer): &(Record, Option<Customer>)) -> Produce {
-        let id = record.id.to_string();
+    fn enriched(&self, (enriched, customer): (Box<Enriched>, Option<Customer>)) -> Produce {
+        let Enriched { id, kind, key, text, .. } = *enriched;
         let event = CloudEvent {
-            id: &id,
+            id: &id.to_string(),
             source: "/clickmill/relay",
-            kind: record.kind.as_str(),
+            kind: kind.as_str(),
             content_type: Some("application/json"),
             ..CloudEvent::default()
         };
-        let mut json = record.to_json();
+        let mut json = text;
         if let Some(Customer { segment, orders, spent_cents }) = customer {
             json.pop();
             json.push_str(&format!(
@@ -142,7 +145,7 @@ impl Enrich {
         }
         Produce {
             topic: Arc::clone(&self.topic),
-            key: record.key().map(String::into_bytes),
+            key,
             value: Some(json.into_bytes()),
             headers: Headers::with_capacity(256).with_event(&event),
         }

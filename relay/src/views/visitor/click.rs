@@ -1,0 +1,254 @@
+//! A raw click as the fold takes it: what the fold rests on is read, and the text goes on as it is.
+
+use std::borrow::Cow;
+
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{
+    Campaign, Consent, EventId, EventType, Millis, QueueId, SessionId, Sku, Tenant, ToJson,
+    VisitorId,
+};
+use clickmill_streams::{Poison, Raw};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+/// The longest search and referrer that are kept, bytes.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// Room behind a click's text for what is known of its visitor, bytes.
+const ENRICHMENT_BYTES: usize = 384;
+
+/// A record of the raw topic. What is not here nobody in the relay needs; the collector has judged
+/// it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Click {
+    /// The event's own id.
+    pub id: EventId,
+    /// Whose event it is.
+    pub tenant: Tenant,
+    /// What happened.
+    pub kind: EventType,
+    /// What it does, as far as that matters here.
+    pub doing: Doing,
+    /// When: stream time.
+    pub time: Millis,
+    /// When the collector received it.
+    pub received_at: Millis,
+    /// The SDK's queue it stood in.
+    pub queue: QueueId,
+    /// Its place in that queue.
+    pub seq: u64,
+    /// Who; none without consent.
+    pub visitor: Option<VisitorId>,
+    /// In which visit, where the SDK says so.
+    pub session: Option<SessionId>,
+    /// The address that led to the page.
+    pub referrer: Option<String>,
+    /// The campaign that led to it.
+    pub campaign: Option<Campaign>,
+    /// What the visitor has said; none if nothing.
+    pub consent: Option<Consent>,
+    /// Kafka's key.
+    key: Option<Vec<u8>>,
+    /// The record as it came.
+    text: String,
+}
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// A product is looked at.
+    Sees(Sku),
+    /// A product is put into the basket.
+    Takes(Sku),
+    /// A product is taken out of the basket.
+    PutsBack(Sku),
+    /// The basket is bought.
+    Buys(Vec<Sku>),
+    /// A page is looked at.
+    Reads,
+    /// Something is searched for.
+    Searches(String),
+    /// A page was engaged with for so long, ms.
+    Engages(u64),
+    /// Something else.
+    Other,
+}
+
+/// The parts of a record that are read; the rest is passed over.
+#[derive(Deserialize)]
+struct Read<'a> {
+    id: EventId,
+    tenant: Tenant,
+    #[serde(rename = "type")]
+    kind: EventType,
+    time: Millis,
+    queue: QueueId,
+    seq: u64,
+    arrival: ReadArrival,
+    #[serde(default)]
+    context: ReadContext<'a>,
+    #[serde(borrow, default)]
+    props: Option<&'a RawValue>,
+    #[serde(default)]
+    enrichment: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct ReadArrival {
+    received_at: Millis,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReadContext<'a> {
+    visitor: Option<VisitorId>,
+    session: Option<SessionId>,
+    #[serde(borrow)]
+    customer: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    referrer: Option<Cow<'a, str>>,
+    campaign: Option<Campaign>,
+    consent: Option<Consent>,
+}
+
+impl Click {
+    /// Reads a record of the raw topic.
+    ///
+    /// # Errors
+    /// When it is none, or lies under a key that is not its own.
+    pub fn read(raw: &Raw<'_>) -> Result<Self, Poison> {
+        let value = raw.value.ok_or_else(|| Poison::malformed("a click without a value"))?;
+        // What is passed over must be text, too: it goes on.
+        let value = std::str::from_utf8(value).map_err(Poison::malformed)?.trim_end();
+        let read: Read<'_> = serde_json::from_str(value).map_err(Poison::malformed)?;
+        if read.enrichment.is_some() {
+            return Err(Poison::malformed("a click that is enriched already"));
+        }
+        if !read.lies_under(raw.key) {
+            let detail = "the key is not the record's tenant and visitor".to_owned();
+            return Err(Poison { reason: "wrong_key", detail });
+        }
+        let mut text = String::with_capacity(value.len() + ENRICHMENT_BYTES);
+        text.push_str(value);
+        let doing = Doing::of(read.kind.as_str(), read.props.map_or("{}", RawValue::get));
+        let ReadContext { visitor, session, referrer, campaign, consent, .. } = read.context;
+        Ok(Self {
+            id: read.id,
+            tenant: read.tenant,
+            kind: read.kind,
+            doing,
+            time: read.time,
+            received_at: read.arrival.received_at,
+            queue: read.queue,
+            seq: read.seq,
+            visitor,
+            session,
+            referrer: referrer.map(|referrer| shortened(&referrer).to_owned()),
+            campaign,
+            consent,
+            key: raw.key.map(<[u8]>::to_vec),
+            text,
+        })
+    }
+
+    /// Its key and its text, with what is known of its visitor put behind the rest.
+    pub(super) fn enriched(self, known: &impl ToJson) -> (Option<Vec<u8>>, String) {
+        let mut w = Writer::behind(self.text);
+        w.field("enrichment", Some(known));
+        (self.key, w.close_object())
+    }
+
+    /// Its key and its text as it came.
+    pub(super) fn plain(self) -> (Option<Vec<u8>>, String) {
+        (self.key, self.text)
+    }
+}
+
+impl Read<'_> {
+    /// A visitor's state lies where the key says. A record under another visitor's key would be
+    /// folded into a state that is not its own. Without a visitor no state is touched, and an
+    /// older collector gave no key then.
+    fn lies_under(&self, key: Option<&[u8]>) -> bool {
+        let Some(key) = key else { return self.context.visitor.is_none() };
+        let behind_tenant = key
+            .strip_prefix(self.tenant.as_str().as_bytes())
+            .and_then(|rest| rest.strip_prefix(b":"));
+        match (behind_tenant, &self.context.visitor, &self.context.customer) {
+            (Some(rest), Some(visitor), _) => rest == visitor.as_str().as_bytes(),
+            (Some(rest), None, Some(customer)) => {
+                rest.strip_prefix(b"customer:") == Some(customer.as_bytes())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Doing {
+    /// Reads it from an event's type and properties. One that does not name its product as text
+    /// does nothing with it.
+    pub fn of(kind: &str, props: &str) -> Self {
+        let with = |doing: fn(Sku) -> Self| sku(props).map_or(Self::Other, doing);
+        match kind {
+            "product_view" | "product_click" => with(Self::Sees),
+            "basket_add" => with(Self::Takes),
+            "basket_remove" => with(Self::PutsBack),
+            "order" => Self::Buys(lines(props)),
+            "page_view" => Self::Reads,
+            "search" => query(props).map_or(Self::Other, Self::Searches),
+            "engagement" => Self::Engages(engaged_ms(props)),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether suggestions answer it.
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::Sees(_) | Self::Takes(_) | Self::Reads)
+    }
+}
+
+fn sku(props: &str) -> Option<Sku> {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        sku: Cow<'a, str>,
+    }
+    let props: Props<'_> = serde_json::from_str(props).ok()?;
+    Sku::parse(props.sku).ok()
+}
+
+fn lines(props: &str) -> Vec<Sku> {
+    #[derive(Deserialize)]
+    struct Props {
+        lines: Vec<Line>,
+    }
+    #[derive(Deserialize)]
+    struct Line {
+        sku: Sku,
+    }
+    let props = serde_json::from_str::<Props>(props);
+    props.map(|props| props.lines.into_iter().map(|line| line.sku).collect()).unwrap_or_default()
+}
+
+fn query(props: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        query: Cow<'a, str>,
+    }
+    let props: Props<'_> = serde_json::from_str(props).ok()?;
+    Some(shortened(&props.query).to_owned())
+}
+
+fn engaged_ms(props: &str) -> u64 {
+    #[derive(Deserialize)]
+    struct Props {
+        engaged_ms: u64,
+    }
+    serde_json::from_str(props).map_or(0, |props: Props| props.engaged_ms)
+}
+
+fn shortened(text: &str) -> &str {
+    let end = (0..=text.len().min(TEXT_BYTES_MAX)).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
