@@ -1,14 +1,15 @@
 //! Every type that crosses a process, and the two rules both ends must apply alike: bucketing and
 //! sessions.
 //!
-//! Each type is written by one hand-made writer ([`ToJson`]) on both sides, so browser and server
-//! cannot drift; servers read with serde (feature `serde`), the browser reads the few types it
-//! receives with the small reader in [`json`]. The files in `golden/` hold all three together.
+//! Each type is written by one hand-made writer ([`ToJson`]). Servers read with serde (feature
+//! `serde`), a program's client with the small reader in [`json`], a browser's script with its own.
+//! The files in `golden/` hold them together.
 
 mod batch;
 mod bucket;
 mod consent;
 mod context;
+mod hash;
 mod hint;
 mod id;
 pub mod json;
@@ -17,19 +18,21 @@ mod record;
 mod session;
 mod session_view;
 mod site;
+mod text;
 mod time;
 mod topic;
 
 pub use batch::{Batch, Event, RawBatch};
-pub(crate) use batch::{OwnFields, sample};
 pub use bucket::{BUCKETS, Experiment, Namespace, bucket};
 pub use consent::{Consent, Purpose};
 pub use context::{Books, Campaign, Context, Page, Screen, Sdk};
+pub(crate) use hash::sha256;
 pub use hint::{Cause, Hint, HintHead, HintId, HintKind, TableVersion, Why};
 pub use id::{
     CustomerId, EventId, EventType, IdError, PageViewId, Proof, QueueId, SessionId, Sku, Slot,
     Tenant, VisitorId, WriteKey,
 };
+pub(crate) use id::{digits, visitor_of};
 pub use json::{Json, ToJson};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
@@ -39,6 +42,8 @@ pub use record::{
 };
 pub use session::{SessionEnd, SessionRule};
 pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit};
+pub(crate) use site::URGENT;
 pub use site::{Flush, SiteConfig};
+pub(crate) use text::Put;
 pub use time::Millis;
 pub use topic::Topic;

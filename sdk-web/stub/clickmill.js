@@ -171,7 +171,7 @@
   const visitor = () => {
     try {
       if (/analytics/.test(granted ?? "analytics")) {
-        return JSON.parse(localStorage[`cm.${key}.me`]).visitor;
+        return localStorage[`cm.${key}.me`].split("\x1d")[0];
       }
     } catch {}
   };

@@ -24,7 +24,7 @@ const SMALL = 4096;
 // The longest wait that a browser's timers know, ms.
 const WAIT_MAX = 2 ** 31 - 1;
 const KINDS = ["promote", "reset", "stock", "suggest", "variant", "withdraw"];
-// What the core is told, by the numbers of `hear.rs`.
+// What the core is told, by the numbers of `told.rs`.
 const BEGIN = 0;
 const REMIND = 1;
 const CONSENT = 2;
@@ -40,17 +40,57 @@ const STREAM_OPENED = 11;
 const TICK = 12;
 const EVENT = 13;
 const TRACK = 14;
-// Beyond them, an answer: its status.
+const RECEIPT = 15;
+const SPOILED = 16;
+const STOPPED = 17;
 const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
-const GPC = 16;
 const KEPT = 32;
 const SAID = 64;
 
 const now = Date.now;
-const { parse } = JSON;
+const { parse, stringify } = JSON;
 const encode = (text) => new TextEncoder().encode(text);
 // One text of several; only the last may hold the mark that stands between them.
 const join = (...parts) => parts.join("\x1f");
+// The fields of an object as the core keeps them.
+const fields = (object) =>
+  Object.entries(object)
+    .map(([name, value]) => `"${name}":${stringify(value)}`)
+    .join("\x1d");
+// An object that a text may hold.
+const read = (text) => {
+  try {
+    return { ...parse(text) };
+  } catch {
+    return {};
+  }
+};
+const limits = ({ batch_bytes_max, batch_events_max, event_bytes_max } = {}) =>
+  join(batch_bytes_max, batch_events_max, event_bytes_max);
+
+// What the core is told of an answer, and the text of it.
+const judge = (status, wait, text) => {
+  const { accepted, verdicts = [], sample, identity = {}, error, retry_after_ms, ...rest } = read(text);
+  if (status >= 200 && status < 300 && accepted >= 0) {
+    const { visitor, token, expires_at } = identity;
+    const buckets = sample >= 0 ? Math.ceil(sample * 10000) : "";
+    const each = verdicts.map((verdict) => {
+      const { index, outcome, after_ms = 0 } = verdict;
+      return join(index, outcome === "retry" ? after_ms : "", stringify(verdict));
+    });
+    return [RECEIPT, join(limits(rest.limits), sample, buckets, visitor, token, expires_at, ...each)];
+  }
+  if (status === 401 || status === 403) return [STOPPED, ""];
+  const spoils = (reason) => [SPOILED, stringify({ outcome: "rejected", reason })];
+  // Any other 400 may be the word of something in between.
+  if (status === 400 || status === 413) {
+    if (error === "malformed") return spoils(error);
+    if (status > 400 || error === "body_too_large") return spoils("too_large");
+  }
+  // Seconds, or a date.
+  const asked = wait >= 0 ? wait * 1000 : Date.parse(wait) - now();
+  return [FAILED, Math.max(retry_after_ms ?? asked, 0) || ""];
+};
 
 // An end of a lease that is none, or lies where no clock of ours put it, holds nothing.
 const holds = (until) => until > now() && until <= now() + LEASE;
@@ -192,8 +232,9 @@ export default async () => {
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, core_new, core_room, core_step, core_said } = instance.exports;
 
-  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard }, site) => {
+  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard }, settings) => {
     const core = core_new();
+    const site = settings && read(settings);
     const prefix = `cm.${key}.`;
     let granted = consent;
     let lane;
@@ -201,7 +242,7 @@ export default async () => {
     let pause;
     let source;
     // Circumstances of what happens on this page.
-    let facts = "{}";
+    let facts = "";
     // What happens while storage is asked.
     let waiting;
     // The question that waits for storage's answer, and the life that a request belongs to.
@@ -242,7 +283,7 @@ export default async () => {
       source = undefined;
     };
 
-    const read = (item) => {
+    const recall = (item) => {
       try {
         return localStorage.getItem(prefix + item) || "";
       } catch {
@@ -257,14 +298,12 @@ export default async () => {
       } catch {}
     };
 
-    // In the order of `say.rs`.
+    // In the order of their numbers.
     const effects = [
       async (request, body, keepalive) => {
         const mine = life;
-        const [status, wait, text] = await post(await pack(body), parse(keepalive));
-        // Seconds, or a date.
-        const seconds = wait >= 0 ? wait : (Date.parse(wait) - now()) / 1000;
-        if (mine === life) later(status || FAILED, join(seconds, text), +request);
+        const [what, text] = judge(...(await post(await pack(body), !!keepalive)));
+        if (mine === life) later(what, text, +request);
       },
       copy,
       (item, text) => {
@@ -281,11 +320,14 @@ export default async () => {
       (token, last) => {
         close();
         if (!hints) return;
-        // Tokens are made of what a query may hold as it is; ids of hints too.
-        const from = last ? `&last_event_id=${parse(last)}` : "";
-        source = new EventSource(`${hints}/v1/hints?token=${parse(token)}${from}`);
+        // Both are made of what a query may hold as it is.
+        const from = last && `&last_event_id=${last}`;
+        source = new EventSource(`${hints}/v1/hints?token=${token}${from}`);
         const mine = source;
-        const hear = ({ lastEventId, type, data }) => later(EVENT, join(lastEventId, type, data));
+        const hear = ({ lastEventId, type, data }) => {
+          const { epoch, expires_at, cause } = read(data);
+          later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
+        };
         for (const kind of KINDS) source.addEventListener(kind, hear);
         // Short breaks the browser mends by itself.
         source.onopen = source.onerror = () => {
@@ -293,31 +335,34 @@ export default async () => {
         };
       },
       close,
-      (head, data) => emit("hint", { ...parse(head), ...parse(data) }),
-      (verdict) => emit("verdict", parse(verdict)),
-      (state) => {
-        const { delivery, queued } = parse(state);
-        emit("state", parse(state));
+      (id, kind, latency, replayed, data) => {
+        const latency_ms = latency ? +latency : undefined;
+        emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...parse(data) });
+      },
+      (id, type, latency_ms, verdict) => {
+        const { outcome = "accepted", reason, schema, pointer, detail } = read(verdict);
+        const what = { id, type: parse(type), latency_ms: +latency_ms, outcome };
+        emit("verdict", { ...what, reason, schema, pointer, detail });
+      },
+      (delivery, stream, queued, books) => {
+        queued = +queued;
+        emit("state", { delivery, stream, queued, books: parse(books) });
         clearTimeout(pause);
         if (delivery === "idle" && !queued && lane?.hasOthers()) pause = setTimeout(help, PAUSE);
       },
     ];
 
     // What the visitor said or, where they said nothing, the site.
-    const names = () => {
-      try {
-        return granted?.split(",") || parse(site).consent.granted;
-      } catch {
-        return [];
-      }
+    const names = () =>
+      granted?.split(",").map((name) => name.trim()) || site?.consent?.granted || [];
+    const allows = (purpose) => names().includes(purpose);
+    // That in bits, and as a field of circumstances.
+    const said = () => {
+      if (granted === undefined && !site?.as_of) return [CONSENT, "", 0];
+      const all = PURPOSES.filter(allows);
+      const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
+      return [CONSENT, fields({ consent: { granted: all, gpc: gpc || undefined } }), bits];
     };
-    const allows = (purpose) => names().some((name) => name.trim() === purpose);
-    // That in bits.
-    const said = () =>
-      PURPOSES.reduce(
-        (all, purpose, at) => all + (allows(purpose) << at),
-        (gpc ? GPC : 0) + (granted === undefined ? 0 : SAID),
-      );
 
     // Goes to a lane that another tab left behind, where this page's own is empty.
     const help = async () => {
@@ -343,7 +388,7 @@ export default async () => {
     };
 
     const go = (what, kept) => {
-      const text = join(read("me"), read("visit"), ...(kept || [""]));
+      const text = join(recall("me"), recall("visit"), ...(kept || [""]));
       if (!kept) lane = undefined;
       const waited = waiting;
       turn = waiting = undefined;
@@ -352,21 +397,27 @@ export default async () => {
         close();
         clearTimeout(timer);
         hand([...random(32), ...encode(text)]);
-        told(BEGIN, said() + (kept ? KEPT : 0));
+        told(BEGIN, kept && KEPT);
         tell(PAGE, facts);
-        if (site) tell(SITE, site);
+        if (site) {
+          const { as_of, urgent, flush = {} } = site;
+          const { events, bytes, age_ms } = flush;
+          const list = urgent && stringify(urgent);
+          tell(SITE, join(as_of, list, events, bytes, age_ms, limits(site.limits)));
+        }
+        tell(...said());
       } else tell(what, text);
       waited.forEach((report) => step(...report));
     };
 
     await ask(BEGIN);
     return {
-      page: (text) => step(PAGE, (facts = text)),
-      track: (id, type, at, props) => step(TRACK, join(id, type, props), at),
+      page: (text) => step(PAGE, (facts = fields(parse(text)))),
+      track: (id, type, at, props) => step(TRACK, join(id, stringify(type), props), at),
       flush: () => step(FLUSH),
       consent: (purposes) => {
         granted = purposes;
-        const report = [CONSENT, "", said()];
+        const report = said();
         if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
         else step(...report);
       },

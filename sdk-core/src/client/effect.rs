@@ -1,6 +1,8 @@
 //! What a client asks its platform to do.
 
-use crate::wire::{Books, EventId, EventType, HintKind, Outcome};
+use super::machine::text::{EFFECT, PART};
+use crate::wire::json::Value;
+use crate::wire::{Books, EventId, EventType, HintKind, Millis, Outcome};
 
 /// One thing to do. The effects of a step are carried out in their order; none of them may be
 /// left out.
@@ -74,7 +76,8 @@ pub enum Item {
     Event(u64),
     /// The visitor's secret and id, and the key to the stream. Shared by all tabs of an origin.
     Me,
-    /// The queue's name, range and books. Belongs to one queue.
+    /// The queue's name, range and books; to forget it is to forget its events, too. Belongs to one
+    /// queue.
     Queue,
     /// The running visit, the last events and hints. Shared by all tabs of an origin.
     Visit,
@@ -121,11 +124,83 @@ pub struct Settled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// What the delivery does: `idle`, `in_flight`, `backing_off` or `stopped`.
-    pub delivery: &'static str,
+    pub delivery: String,
     /// What the stream does: `closed`, `open` or `waiting`.
-    pub stream: &'static str,
+    pub stream: String,
     /// Events that wait.
     pub queued: usize,
     /// The queue's books.
     pub books: Books,
+}
+
+/// Reads what the machine says. What no machine says is passed over.
+pub(super) fn read(said: &[u8]) -> Vec<Effect> {
+    let said = String::from_utf8_lossy(said);
+    said.split(char::from(EFFECT)).skip(1).filter_map(one).collect()
+}
+
+fn one(effect: &str) -> Option<Effect> {
+    let mut parts = effect.split(char::from(PART));
+    let number = parts.next()?;
+    let mut part = || parts.next();
+    let own = str::to_owned;
+    Some(match number {
+        "0" => Effect::Send(Send {
+            request: RequestId(part()?.parse().ok()?),
+            body: part().map(own)?,
+            transport: if part()? == "1" { Transport::Keepalive } else { Transport::Plain },
+        }),
+        "1" => Effect::Copy { body: part().map(own)? },
+        "2" => Effect::Store {
+            item: match part()? {
+                "me" => Item::Me,
+                "visit" => Item::Visit,
+                "queue" => Item::Queue,
+                place => Item::Event(place.parse().ok()?),
+            },
+            text: part().map(own),
+        },
+        "3" => Effect::Wake { after_ms: part()?.parse().ok()? },
+        "4" => Effect::OpenStream {
+            token: part().map(own)?,
+            last_event_id: part().filter(|id| !id.is_empty()).map(own),
+        },
+        "5" => Effect::CloseStream,
+        "6" => Effect::Deliver(Delivered {
+            id: part().map(own)?,
+            kind: HintKind::parse(part()?)?,
+            latency_ms: part()?.parse().ok(),
+            novelty: if part()? == "1" { Novelty::Replayed } else { Novelty::New },
+            data: part().map(own)?,
+        }),
+        "7" => Effect::Verdict(Settled {
+            id: EventId::parse(part()?).ok()?,
+            kind: EventType::parse(part()?.trim_matches('"')).ok()?,
+            latency_ms: part()?.parse().ok()?,
+            outcome: match Value::read(part()?) {
+                Ok(verdict) => Outcome::from_value(&verdict)?,
+                Err(_) => Outcome::Accepted,
+            },
+        }),
+        "8" => Effect::State(State {
+            delivery: part().map(own)?,
+            stream: part().map(own)?,
+            queued: part()?.parse().ok()?,
+            books: books(&Value::read(part()?).ok()?),
+        }),
+        _ => return None,
+    })
+}
+
+fn books(value: &Value) -> Books {
+    let number = |name| value.get(name).and_then(Value::number).unwrap_or_default();
+    Books {
+        created: number("created"),
+        settled: number("settled"),
+        dropped_full: number("dropped_full"),
+        dropped_old: number("dropped_old"),
+        dropped_large: number("dropped_large"),
+        dropped_consent: number("dropped_consent"),
+        since: Millis(number("since")),
+    }
 }

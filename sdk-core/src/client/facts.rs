@@ -1,12 +1,11 @@
-//! A context as the client carries it: each field as the JSON text that it has on the wire.
+//! Circumstances as the machine carries them: each field as the JSON text that it has on the wire.
 //!
 //! Why not `wire::Context` here: a thousand queued events share these texts by reference, storage
 //! gives them back without a parser per field, and the browser core stays small. The integration
-//! tests hold `shared` and `beyond` to those of `wire::Context`.
+//! tests hold what a batch shares to `wire::Context`.
 
-use std::rc::Rc;
-
-use crate::wire::{Context, ToJson, json::Writer};
+use super::machine::text::FIELD;
+use crate::wire::{Context, ToJson};
 
 /// The fields of `wire::Context`, in its order.
 const NAMES: [&str; 13] = [
@@ -25,89 +24,32 @@ const NAMES: [&str; 13] = [
     "custom",
 ];
 
-/// Names of the fields that the client itself sets.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Field {
-    Visitor = 0,
-    Session = 1,
-    PageView = 2,
-    Campaign = 6,
-    Consent = 10,
-    Sdk = 11,
-}
-
 /// Circumstances of an event: some of the fields of a `wire::Context`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts([Option<Rc<str>>; NAMES.len()]);
+pub struct Facts(String);
 
 impl Facts {
     /// Takes the fields of a JSON object that are a context's; others are passed over. The text
     /// must be valid JSON (`JSON.stringify` or this client made it); of anything else only the
     /// fields before the fault are taken.
     pub fn read(json: &str) -> Self {
-        let mut facts = Self::default();
-        for (name, value) in fields(json) {
-            if let Some(at) = NAMES.iter().position(|known| *known == name) {
-                facts.0[at] = Some(value.into());
-            }
-        }
-        facts
+        let known = fields(json).filter(|(name, _)| NAMES.contains(name));
+        let fields: Vec<String> =
+            known.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        Self(fields.join(&char::from(FIELD).to_string()))
     }
 
-    /// The JSON text of one field.
-    pub(super) fn field(&self, field: Field) -> Option<&str> {
-        self.0[field as usize].as_deref()
+    /// These, and others that are in none of them.
+    pub(super) fn with(&self, others: &Self) -> Self {
+        let both: Vec<&str> = [self, others].map(|facts| facts.0.as_str()).into();
+        let both: Vec<&str> = both.into_iter().filter(|fields| !fields.is_empty()).collect();
+        Self(both.join(&char::from(FIELD).to_string()))
     }
 
-    /// The JSON text of one field, to share.
-    pub(super) fn shared_field(&self, field: Field) -> Option<Rc<str>> {
-        self.0[field as usize].clone()
+    /// The fields, with [`FIELD`] between them.
+    pub(super) fn into_text(self) -> String {
+        self.0
     }
-
-    /// Sets one field.
-    pub(super) fn set(&mut self, field: Field, value: impl ToJson) {
-        self.share(field, value.to_json().into());
-    }
-
-    /// Sets one field to a text that others have, too.
-    pub(super) fn share(&mut self, field: Field, value: Rc<str>) {
-        self.0[field as usize] = Some(value);
-    }
-
-    /// What all of them agree on.
-    pub(super) fn shared<'a>(mut all: impl Iterator<Item = &'a Self>) -> Self {
-        let mut shared = all.next().cloned().unwrap_or_default();
-        for other in all {
-            shared.keep_where(other, Agreement::Same);
-        }
-        shared
-    }
-
-    /// What is left where `shared` stands behind.
-    pub(super) fn beyond(&self, shared: &Self) -> Self {
-        let mut rest = self.clone();
-        rest.keep_where(shared, Agreement::Different);
-        rest
-    }
-
-    /// Whether there is no field.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
-    }
-
-    fn keep_where(&mut self, other: &Self, agreement: Agreement) {
-        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
-            if (mine == theirs) != (agreement == Agreement::Same) {
-                *mine = None;
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Agreement {
-    Same,
-    Different,
 }
 
 impl From<&Context> for Facts {
@@ -116,25 +58,13 @@ impl From<&Context> for Facts {
     }
 }
 
-impl ToJson for Facts {
-    fn write(&self, w: &mut Writer) {
-        w.object(|w| {
-            for (name, value) in NAMES.iter().zip(&self.0) {
-                if let Some(value) = value {
-                    w.key(name).raw(value);
-                }
-            }
-        });
-    }
-}
-
 /// The fields of a JSON object, each value as its unopened text.
-pub(super) fn fields(object: &str) -> Fields<'_> {
+fn fields(object: &str) -> Fields<'_> {
     Fields { text: object, at: 0 }
 }
 
 /// Walks over the top level of a JSON object.
-pub(super) struct Fields<'a> {
+struct Fields<'a> {
     text: &'a str,
     at: usize,
 }
@@ -214,7 +144,7 @@ mod tests {
     #[test]
     fn unknown_fields_are_passed_over() {
         let facts = Facts::read(r#"{"locale":"de-AT","new":{"visitor":1},"page":{"url":"/"}}"#);
-        assert_eq!(facts.to_json(), r#"{"page":{"url":"/"},"locale":"de-AT"}"#);
+        assert_eq!(facts.into_text(), "\"locale\":\"de-AT\"\u{1d}\"page\":{\"url\":\"/\"}");
     }
 
     proptest! {

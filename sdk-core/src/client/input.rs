@@ -1,8 +1,12 @@
 //! What a client is told.
 
-use super::Facts;
 use super::effect::RequestId;
-use crate::wire::{Consent, EventId, EventType, Json, Millis, SiteConfig};
+use super::{Facts, Remembered, told};
+use crate::wire::json::{ToJson, Writer};
+use crate::wire::{
+    BUCKETS, Consent, EventId, EventType, HintHead, HintKind, Json, Limits, Millis, Purpose,
+    Receipt, Refusal, RefusalCode, SiteConfig,
+};
 
 /// One thing that happened around the client.
 #[derive(Clone, Debug)]
@@ -19,6 +23,9 @@ pub enum Input {
     PageGone,
     /// The page is back from the back/forward cache.
     PageBack,
+    /// Storage holds something else by now, since another page has changed it. It counts as long as
+    /// none of it was taken up.
+    Reminded(Remembered),
     /// A delivery was answered.
     Reply(Reply),
     /// A delivery failed without an answer.
@@ -79,4 +86,135 @@ pub struct StreamEvent {
     pub event: String,
     /// Its `data`.
     pub data: String,
+}
+
+/// What the machine is told of an input: what a page's script tells it likewise.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) what: u32,
+    pub(super) number: u64,
+    pub(super) text: String,
+}
+
+impl Told {
+    fn new(what: u32, number: u64, parts: &[&str]) -> Self {
+        Self { what, number, text: parts.join("\u{1f}") }
+    }
+
+    pub(super) fn consent(consent: &Consent) -> Self {
+        let bits = Purpose::ALL.into_iter().zip(0..);
+        let bits = bits.filter(|(purpose, _)| consent.allows(*purpose)).map(|(_, at)| 1 << at);
+        let field = format!("\"consent\":{}", consent.to_json());
+        Self::new(told::CONSENT, bits.sum::<u64>() + told::SAID, &[&field])
+    }
+
+    pub(super) fn track(track: &Track, id: EventId, now: Millis) -> Self {
+        let parts = [&id.to_string(), &track.kind.to_json(), track.props.as_str()];
+        Self::new(told::TRACK, track.at.unwrap_or(now).0, &parts)
+    }
+
+    /// What is told of any input but a page, what happens on it and what is allowed. The site's consent counts where
+    /// the visitor has said nothing.
+    pub(super) fn of(input: &Input, visitor_has_said: bool) -> Vec<Self> {
+        let plain = |what| vec![Self::new(what, 0, &[])];
+        match input {
+            Input::Flush => plain(told::FLUSH),
+            Input::Hidden => plain(told::HIDDEN),
+            Input::PageGone => plain(told::GONE),
+            Input::PageBack => plain(told::BACK),
+            Input::Reminded(kept) => vec![Self::new(told::REMIND, 0, &[&kept.told()])],
+            Input::Reply(reply) => vec![reply.told()],
+            Input::RequestFailed(request) => vec![Self::new(told::FAILED, request.0.into(), &[])],
+            Input::SiteConfigRead(site) => {
+                let mut all = vec![Self::site(site)];
+                all.extend((!visitor_has_said).then(|| Self::consent(&site.consent)));
+                all
+            }
+            Input::StreamEvent(event) => event.told().into_iter().collect(),
+            Input::StreamFailed => plain(told::STREAM_FAILED),
+            Input::StreamOpened => plain(told::STREAM_OPENED),
+            Input::Tick => plain(told::TICK),
+            Input::ConsentSet(_) | Input::Page(_) | Input::Track(_) => Vec::new(),
+        }
+    }
+
+    fn site(site: &SiteConfig) -> Self {
+        let mut urgent = Writer::default();
+        urgent.array(|w| site.urgent.iter().for_each(|kind| kind.write(w)));
+        let flush = &site.flush;
+        let mut parts = vec![site.as_of.0.to_string(), urgent.finish(), flush.events.to_string()];
+        parts.extend([flush.bytes.to_string(), flush.age_ms.to_string()]);
+        parts.extend(limits(Some(&site.limits)));
+        Self { what: told::SITE, number: 0, text: parts.join("\u{1f}") }
+    }
+}
+
+fn limits(limits: Option<&Limits>) -> [String; 3] {
+    let Some(limits) = limits else { return Default::default() };
+    let Limits { batch_bytes_max, batch_events_max, event_bytes_max } = limits;
+    [batch_bytes_max.to_string(), batch_events_max.to_string(), event_bytes_max.to_string()]
+}
+
+impl Reply {
+    fn told(&self) -> Told {
+        let request = self.request.0.into();
+        if let (200..300, Ok(receipt)) = (self.status, Receipt::read(&self.body)) {
+            let text = receipt_parts(&receipt).join("\u{1f}");
+            return Told { what: told::RECEIPT, number: request, text };
+        }
+        if matches!(self.status, 401 | 403) {
+            return Told::new(told::STOPPED, request, &[]);
+        }
+        let refusal = Refusal::read(&self.body).ok();
+        if let Some(reason) = self.never(refusal.as_ref()) {
+            let verdict = format!(r#"{{"outcome":"rejected","reason":"{reason}"}}"#);
+            return Told::new(told::SPOILED, request, &[&verdict]);
+        }
+        // A wait is told in the body or, in whole seconds, in the header.
+        let body = refusal.and_then(|refusal| refusal.retry_after_ms);
+        let header = self.retry_after.as_deref().and_then(|seconds| seconds.parse::<u64>().ok());
+        let wait = body.or(header.map(|seconds| seconds.saturating_mul(1000)));
+        let wait = wait.map(|wait| wait.to_string()).unwrap_or_default();
+        Told::new(told::FAILED, request, &[&wait])
+    }
+
+    /// Why a batch can never be taken, if that is so. Anything between here and the collector may
+    /// answer 400 for reasons of its own, and a body that broke off says nothing about the events
+    /// in it.
+    fn never(&self, refusal: Option<&Refusal>) -> Option<&'static str> {
+        match (self.status, refusal.map(|refusal| refusal.error)) {
+            (400 | 413, Some(RefusalCode::Malformed)) => Some("malformed"),
+            (400, Some(RefusalCode::BodyTooLarge)) | (413, _) => Some("too_large"),
+            _ => None,
+        }
+    }
+}
+
+fn receipt_parts(receipt: &Receipt) -> Vec<String> {
+    let mut parts = limits(receipt.limits.as_ref()).to_vec();
+    parts.extend(receipt.sample.map_or_else(Default::default, |share| {
+        let mut json = Writer::default();
+        json.share(share);
+        [json.finish(), ((share * f64::from(BUCKETS)).ceil() as u64).to_string()]
+    }));
+    parts.extend(receipt.identity.as_ref().map_or_else(Default::default, |identity| {
+        [identity.visitor.to_string(), identity.token.clone(), identity.expires_at.0.to_string()]
+    }));
+    for verdict in &receipt.verdicts {
+        let wait = verdict.outcome.after_ms().map(|wait| wait.to_string()).unwrap_or_default();
+        parts.extend([verdict.index.to_string(), wait, verdict.to_json()]);
+    }
+    parts
+}
+
+impl StreamEvent {
+    /// None for what is no hint that this SDK knows.
+    fn told(&self) -> Option<Told> {
+        HintKind::parse(&self.event)?;
+        let head = HintHead::read(&self.data).ok()?;
+        let cause = head.cause.map(|id| id.to_string()).unwrap_or_default();
+        let (epoch, ends) = (head.epoch.to_string(), head.expires_at.0.to_string());
+        let parts = [&*self.id, &self.event, &epoch, &ends, &cause, &self.data];
+        Some(Told::new(told::EVENT, 0, &parts))
+    }
 }

@@ -72,52 +72,20 @@ pub struct Event {
 
 impl ToJson for Event {
     fn write(&self, w: &mut Writer) {
-        let own = OwnFields {
-            id: self.id,
-            queue: &self.queue,
-            seq: self.seq,
-            kind: &self.kind,
-            version: self.version,
-            at: self.at,
-            props: &self.props,
-        };
         w.object(|w| {
-            own.write(w);
+            w.field("id", Some(&self.id));
+            w.field("queue", Some(&self.queue));
+            w.number_field("seq", self.seq);
+            w.field("type", Some(&self.kind));
+            w.field("version", self.version.as_ref());
+            w.field("at", Some(&self.at));
+            w.field("props", Some(&self.props));
             if !self.context.is_empty() {
                 w.field("context", Some(&self.context));
             }
-            sample(self.sample, w);
+            if let Some(sample) = self.sample {
+                w.key("sample").share(sample);
+            }
         });
-    }
-}
-
-/// An event's fields but for its circumstances: what a sender writes once and keeps as text.
-pub(crate) struct OwnFields<'a> {
-    pub(crate) id: EventId,
-    pub(crate) queue: &'a QueueId,
-    pub(crate) seq: u64,
-    pub(crate) kind: &'a EventType,
-    pub(crate) version: Option<u32>,
-    pub(crate) at: Millis,
-    pub(crate) props: &'a Json,
-}
-
-impl OwnFields<'_> {
-    /// Writes them into an object that is open.
-    pub(crate) fn write(&self, w: &mut Writer) {
-        w.field("id", Some(&self.id));
-        w.field("queue", Some(self.queue));
-        w.number_field("seq", self.seq);
-        w.field("type", Some(self.kind));
-        w.field("version", self.version.as_ref());
-        w.field("at", Some(&self.at));
-        w.field("props", Some(self.props));
-    }
-}
-
-/// Writes the share of visitors whose events are sent, where it is not all of them.
-pub(crate) fn sample(sample: Option<f64>, w: &mut Writer) {
-    if let Some(sample) = sample {
-        w.key("sample").share(sample);
     }
 }

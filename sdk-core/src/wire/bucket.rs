@@ -4,25 +4,29 @@
 //! so that an experiment may move from there without moving a visitor.
 
 use super::json::{ToJson, Value, Writer};
+use super::text::Put;
 
 /// Buckets of an experiment.
 pub const BUCKETS: u32 = 10_000;
 
 /// FNV-1a, 32 bits, over the bytes of ASCII text.
-fn fnv1a(parts: &[&str]) -> u32 {
-    parts
-        .iter()
-        .flat_map(|part| part.bytes())
-        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+fn fnv1a(parts: &[&[u8]]) -> u32 {
+    let add = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    parts.iter().fold(0x811c_9dc5, |hash, part| part.iter().fold(hash, add))
 }
 
 /// The bucket of a value under a seed, 0 to 9,999: the hash of the decimal text of the hash of
 /// `seed + value`.
-pub fn bucket(seed: &str, value: &str) -> u32 {
+pub fn bucket(seed: &[u8], value: &[u8]) -> u32 {
     let first = fnv1a(&[seed, value]);
-    let mut text = Writer::default();
-    text.number(u64::from(first));
-    fnv1a(&[&text.finish()]) % BUCKETS
+    fnv1a(&[&digits(first)]) % BUCKETS
+}
+
+/// A number's decimal text.
+fn digits(number: u32) -> Vec<u8> {
+    let mut text = Vec::new();
+    text.put_number(number.into());
+    text
 }
 
 /// A share of a namespace: experiments in disjoint shares of one namespace never meet.
@@ -40,7 +44,7 @@ pub struct Namespace {
 impl Namespace {
     /// Whether the visitor is in this share.
     pub fn holds(&self, visitor: &str) -> bool {
-        let thousandth = fnv1a(&[visitor, "__", &self.name]) % 1000;
+        let thousandth = fnv1a(&[visitor.as_bytes(), b"__", self.name.as_bytes()]) % 1000;
         (self.from..self.to).contains(&thousandth)
     }
 }
@@ -71,7 +75,7 @@ impl Experiment {
         if self.namespace.as_ref().is_some_and(|namespace| !namespace.holds(visitor)) {
             return None;
         }
-        let bucket = u64::from(bucket(&self.seed, visitor));
+        let bucket = u64::from(bucket(self.seed.as_bytes(), visitor.as_bytes()));
         let mut start = 0_u64;
         for (arm, weight) in self.weights.iter().enumerate() {
             let covered = u64::from(*weight) * u64::from(self.coverage) / u64::from(BUCKETS);
@@ -141,7 +145,7 @@ mod tests {
             ("90850943850283058242805", "123", 7516),
             ("()**(%$##$%#$#", "___)((*\":&", 128),
         ] {
-            assert_eq!(bucket(seed, value), expected, "{seed} {value}");
+            assert_eq!(bucket(seed.as_bytes(), value.as_bytes()), expected, "{seed} {value}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Millis;
+use super::hash::sha256;
 use super::json::{ToJson, Writer};
 
 /// The text is no valid id of its kind.
@@ -215,7 +215,7 @@ impl EventId {
         if text.len() != 36 {
             return Err(error);
         }
-        parse_uuid(text).map(Self).ok_or(error)
+        Uuid::try_parse(text).map(Self).map_err(|_| error)
     }
 }
 
@@ -227,49 +227,9 @@ impl fmt::Display for EventId {
 
 impl ToJson for EventId {
     fn write(&self, w: &mut Writer) {
-        write_uuid(self.0, w);
+        w.text(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 }
-
-/// Servers read and write a million of these a minute, so they take the quick way; browsers load
-/// its code, so they take the short one. The same tests hold both, natively and as wasm.
-#[cfg(not(target_arch = "wasm32"))]
-fn parse_uuid(text: &str) -> Option<Uuid> {
-    Uuid::try_parse(text).ok()
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn write_uuid(id: Uuid, w: &mut Writer) {
-    w.text(id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-}
-
-/// Reads 36 characters: hexadecimal digits, with hyphens at their places.
-#[cfg(any(target_arch = "wasm32", test))]
-fn parse_uuid_short(text: &str) -> Option<Uuid> {
-    let mut id = 0_u128;
-    for (at, byte) in text.bytes().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        id = id << 4 | u128::from(char::from(byte).to_digit(16)?);
-    }
-    Some(Uuid::from_u128(id))
-}
-
-#[cfg(any(target_arch = "wasm32", test))]
-fn write_uuid_short(id: Uuid, w: &mut Writer) {
-    let mut text = hex(id.as_bytes());
-    for at in [8, 13, 18, 23] {
-        text.insert(at, '-');
-    }
-    w.text(&text);
-}
-
-#[cfg(target_arch = "wasm32")]
-use {parse_uuid_short as parse_uuid, write_uuid_short as write_uuid};
 
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for EventId {
@@ -316,8 +276,7 @@ impl Proof {
     /// The visitor this proof belongs to: half a SHA-256 of it, so the id gives the secret away to
     /// nobody.
     pub fn visitor(&self) -> VisitorId {
-        let digest = Sha256::new().chain_update(b"clickmill visitor:").chain_update(&self.0);
-        VisitorId(hex(&digest.finalize()[..16]))
+        VisitorId(visitor_of(self.0.as_bytes()).into_iter().map(char::from).collect())
     }
 
     /// The secret itself, for the place that keeps or sends it.
@@ -345,15 +304,25 @@ impl<'de> serde::Deserialize<'de> for Proof {
     }
 }
 
+/// The visitor that a proof's text belongs to.
+pub(crate) fn visitor_of(proof: &[u8]) -> Vec<u8> {
+    digits(&sha256(&[b"clickmill visitor:", proof])[..16])
+}
+
 /// Lower-case hexadecimal digits of some bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
+    digits(bytes).into_iter().map(char::from).collect()
+}
+
+/// These digits as bytes.
+#[inline(never)]
+pub(crate) fn digits(bytes: &[u8]) -> Vec<u8> {
+    let digit = |nibble| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    let mut digits = Vec::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        digits.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    text
+    digits
 }
 
 #[cfg(test)]
@@ -369,27 +338,6 @@ mod tests {
         assert!(EventType::parse("1st").is_err());
         assert!(Slot::parse("product-below").is_ok());
         assert!(EventId::parse("0190163d8694739b8c8a5d3f0b1c2d3e").is_err());
-    }
-
-    #[test]
-    fn the_short_way_of_an_event_id_is_the_quick_one() {
-        for text in ["0190163d-8694-739b-8c8a-5d3f0b1c2d3e", "FFFFFFFF-0000-ffff-0000-00000000000a"]
-        {
-            let (quick, short) = (parse_uuid(text), parse_uuid_short(text));
-            assert_eq!(quick, short);
-            let mut writers = [Writer::default(), Writer::default()];
-            write_uuid(quick.unwrap(), &mut writers[0]);
-            write_uuid_short(quick.unwrap(), &mut writers[1]);
-            let [quick, short] = writers.map(Writer::finish);
-            assert_eq!(
-                (&quick, quick.to_lowercase()),
-                (&short, format!("\"{}\"", text.to_lowercase()))
-            );
-        }
-        for bad in ["0190163d-8694-739b-8c8a-5d3f0b1c2d3g", "0190163d08694-739b-8c8a-5d3f0b1c2d3e"]
-        {
-            assert_eq!((parse_uuid(bad), parse_uuid_short(bad)), (None, None), "{bad}");
-        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! JSON as the browser can afford it: a writer without allocation per field, and a small reader.
+//! A JSON writer without allocation per field, and a small reader for a program's client.
 //!
-//! Why not serde here: with it the core alone would be larger than a rival's whole tracker. The
-//! servers read with serde; both are held together by the golden files.
+//! Servers read with serde; both readers are held together by the golden files. A browser's core
+//! loads neither: a page's script knows JSON already.
 
 use std::fmt;
 

@@ -70,6 +70,31 @@ impl Outcome {
             Self::Retry { .. } => "retry",
         }
     }
+
+    /// How long an event that is not settled has to wait, ms.
+    pub fn after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Retry { after_ms } => Some(*after_ms),
+            Self::Accepted | Self::Duplicate | Self::Rejected(_) => None,
+        }
+    }
+
+    /// Reads one from the small reader.
+    pub(crate) fn from_value(value: &Value) -> Option<Self> {
+        let owned = |name: &str| value.get(name).and_then(Value::text).map(str::to_owned);
+        Some(match value.get("outcome")?.text()? {
+            "accepted" => Self::Accepted,
+            "duplicate" => Self::Duplicate,
+            "retry" => Self::Retry { after_ms: value.get("after_ms")?.number()? },
+            "rejected" => Self::Rejected(Rejection {
+                reason: Reason::parse(value.get("reason")?.text()?)?,
+                schema: owned("schema"),
+                pointer: owned("pointer"),
+                detail: owned("detail"),
+            }),
+            _ => return None,
+        })
+    }
 }
 
 /// Why an event is refused for good.
@@ -229,14 +254,8 @@ impl Receipt {
                 .iter()
                 .map(|verdict| Verdict::from_value(verdict).ok_or(NotJson))
                 .collect::<Result<_, _>>()?,
-            #[cfg(feature = "whole")]
             overflow: list("overflow").iter().filter_map(|at| small(Some(at))).collect(),
-            #[cfg(feature = "whole")]
             positions: list("positions").iter().filter_map(Placed::from_value).collect(),
-            #[cfg(not(feature = "whole"))]
-            overflow: Vec::new(),
-            #[cfg(not(feature = "whole"))]
-            positions: Vec::new(),
             limits: value.get("limits").and_then(Limits::from_value),
             sample: value.get("sample").and_then(Value::float),
             identity: value.get("identity").and_then(Identity::from_value),
@@ -251,25 +270,12 @@ fn small(value: Option<&Value>) -> Option<u32> {
 
 impl Verdict {
     fn from_value(value: &Value) -> Option<Self> {
-        let owned = |name: &str| value.get(name).and_then(Value::text).map(str::to_owned);
-        let outcome = match value.get("outcome")?.text()? {
-            "accepted" => Outcome::Accepted,
-            "duplicate" => Outcome::Duplicate,
-            "retry" => Outcome::Retry { after_ms: value.get("after_ms")?.number()? },
-            "rejected" => Outcome::Rejected(Rejection {
-                reason: Reason::parse(value.get("reason")?.text()?)?,
-                schema: owned("schema"),
-                pointer: owned("pointer"),
-                detail: owned("detail"),
-            }),
-            _ => return None,
-        };
+        let outcome = Outcome::from_value(value)?;
         let id = value.get("id").and_then(Value::text).and_then(|id| EventId::parse(id).ok());
         Some(Self { index: small(value.get("index"))?, id, outcome })
     }
 }
 
-#[cfg(feature = "whole")]
 impl Placed {
     fn from_value(value: &Value) -> Option<Self> {
         Some(Self {

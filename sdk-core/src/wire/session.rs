@@ -1,6 +1,6 @@
 //! When a visit ends: one rule for the SDK and the relay.
 
-use super::{Campaign, Millis};
+use super::Millis;
 
 /// The rule that divides a visitor's events into sessions (visits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,11 @@ impl SessionRule {
     /// Whether an event at `now` belongs to the visit that began at `started` and last saw an
     /// event at `last`, or why it begins a new one. `campaigns` are the running visit's and the
     /// event's; an event without marks of a campaign never ends a visit.
-    pub fn end(
+    pub fn end<C: PartialEq>(
         &self,
         (started, last): (Millis, Millis),
         now: Millis,
-        campaigns: (Option<&Campaign>, Option<&Campaign>),
+        campaigns: (Option<C>, Option<C>),
     ) -> Option<SessionEnd> {
         if now.since(last) > self.idle_ms {
             return Some(SessionEnd::Idle);
@@ -46,7 +46,7 @@ impl SessionRule {
             return Some(SessionEnd::Length);
         }
         match campaigns {
-            (running, Some(new)) if running != Some(new) => Some(SessionEnd::Campaign),
+            (running, new @ Some(_)) if running != new => Some(SessionEnd::Campaign),
             _ => None,
         }
     }
@@ -55,12 +55,14 @@ impl SessionRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Campaign;
 
     #[test]
     fn a_visit_ends_by_rest_by_length_and_by_campaign() {
         let rule = SessionRule::default();
         let minutes = |m: u64| Millis(m * 60_000);
-        let ends = |last, now| rule.end((minutes(0), minutes(last)), minutes(now), (None, None));
+        let none = (None::<()>, None);
+        let ends = |last, now| rule.end((minutes(0), minutes(last)), minutes(now), none);
         assert_eq!(ends(10, 40), None);
         assert_eq!(ends(10, 41), Some(SessionEnd::Idle));
         assert_eq!(ends(1430, 1441), Some(SessionEnd::Length));
@@ -75,6 +77,6 @@ mod tests {
     #[test]
     fn an_event_from_the_past_ends_nothing() {
         let rule = SessionRule::default();
-        assert_eq!(rule.end((Millis(100), Millis(200)), Millis(50), (None, None)), None);
+        assert_eq!(rule.end((Millis(100), Millis(200)), Millis(50), (None::<()>, None)), None);
     }
 }

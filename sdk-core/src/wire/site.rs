@@ -49,12 +49,16 @@ impl Default for Limits {
     }
 }
 
+/// The event types that are sent at once where a site does not say: a JSON list.
+pub(crate) const URGENT: &str =
+    r#"["basket_add","checkout_step","consent","order","page_view","product_click"]"#;
+
 impl Default for SiteConfig {
     fn default() -> Self {
-        let urgent =
-            ["basket_add", "checkout_step", "consent", "order", "page_view", "product_click"];
+        // What stands between the quotes: names, and commas and brackets that are none.
+        let urgent = URGENT.split('"').filter_map(|kind| EventType::parse(kind).ok()).collect();
         Self {
-            urgent: urgent.iter().filter_map(|kind| EventType::parse(*kind).ok()).collect(),
+            urgent,
             flush: Flush::default(),
             limits: Limits::default(),
             consent: Consent::default(),
@@ -87,7 +91,6 @@ impl SiteConfig {
             let names = granted.list().iter().filter_map(Value::text);
             config.consent.granted = names.filter_map(Purpose::parse).collect();
         }
-        #[cfg(feature = "whole")]
         if let Some(experiments) = value.get("experiments") {
             config.experiments =
                 experiments.list().iter().filter_map(Experiment::from_value).collect();

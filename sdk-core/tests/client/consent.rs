@@ -84,11 +84,11 @@ fn what_another_page_changed_before_consent_is_what_counts() {
     earlier.track("order");
     let (left, id) = (earlier.remembered(), events(&earlier.batch())[0]["id"].clone());
     let mut page = Page::with(undecided());
-    page.client.remind(left);
+    page.step(Input::Reminded(left));
     page.step(Input::ConsentSet(Consent::full()));
     assert_eq!(events(&page.batch())[0]["id"], id);
     // Once it is taken up, nothing else is.
-    page.client.remind(Remembered::default());
+    page.step(Input::Reminded(Remembered::default()));
     page.accept();
     assert_eq!(page.client.books().settled, 2);
 }

@@ -55,7 +55,7 @@ impl Page {
 
     pub(crate) fn with(options: ClientOptions) -> Self {
         let mut page = Self {
-            client: Client::new(options.clone(), Remembered::default(), [1; 32]),
+            client: Client::new(options.clone(), &Remembered::default(), [1; 32]),
             now: START,
             storage: BTreeMap::new(),
             sent: None,
@@ -83,7 +83,7 @@ impl Page {
 
     pub(crate) fn reload_with(&mut self, options: ClientOptions) {
         self.loads += 1;
-        self.client = Client::new(options, self.remembered(), [self.loads; 32]);
+        self.client = Client::new(options, &self.remembered(), [self.loads; 32]);
         (self.sent, self.stream, self.wake_at) = (None, None, None);
         self.limits = Limits::default();
         self.step(Input::Page(facts("https://shop.example/next")));
@@ -124,7 +124,12 @@ impl Page {
                 self.copies.push(body);
             }
             Effect::Store { item, text: Some(text) } => drop(self.storage.insert(item, text)),
-            Effect::Store { item, text: None } => drop(self.storage.remove(&item)),
+            Effect::Store { item, text: None } => {
+                self.storage.remove(&item);
+                // A queue that is forgotten takes its events along.
+                self.storage
+                    .retain(|kept, _| item != Item::Queue || !matches!(kept, Item::Event(_)));
+            }
             Effect::Wake { after_ms } => self.wake_at = Some(self.now + after_ms),
             Effect::OpenStream { token, last_event_id } => {
                 assert!(self.stream.is_none(), "two streams at a time");

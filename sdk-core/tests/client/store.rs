@@ -28,9 +28,10 @@ fn the_next_page_sends_what_the_last_one_could_not() {
 fn an_event_is_stored_before_it_is_sent_and_until_it_is_settled() {
     let mut page = Page::new();
     page.track("order");
-    let stored: Value = serde_json::from_str(&page.storage[&Item::Event(0)]).unwrap();
-    assert_eq!(stored["type"], "order");
-    assert_eq!(stored["context"]["page"]["url"], "https://shop.example/");
+    let stored = &page.storage[&Item::Event(0)];
+    for part in [r#""type":"order""#, r#""page":{"url":"https://shop.example/""#] {
+        assert!(stored.contains(part), "{stored}");
+    }
     page.fail();
     assert!(page.storage.contains_key(&Item::Event(0)));
     page.wait(60_000);

@@ -1,45 +1,45 @@
 //! The delivery: one batch on its way at a time, and what happens after it was answered.
 
-use super::effect::{RequestId, Transport};
-use crate::wire::Millis;
-
 /// What the delivery does. Times are steady ones.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// Nothing is on its way; the next batch goes as soon as one is due.
-    Idle,
+    /// Nothing is on its way; the next batch goes as soon as one is due and a moment has come.
+    Free {
+        /// Failures in a row.
+        failures: u32,
+        /// The moment.
+        until: u64,
+    },
     /// A batch waits for its answer.
     InFlight(Flight),
-    /// Nothing is sent before a moment has come.
-    BackingOff { until: Millis, failures: u32 },
     /// The collector does not want this page's events; nothing is sent until the site's settings
     /// change.
     Stopped,
 }
 
 /// A batch on its way: the first events of the queue.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flight {
-    pub(super) request: RequestId,
+    pub(super) request: u64,
     /// How many events.
     pub(super) count: usize,
-    pub(super) transport: Transport,
-    pub(super) body_bytes: usize,
+    /// Its body where that outlives the page, bytes; otherwise 0.
+    pub(super) keepalive_bytes: usize,
     /// Whether it shows the proof, to get a token.
     pub(super) asks: bool,
     /// Failures in a row before it.
     pub(super) failures: u32,
     /// Without an answer by then it counts as failed.
-    pub(super) deadline: Millis,
+    pub(super) deadline: u64,
 }
 
 impl Delivery {
     /// The state's name for the page.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Idle => "idle",
+            Self::Free { until: 0, .. } => "idle",
             Self::InFlight(_) => "in_flight",
-            Self::BackingOff { .. } => "backing_off",
+            Self::Free { .. } => "backing_off",
             Self::Stopped => "stopped",
         }
     }
@@ -48,18 +48,7 @@ impl Delivery {
     pub(super) fn in_flight(&self) -> usize {
         match self {
             Self::InFlight(flight) => flight.count,
-            Self::Idle | Self::BackingOff { .. } | Self::Stopped => 0,
-        }
-    }
-
-    /// Ends the flight that an answer is for. An answer to any other one is late, and none.
-    pub(super) fn land(&mut self, request: RequestId) -> Option<Flight> {
-        match std::mem::replace(self, Self::Idle) {
-            Self::InFlight(flight) if flight.request == request => Some(flight),
-            other => {
-                *self = other;
-                None
-            }
+            Self::Free { .. } | Self::Stopped => 0,
         }
     }
 }
