@@ -145,7 +145,7 @@ impl Default for ViewConfig {
             transaction_timeout: Duration::from_secs(10),
             write_every: Duration::from_secs(10),
             tombstones_kept: Duration::from_secs(23 * 3_600),
-            restores_max: 2,
+            restores_max: 4,
             state_ttl: Duration::from_secs(24 * 3_600),
             state_bytes_max: 256 << 20,
             learn_records_max: 50_000,

@@ -4,6 +4,7 @@ mod peering;
 
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,8 +37,10 @@ use crate::visitors::Visitors;
 /// How often readiness is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a relay that starts may learn from clicks of before.
+/// How long a relay that starts may learn from clicks of before, and how long new ones wait for it
+/// once everything else is there.
 const LEARN_MAX: Duration = Duration::from_secs(5);
+const LEARN_AHEAD_MAX: Duration = Duration::from_millis(500);
 
 /// Why a relay cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +128,12 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         metrics: ConnectionMetrics::new(&metrics, "public"),
     }));
 
+    let may_fold = Arc::new(AtomicBool::new(false));
     let parts = Parts {
+        is_ready: Box::new({
+            let may_fold = Arc::clone(&may_fold);
+            move || may_fold.load(Ordering::Acquire)
+        }),
         view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
         tables: (),
         sink: react,
@@ -134,7 +142,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         on_statistics: Some(Box::new(metrics::lag(&metrics))),
     };
     let (view, outcome) = tokio::select! {
-        ended = follow((&config, &visitors), parts, (&checks, &readers, &shutdown)) => ended,
+        ended = follow((&config, &visitors), (parts, &may_fold), (&checks, &readers, &shutdown)) => {
+            ended
+        }
         Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
     };
 
@@ -163,33 +173,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     outcome
 }
 
-/// Starts the view once the tables are read, and follows it until the shutdown begins (and its
-/// notice is over) or the view ends by itself. Returns the view if it still runs.
+/// Starts the view, lets it fold once the tables are read, and follows it until the shutdown begins
+/// (and its notice is over) or the view ends by itself. Returns the view if it still runs.
 async fn follow(
     (config, visitors): (&Config, &Visitors),
-    parts: Parts<VisitorView, React>,
+    (parts, may_fold): (Parts<VisitorView, React>, &AtomicBool),
     (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
 ) -> (Option<Runtime>, Result<(), RunError>) {
-    let stopped = async {
-        shutdown.triggered().await;
-        sleep(config.drain.notice).await;
-    };
-    tokio::pin!(stopped);
-    // Decisions without tables would be none, and clicks are not decided twice.
-    tokio::select! {
-        () = &mut stopped => return (None, Ok(())),
-        () = checks.tables_read(&readers.tables) => (),
-    }
     let (past, react) = (past(config), Arc::clone(&parts.sink));
-    let is_stopped = shutdown.clone();
-    let learned = tokio::task::spawn_blocking(move || {
-        learn_past(&past, &react, &|| is_stopped.has_begun());
-    });
-    if let Err(error) = learned.await {
-        warn!(%error, "learning from clicks of before broke off");
-    }
-    let started = Runtime::start(runtime(config), parts);
-    let mut view = match started {
+    let mut view = match Runtime::start(runtime(config), parts) {
         Ok((view, lookup)) => {
             visitors.set(lookup);
             view
@@ -197,13 +189,30 @@ async fn follow(
         Err(error) => return (None, Err(error.into())),
     };
     let status = view.status();
+    let prepared = async {
+        let is_stopped = shutdown.clone();
+        let learned = tokio::task::spawn_blocking(move || {
+            learn_past(&past, &react, &|| is_stopped.has_begun());
+        });
+        // Decisions without tables would be none, and clicks are not decided twice.
+        checks.tables_read(&readers.tables).await;
+        if let Ok(Err(error)) = timeout(LEARN_AHEAD_MAX, learned).await {
+            warn!(%error, "learning from clicks of before broke off");
+        }
+        may_fold.store(true, Ordering::Release);
+        checks.watch(&readers.tables, &status).await;
+    };
+    let stopped = async {
+        shutdown.triggered().await;
+        sleep(config.drain.notice).await;
+    };
     tokio::select! {
-        () = &mut stopped => (Some(view), Ok(())),
+        () = stopped => (Some(view), Ok(())),
         ended = view.ended() => {
             shutdown.begin();
             (None, ended.map_err(RunError::from))
         }
-        () = checks.watch(&readers.tables, &status) => (Some(view), Ok(())),
+        () = prepared => (Some(view), Ok(())),
     }
 }
 

@@ -119,13 +119,14 @@ async fn follow<V: View<Output = Produce>>(
         state_folder: state,
         write_every: Duration::from_secs(10),
         tombstones_kept: Duration::from_secs(23 * 3_600),
-        restores_max: 2,
+        restores_max: 4,
         bounds: Bounds::default(),
         finish_max: Duration::from_secs(5),
     };
     let parts = Parts {
         view,
         tables,
+        is_ready: Box::new(|| true),
         sink: Arc::new(Pass { name }),
         now_ms: Box::new(now_ms),
         meters: Meters::noop(),

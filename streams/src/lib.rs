@@ -36,6 +36,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod transactions;
+mod turns;
 mod view;
 mod writer;
 

@@ -70,6 +70,9 @@ pub struct Parts<V: View, S> {
     pub view: V,
     /// The tables it looks into.
     pub tables: V::Tables,
+    /// Whether the tables hold what folds need of them. Until then partitions are taken and
+    /// restored, and nothing is folded.
+    pub is_ready: Box<dyn Fn() -> bool + Send + Sync>,
     /// Where its outputs go.
     pub sink: Arc<S>,
     /// Tells the wall time, ms.
@@ -291,12 +294,13 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
 
     /// Takes the group's partitions and works on them until it is stopped or something fails.
     fn run_once(&self, on_statistics: Option<OnStatistics>) -> Result<(), Error> {
-        self.partitions.begin()?;
         let hooks = Hooks { rebalance: Hook(Arc::clone(&self.partitions)), on_statistics };
-        let topics = [self.config.topic.as_str()];
         // Each partition is told where to start. Where that is gone later on, it is looked at anew.
         let group = &GroupConfig { start: Start::Refuse, ..self.config.group.clone() };
-        let consumer = GroupConsumer::subscribe(&self.config.kafka, group, &topics, hooks)?;
+        // First, since it takes its time to find the group's coordinator.
+        let consumer = GroupConsumer::new(&self.config.kafka, group, hooks)?;
+        self.partitions.begin()?;
+        consumer.subscribe(&[self.config.topic.as_str()])?;
         let outcome = self.keep_reading(&consumer);
         if outcome.is_err() {
             self.partitions.give_up();

@@ -100,16 +100,11 @@ pub struct GroupConsumer<R: Rebalance> {
 }
 
 impl<R: Rebalance> GroupConsumer<R> {
-    /// Makes the consumer and subscribes it; joining happens while it is polled.
+    /// Makes the consumer, which looks for the group's coordinator from now on.
     ///
     /// # Errors
     /// Names the setting or property that is wrong.
-    pub fn subscribe(
-        kafka: &KafkaConfig,
-        config: &GroupConfig,
-        topics: &[&str],
-        hooks: Hooks<R>,
-    ) -> Result<Self, Error> {
+    pub fn new(kafka: &KafkaConfig, config: &GroupConfig, hooks: Hooks<R>) -> Result<Self, Error> {
         let reporter = Reporter::new(hooks.on_statistics);
         let mut client = kafka.client()?;
         config.put(&mut client)?;
@@ -118,10 +113,17 @@ impl<R: Rebalance> GroupConsumer<R> {
         let context = Context { reporter, hook: hooks.rebalance };
         let inner =
             BaseConsumer::from_config_and_context(&client, context).map_err(Error::making)?;
-        inner.subscribe(topics).map_err(|error| {
-            Error::doing(format!("subscribing to {}", topics.join(", ")), &error)
-        })?;
         Ok(Self { inner })
+    }
+
+    /// Asks for partitions of these topics; joining the group happens while it is polled.
+    ///
+    /// # Errors
+    /// When a topic's name is none.
+    pub fn subscribe(&self, topics: &[&str]) -> Result<(), Error> {
+        self.inner
+            .subscribe(topics)
+            .map_err(|error| Error::doing(format!("subscribing to {}", topics.join(", ")), &error))
     }
 
     /// The next record, or none when `wait` is over or a rebalance came in between.

@@ -50,8 +50,8 @@ struct Core<V: View> {
     means: Option<Means<V>>,
     /// What is to end this beginning, found where it could not be returned.
     broken: Option<Error>,
-    /// Outputs in the transaction that is being filled, and in the one that is being committed.
-    outputs: (u64, u64),
+    /// Outputs in the transaction that is being filled.
+    outputs: u64,
 }
 
 /// What one beginning has.
@@ -133,7 +133,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         (store, status): (Option<Store>, Status),
     ) -> Self {
         let core =
-            Mutex::new(Core { held: BTreeMap::new(), means: None, broken: None, outputs: (0, 0) });
+            Mutex::new(Core { held: BTreeMap::new(), means: None, broken: None, outputs: 0 });
         Self { config, parts, store, status, core }
     }
 
@@ -167,7 +167,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let mut core = self.lock();
         core.means = Some(means);
         core.broken = None;
-        core.outputs = (0, 0);
+        core.outputs = 0;
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             Ok(said) => {
                 parts.meters.folded.increment(1);
                 let produce = parts.sink.live(at, said);
-                outputs.0 += produce.len() as u64;
+                *outputs += produce.len() as u64;
                 transactions.fill(produce.len());
                 held.outputs.extend(produce.into_iter().map(|record| (at, record)));
             }
@@ -292,7 +292,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             self.take_restored(&mut core)?;
             let live = self.take_committed(&mut core, Duration::ZERO)?;
             let Some(means) = &core.means else { return Ok(Next::Rest) };
-            if means.transactions.is_due(Instant::now(), is_behind) {
+            let now = Instant::now();
+            let alone = core.held.values().any(|held| self.wants_rest(held, now));
+            if means.transactions.is_due(now, (is_behind, alone)) {
                 self.close(&mut core, group)?;
             }
             (live, core.next())
@@ -305,6 +307,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
 
     fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
+        if !(self.parts.is_ready)() {
+            return Ok(());
+        }
         while let Some((order, restored)) = means.restoring.next() {
             let Some(held) = core.held.get_mut(&order.partition) else { continue };
             let Phase::Restoring { is_over, has_slipped } = &held.phase else { continue };
@@ -353,7 +358,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
         let meters = &self.parts.meters;
         meters.commits.increment(1);
-        meters.outputs.increment(std::mem::take(&mut core.outputs.1));
+        meters.outputs.increment(committed.outputs);
+        let is_settled = !means.transactions.is_committing();
         let (mut keys, mut bytes) = (0, 0);
         let now = Instant::now();
         for (number, held) in &mut core.held {
@@ -361,8 +367,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 held.changelog_next = held.changelog_next.max(newest + 1);
             }
             if matches!(held.phase, Phase::Live) {
-                // Nothing was sealed since this commit: all that is sealed is committed.
-                if self.write_down(held, (&means.writer, now))? {
+                // With none under way, all that is sealed is committed.
+                if is_settled && self.write_down(held, (&means.writer, now))? {
                     held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
                 }
                 held.task.states.make_room();
@@ -375,21 +381,35 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         Ok(())
     }
 
+    /// Whether a partition waits for a moment when all that is sealed is committed: to go live, or
+    /// for the disk.
+    fn wants_rest(&self, held: &Held<V>, now: Instant) -> bool {
+        match held.phase {
+            Phase::Live => self.wants_disk(held, now),
+            Phase::Raising { .. } => true,
+            Phase::Restoring { .. } | Phase::Opening { .. } => false,
+        }
+    }
+
+    fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
+        let states = &held.task.states;
+        let Some(shelf) = states.shelf() else { return false };
+        let is_time = now.duration_since(held.written_at) >= self.config.write_every;
+        let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
+        // One batch after another: what comes meanwhile goes with the next.
+        shelf.written() >= held.extent.batches && (states.is_in_round() || is_due)
+    }
+
     /// Hands what is committed to the disk, if it is time; returns whether it was.
     fn write_down(
         &self,
         held: &mut Held<V>,
         (writer, now): (&Writer, Instant),
     ) -> Result<bool, Error> {
-        let states = &held.task.states;
-        let Some(shelf) = states.shelf() else { return Ok(false) };
-        let is_time = now.duration_since(held.written_at) >= self.config.write_every;
-        let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
-        // One batch after another: what comes meanwhile goes with the next.
-        if shelf.written() < held.extent.batches || !(states.is_in_round() || is_due) {
+        if !self.wants_disk(held, now) {
             return Ok(false);
         }
-        let shelf = shelf.clone();
+        let Some(shelf) = held.task.states.shelf().cloned() else { return Ok(false) };
         let begins = held.round.is_none();
         if begins {
             held.written_at = now;
@@ -432,9 +452,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 next.extend(self.next_offset(*number, held.read_to));
             }
         }
-        means.transactions.close(Filled { parts, next, group: metadata })?;
-        core.outputs = (0, core.outputs.0);
-        Ok(())
+        let outputs = std::mem::take(&mut core.outputs);
+        means.transactions.close(Filled { parts, next, group: metadata, outputs })
     }
 
     fn seal(&self, number: u32, held: &mut Held<V>) -> Vec<Entry> {

@@ -164,9 +164,10 @@ pub async fn run(options: Options) {
     };
     let (customers, _reading) = Table::start(table, Nobody).expect("a table");
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    while !customers.is_ready() {
-        ticks.tick().await;
-    }
+    let are_read = {
+        let customers = customers.clone();
+        move || customers.is_ready()
+    };
     let topic = Topic::ClicksEnriched.name(&prefix).into();
     let sink = Arc::new(Enrich { topic, said: AtomicU64::new(0) });
     let config = RuntimeConfig {
@@ -193,13 +194,14 @@ pub async fn run(options: Options) {
         state_folder: Some(state),
         write_every: Duration::from_secs(10),
         tombstones_kept: Duration::from_secs(23 * 3_600),
-        restores_max: 2,
+        restores_max: 4,
         bounds: Bounds::default(),
         finish_max: Duration::from_secs(5),
     };
     let parts = Parts {
         view: Joined(VisitorView::default()),
         tables: customers,
+        is_ready: Box::new(are_read),
         sink: Arc::clone(&sink),
         now_ms: Box::new(now_ms),
         meters: Meters::noop(),
