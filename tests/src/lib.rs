@@ -26,6 +26,7 @@ pub mod service;
 pub mod stream;
 pub mod tunnel;
 pub mod until;
+pub mod visit;
 pub mod wire;
 pub mod world;
 
@@ -39,5 +40,6 @@ pub use page::Page;
 pub use service::{Collector, Relay, Setup};
 pub use stream::{Frame, Stream};
 pub use tunnel::Tunnel;
+pub use visit::Visit;
 pub use wire::Wire;
 pub use world::{Edge, World};

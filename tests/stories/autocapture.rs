@@ -4,34 +4,23 @@
 use std::collections::BTreeMap;
 
 use clickmill_sdk_core::wire::{Record, Topic};
-use clickmill_tests::browser::Browser;
 use clickmill_tests::until::until;
-use clickmill_tests::{World, service::Shop};
+use clickmill_tests::{Visit, World};
 use serde_json::{Value, json};
 
-/// Puts the module into the page, and what it is about: a form, links, something to look at.
-fn with_module(off: &str) -> String {
-    format!(
-        r#"
-const done = arguments[arguments.length - 1];
+/// Puts something to be busy with into the page: a form, links, something to look at.
+const THINGS: &str = r#"
 document.body.insertAdjacentHTML('beforeend', `
   <form id="letter"><input name="email" type="email"><input name="id"></form>
   <a id="away" href="https://elsewhere.example/a?who=somebody#x" target="_blank">away</a>
   <a id="file" href="/manual.pdf?who=somebody" download>file</a>
-  <p id="teaser" data-cm-view="teaser" data-cm-props='{{"sku":"KET-1"}}'>look</p>
+  <p id="teaser" data-cm-view="teaser" data-cm-props='{"sku":"KET-1"}'>look</p>
   <div id="tall"></div>`);
 document.querySelector('#tall').style.height = '3000px';
-for (const link of document.querySelectorAll('#away,#file')) {{
+for (const link of document.querySelectorAll('#away,#file')) {
   link.addEventListener('click', (event) => event.preventDefault());
-}}
-const script = document.createElement('script');
-script.src = '/sdk/clickmill_auto.js';
-script.dataset.off = '{off}';
-script.onload = () => done(true);
-document.body.append(script);
-"#
-    )
 }
+"#;
 
 /// Does one of everything: types, follows links, looks at something for long enough, moves on.
 const BUSY: &str = r"
@@ -72,21 +61,18 @@ fn props(told: &BTreeMap<String, Vec<Record>>, kind: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_by_itself_is_told_and_nothing_that_was_typed() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    browser.later(&with_module("")).await;
-    browser.later(BUSY).await;
+    let visit = Visit::start().await;
+    visit.run(THINGS).await;
+    visit.add_module("clickmill_auto", "").await;
+    visit.later(BUSY).await;
     // Sent off, it is no longer there to be abandoned.
     let send = "const form = document.querySelector('#letter');
         form.elements.email.dispatchEvent(new Event('change', { bubbles: true }));
         form.addEventListener('submit', (event) => event.preventDefault());
         form.requestSubmit();
         clickmill.flush();";
-    browser.run(send).await;
-    let told = told(&world, "form_submit").await;
+    visit.run(send).await;
+    let told = told(&visit.world, "form_submit").await;
 
     let views: Vec<_> = told["page_view"].iter().map(|view| view.props.as_str()).collect();
     assert_eq!(views.len(), 2, "the load and the route: {views:?}");
@@ -95,7 +81,7 @@ async fn what_happens_by_itself_is_told_and_nothing_that_was_typed() {
     assert!(page.url.ends_with("/elsewhere"), "{page:?}");
     let away = json!({ "href": "https://elsewhere.example/a", "host": "elsewhere.example" });
     assert_eq!(props(&told, "outbound_click"), away);
-    let file = json!({ "href": format!("{}/manual.pdf", shop.url), "name": "manual.pdf" });
+    let file = json!({ "href": format!("{}/manual.pdf", visit.shop.url), "name": "manual.pdf" });
     assert_eq!(props(&told, "file_download"), file);
     assert_eq!(told["form_start"].len(), 2, "again after the first was abandoned");
     let abandoned = props(&told, "form_abandon");
@@ -107,27 +93,24 @@ async fn what_happens_by_itself_is_told_and_nothing_that_was_typed() {
     let engaged = props(&told, "engagement");
     assert!(engaged["engaged_ms"].as_u64().is_some_and(|time| time >= 1000), "{engaged}");
     assert!(engaged["scroll_percent"].as_u64().is_some_and(|depth| depth > 10), "{engaged}");
-    for record in world.kafka.records(Topic::ClicksRaw).await {
+    for record in visit.world.kafka.records(Topic::ClicksRaw).await {
         assert!(!record.value.contains("home.example"), "typed: {}", record.value);
     }
-    world.books_balance().await;
-    browser.close().await;
+    visit.world.books_balance().await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_switched_off_is_not_told() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    browser.later(&with_module("route, link, form, view")).await;
-    browser.later(BUSY).await;
+    let visit = Visit::start().await;
+    visit.run(THINGS).await;
+    visit.add_module("clickmill_auto", "off: 'route, link, form, view'").await;
+    visit.later(BUSY).await;
     // The page is left: what was not switched off is told now.
-    browser.open(&format!("{}/p/KET-1", shop.url)).await;
-    let told = told(&world, "engagement").await;
+    visit.go("/p/KET-1").await;
+    let told = told(&visit.world, "engagement").await;
     for kind in ["outbound_click", "file_download", "form_start", "form_abandon", "element_view"] {
         assert!(!told.contains_key(kind), "{kind}");
     }
-    browser.close().await;
+    visit.close().await;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::browser::Browser;
 use clickmill_tests::until::{until, until_enough};
-use clickmill_tests::{World, service::Shop};
+use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
 
 /// On pages that are marked, the browser is never idle: the core does not come.
@@ -66,55 +66,52 @@ pub(crate) async fn each_is_there_once(world: &World, expected: &[(&str, usize)]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_that_comes_before_the_core_arrives_once() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.before_pages(BUSY).await;
-    browser.open(&shop.url).await;
+    let visit = Visit::builder().before_pages(BUSY).open().await;
     for round in 0..6 {
         // Every other page is left before it has its core.
         let set = ["sessionStorage.busy = 1", "delete sessionStorage.busy"][round % 2];
-        browser.run(set).await;
-        browser.open(&shop.url).await;
+        visit.run(set).await;
+        visit.go("").await;
         if round % 2 == 1 {
-            browser.has_core().await;
+            visit.has_core().await;
         }
-        click_product(&browser).await;
+        click_product(&visit).await;
     }
-    browser.has_core().await;
-    browser.run("clickmill.flush()").await;
+    visit.has_core().await;
+    visit.run("clickmill.flush()").await;
 
     // A page of the shop and one of a product for each round, and the page that began it all.
-    each_is_there_once(&world, &[("page_view", 13), ("product_click", 6), ("product_view", 6)])
-        .await;
-    browser.close().await;
+    each_is_there_once(
+        &visit.world,
+        &[("page_view", 13), ("product_click", 6), ("product_view", 6)],
+    )
+    .await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_gone_starts_no_core() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.before_pages(LATE).await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    browser.run("sessionStorage.late = 1").await;
-    browser.open(&shop.url).await;
+    let visit = Visit::builder().before_pages(LATE).start().await;
+    visit.run("sessionStorage.late = 1").await;
+    visit.go("").await;
     let ready = "return [sessionStorage.settings, sessionStorage.made]
                    .every((at) => at == performance.timeOrigin)";
-    until("all but the settings", || async { (browser.run(ready).await == true).then_some(()) })
+    until("all but the settings", || async { (visit.run(ready).await == true).then_some(()) })
         .await;
-    let before = browser.run("return sessionStorage.made").await;
-    browser.run("delete sessionStorage.late").await;
-    click_product(&browser).await;
-    browser.has_core().await;
-    assert_eq!(browser.run("return sessionStorage.settled").await, before, "it was the moment");
+    let before = visit.run("return sessionStorage.made").await;
+    visit.run("delete sessionStorage.late").await;
+    click_product(&visit).await;
+    visit.has_core().await;
+    assert_eq!(visit.run("return sessionStorage.settled").await, before, "it was the moment");
 
     // Each tab has a lane of its own in storage; there is one tab.
-    until("a queue", || async { (browser.queues().await > 0).then_some(()) }).await;
-    assert_eq!(browser.queues().await, 1);
-    browser.run("clickmill.flush()").await;
-    each_is_there_once(&world, &[("page_view", 3), ("product_click", 1), ("product_view", 1)])
-        .await;
-    browser.close().await;
+    until("a queue", || async { (visit.queues().await > 0).then_some(()) }).await;
+    assert_eq!(visit.queues().await, 1);
+    visit.run("clickmill.flush()").await;
+    each_is_there_once(
+        &visit.world,
+        &[("page_view", 3), ("product_click", 1), ("product_view", 1)],
+    )
+    .await;
+    visit.close().await;
 }

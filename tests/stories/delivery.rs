@@ -1,9 +1,9 @@
 //! What becomes of events on bad days, in a real browser: each is in Kafka once in the end, and the
 //! SDK's books say so.
 
+use clickmill_tests::Visit;
 use clickmill_tests::browser::Browser;
 use clickmill_tests::until::until;
-use clickmill_tests::{World, service::Shop};
 
 use crate::before_the_core::{click_product, each_is_there_once};
 
@@ -61,99 +61,83 @@ async fn all_is_settled(browser: &Browser) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_any_kind_lose_nothing() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.before_pages(FAULTS).await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
+    let visit = Visit::builder().before_pages(FAULTS).start().await;
     let faults = ["busy", "broken", "garbage", "refused", "lost", "none at all"];
     for fault in faults {
-        browser.run(&format!("sessionStorage.fault = '{fault}'")).await;
-        sees_products(&browser, 2).await;
-        browser.run("clickmill.flush()").await;
+        visit.run(&format!("sessionStorage.fault = '{fault}'")).await;
+        sees_products(&visit, 2).await;
+        visit.run("clickmill.flush()").await;
         until(fault, || async {
-            (browser.run("return sessionStorage.met").await == fault).then_some(())
+            (visit.run("return sessionStorage.met").await == fault).then_some(())
         })
         .await;
-        browser.run("delete sessionStorage.fault").await;
-        all_is_settled(&browser).await;
+        visit.run("delete sessionStorage.fault").await;
+        all_is_settled(&visit).await;
     }
-    assert_eq!(all_is_settled(&browser).await, 1 + 2 * faults.len() as u64);
-    each_is_there_once(&world, &[("page_view", 1), ("product_view", 2 * faults.len())]).await;
-    browser.close().await;
+    assert_eq!(all_is_settled(&visit).await, 1 + 2 * faults.len() as u64);
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 2 * faults.len())]).await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_offline_is_sent_online() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    all_is_settled(&browser).await;
-    browser.set_offline(true).await;
+    let visit = Visit::start().await;
+    all_is_settled(&visit).await;
+    visit.set_offline(true).await;
     // So many that they travel compressed.
-    sees_products(&browser, 40).await;
-    browser.run("clickmill.flush()").await;
+    sees_products(&visit, 40).await;
+    visit.run("clickmill.flush()").await;
     until("all are kept", || async {
-        let kept = browser.kept().await;
+        let kept = visit.kept().await;
         (kept.iter().filter(|(key, _)| key[1].is_u64()).count() == 40).then_some(())
     })
     .await;
-    browser.set_offline(false).await;
-    assert_eq!(all_is_settled(&browser).await, 41);
-    each_is_there_once(&world, &[("page_view", 1), ("product_view", 40)]).await;
-    let left = browser.kept().await;
+    visit.set_offline(false).await;
+    assert_eq!(all_is_settled(&visit).await, 41);
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 40)]).await;
+    let left = visit.kept().await;
     assert!(!left.iter().any(|(key, _)| key[1].is_u64()), "{left:?}");
-    browser.close().await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_tab_could_not_send_the_next_page_sends() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.before_pages(LATER).await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
+    let visit = Visit::builder().before_pages(LATER).start().await;
 
-    browser.new_tab().await;
-    browser.before_pages(FAULTS).await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    all_is_settled(&browser).await;
-    browser.run("sessionStorage.fault = 'none at all'").await;
-    sees_products(&browser, 7).await;
+    visit.new_tab().await;
+    visit.before_pages(FAULTS).await;
+    visit.go("").await;
+    visit.has_core().await;
+    all_is_settled(&visit).await;
+    visit.run("sessionStorage.fault = 'none at all'").await;
+    sees_products(&visit, 7).await;
     until("all are kept", || async {
-        let kept = browser.kept().await;
+        let kept = visit.kept().await;
         (kept.iter().filter(|(key, _)| key[1].is_u64()).count() == 7).then_some(())
     })
     .await;
-    browser.crash().await;
+    visit.crash().await;
 
     // As long as the tab may be asleep, its queue is its own.
-    browser.run("sessionStorage.later = 1").await;
-    browser.open(&shop.url).await;
-    each_is_there_once(&world, &[("page_view", 3), ("product_view", 7)]).await;
-    all_is_settled(&browser).await;
-    browser.close().await;
+    visit.run("sessionStorage.later = 1").await;
+    visit.go("").await;
+    each_is_there_once(&visit.world, &[("page_view", 3), ("product_view", 7)]).await;
+    all_is_settled(&visit).await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_storage_is_denied_everything_is_sent_from_memory() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.before_pages(DENIED).await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
-    sees_products(&browser, 3).await;
+    let visit = Visit::builder().before_pages(DENIED).start().await;
+    sees_products(&visit, 3).await;
     // The page goes away with them.
-    click_product(&browser).await;
-    browser.has_core().await;
-    browser.run("clickmill.flush()").await;
-    each_is_there_once(&world, &[("page_view", 2), ("product_click", 1), ("product_view", 4)])
-        .await;
-    browser.close().await;
+    click_product(&visit).await;
+    visit.has_core().await;
+    visit.run("clickmill.flush()").await;
+    each_is_there_once(
+        &visit.world,
+        &[("page_view", 2), ("product_click", 1), ("product_view", 4)],
+    )
+    .await;
+    visit.close().await;
 }

@@ -3,30 +3,28 @@
 use std::collections::BTreeSet;
 
 use clickmill_sdk_core::wire::Topic;
-use clickmill_tests::browser::Browser;
+use clickmill_tests::Visit;
 use clickmill_tests::until::until;
-use clickmill_tests::{World, service::Shop};
 
 use crate::before_the_core::{click_product, each_is_there_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_tabs_are_one_visitor_with_two_queues() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.open(&shop.url).await;
-    browser.has_core().await;
+    let visit = Visit::start().await;
 
-    browser.new_tab().await;
-    browser.open(&shop.url).await;
-    until("two queues", || async { (browser.queues().await == 2).then_some(()) }).await;
-    click_product(&browser).await;
-    each_is_there_once(&world, &[("page_view", 3), ("product_click", 1), ("product_view", 1)])
-        .await;
+    visit.new_tab().await;
+    visit.go("").await;
+    until("two queues", || async { (visit.queues().await == 2).then_some(()) }).await;
+    click_product(&visit).await;
+    each_is_there_once(
+        &visit.world,
+        &[("page_view", 3), ("product_click", 1), ("product_view", 1)],
+    )
+    .await;
 
-    let records = world.read(Topic::ClicksRaw).await;
+    let records = visit.world.read(Topic::ClicksRaw).await;
     let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
     let queues: BTreeSet<_> = records.iter().map(|record| &record.queue).collect();
     assert_eq!((visitors.len(), queues.len()), (1, 2), "{visitors:?} {queues:?}");
-    browser.close().await;
+    visit.close().await;
 }

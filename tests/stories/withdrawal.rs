@@ -3,9 +3,8 @@
 
 use clickmill_sdk_core::wire::{Record, Topic};
 use clickmill_tests::browser::Browser;
-use clickmill_tests::service::Shop;
 use clickmill_tests::until::until;
-use clickmill_tests::{TENANT, World};
+use clickmill_tests::{TENANT, Visit, World};
 use serde_json::{Value, json};
 
 /// Streams that the relay holds open.
@@ -59,59 +58,56 @@ async fn recorded(world: &World, kind: &str) -> (Option<String>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_later() {
-    let world = World::start().await;
-    let shop = Shop::start(&world).await;
-    let browser = Browser::start().await;
-    browser.open(&format!("{}/p/KET-1", shop.url)).await;
+    let visit = Visit::builder().at("/p/KET-1").start().await;
     until("the stream is open", || async {
-        (world.relay.metric(STREAMS).await > 0.0).then_some(())
+        (visit.world.relay.metric(STREAMS).await > 0.0).then_some(())
     })
     .await;
-    let (key, _) = recorded(&world, "page_view").await;
+    let (key, _) = recorded(&visit.world, "page_view").await;
     let key = key.expect("a visitor");
     let visitor = key.strip_prefix(&format!("{TENANT}:")).expect("the tenant").to_owned();
-    let known_by = cookies(&browser).await;
-    let kept = stored(&browser).await;
+    let known_by = cookies(&visit).await;
+    let kept = stored(&visit).await;
     assert!(!known_by.is_empty() && !kept.is_empty(), "{known_by:?} {kept:?}");
 
     let withdraws = "clickmill.consent('');
         clickmill.track('consent', { granted: [], source: 'settings' });
         clickmill.flush();";
-    browser.run(withdraws).await;
+    visit.run(withdraws).await;
     // Recorded under the visitor it is of, or nobody could carry it out.
-    let (decided_by, decision) = recorded(&world, "consent").await;
+    let (decided_by, decision) = recorded(&visit.world, "consent").await;
     assert_eq!(decided_by.as_ref(), Some(&key), "{decision}");
     let decision: Value = serde_json::from_str(&decision).expect("a record");
     assert_eq!(decision["props"]["granted"], json!([]));
     let named = ["session", "customer"].map(|id| decision["context"].get(id).cloned());
     assert_eq!(named, [None, None], "the visitor and nothing else");
     until("the stream is closed", || async {
-        (world.relay.metric(STREAMS).await == 0.0).then_some(())
+        (visit.world.relay.metric(STREAMS).await == 0.0).then_some(())
     })
     .await;
     until("the cookie is gone", || async {
-        let left = cookies(&browser).await;
+        let left = cookies(&visit).await;
         known_by.iter().any(|name| !left.contains(name)).then_some(())
     })
     .await;
 
     // The page goes on, and what happens there is nobody's.
-    browser.run("clickmill.track('wishlist_add', { sku: 'KET-1' }); clickmill.flush()").await;
-    let (key, later) = recorded(&world, "wishlist_add").await;
+    visit.run("clickmill.track('wishlist_add', { sku: 'KET-1' }); clickmill.flush()").await;
+    let (key, later) = recorded(&visit.world, "wishlist_add").await;
     assert_eq!(key, None);
     assert!(!later.contains(&visitor), "{later}");
     until("it is enriched and nobody's there, too", || async {
-        let all = world.kafka.records(Topic::ClicksEnriched).await;
+        let all = visit.world.kafka.records(Topic::ClicksEnriched).await;
         let wish = all.into_iter().find(|record| record.value.contains("wishlist_add"))?;
         assert!(wish.key.is_none() && !wish.value.contains(&visitor), "{}", wish.value);
         Some(())
     })
     .await;
-    let left = stored(&browser).await;
+    let left = stored(&visit).await;
     let still: Vec<_> = left.iter().filter(|word| kept.contains(word)).collect();
     assert!(still.is_empty() && !left.contains(&visitor), "{still:?}");
-    let withdrawn = world.collector.metric("clickmill_collector_withdrawals_total").await;
+    let withdrawn = visit.world.collector.metric("clickmill_collector_withdrawals_total").await;
     assert!(withdrawn >= 1.0, "it is counted");
-    assert_eq!(world.relay.metric(STREAMS).await, 0.0, "no stream is opened again");
-    browser.close().await;
+    assert_eq!(visit.world.relay.metric(STREAMS).await, 0.0, "no stream is opened again");
+    visit.close().await;
 }
