@@ -7,6 +7,7 @@
 
 mod apply;
 mod catalogue;
+mod codegen;
 mod contract;
 pub mod fuzzing;
 mod plan;
@@ -17,6 +18,7 @@ mod testing;
 
 pub use apply::{apply, observe};
 pub use catalogue::Catalogue;
+pub use codegen::{CodegenError, Language, codegen};
 pub use contract::{
     Cleanup, Contract, ContractError, Key, KeyFormat, Privacy, SchemaReference, TopicName, Value,
     ValueFormat,

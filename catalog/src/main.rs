@@ -1,12 +1,16 @@
-//! `clickmill-catalog`: shows what a cluster lacks by the contracts, and puts it right.
+//! `clickmill-catalog`: shows what a cluster lacks by the contracts, and puts it right; writes types
+//! of the events.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use clickmill_catalog::{Catalogue, Plan, PlanOptions, apply, observe, plan};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clickmill_catalog::{
+    Builtin, Catalogue, Folder, Language, Plan, PlanOptions, SchemaSource, apply, codegen, observe,
+    plan,
+};
 use clickmill_kafka::{Admin, KafkaConfig};
 
 /// Something is refused; nothing was changed.
@@ -15,7 +19,7 @@ const EXIT_REFUSED: u8 = 3;
 #[derive(Parser)]
 #[command(
     name = "clickmill-catalog",
-    about = "The contracts of all streams, and the topics that keep them"
+    about = "The contracts of all streams, the topics that keep them, and types of their events"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -28,6 +32,31 @@ enum Command {
     Plan(Target),
     /// Make and change topics until the cluster is as the contracts say
     Apply(Target),
+    /// Write the event types of schema folders as TypeScript or Rust
+    Codegen(Codegen),
+}
+
+#[derive(Args)]
+struct Codegen {
+    /// What to write them in
+    language: Written,
+    /// A folder with further schemas, <event type>/<version>.json; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    schemas: Vec<PathBuf>,
+    /// Leave the schemas out that Clickmill brings along
+    #[arg(long)]
+    no_builtin: bool,
+    /// The file to write; standard output where it is missing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Written {
+    Rust,
+    // Not `type-script`.
+    #[value(name = "typescript")]
+    TypeScript,
 }
 
 #[derive(Args)]
@@ -58,8 +87,7 @@ struct Target {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(Cli::parse().command).await {
-        Ok(plan) if plan.is_refused() => ExitCode::from(EXIT_REFUSED),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("clickmill-catalog: {error}");
             ExitCode::FAILURE
@@ -67,10 +95,48 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<Plan, Box<dyn std::error::Error>> {
-    let target = match &command {
-        Command::Plan(target) | Command::Apply(target) => target,
+async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let plan = match &command {
+        Command::Plan(target) => compare(target, Then::Tell).await?,
+        Command::Apply(target) => compare(target, Then::Apply).await?,
+        Command::Codegen(options) => {
+            write_types(options)?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
+    Ok(if plan.is_refused() { ExitCode::from(EXIT_REFUSED) } else { ExitCode::SUCCESS })
+}
+
+/// Writes types, whole or not at all.
+fn write_types(options: &Codegen) -> Result<(), Box<dyn std::error::Error>> {
+    let mut sources: Vec<Box<dyn SchemaSource>> = Vec::new();
+    if !options.no_builtin {
+        sources.push(Box::new(Builtin));
+    }
+    for folder in &options.schemas {
+        sources.push(Box::new(Folder::new(folder)));
+    }
+    let language = match options.language {
+        Written::Rust => Language::Rust,
+        Written::TypeScript => Language::TypeScript,
+    };
+    let text = codegen(&sources, language)?;
+    match &options.out {
+        Some(file) => fs::write(file, text)
+            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?,
+        None => print!("{text}"),
+    }
+    Ok(())
+}
+
+/// What follows a comparison.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Tell,
+    Apply,
+}
+
+async fn compare(target: &Target, then: Then) -> Result<Plan, Box<dyn std::error::Error>> {
     let mut catalogue = Catalogue::builtin()?;
     for folder in &target.contracts {
         catalogue.add_folder(folder)?;
@@ -88,7 +154,7 @@ async fn run(command: Command) -> Result<Plan, Box<dyn std::error::Error>> {
     }
     if plan.is_refused() {
         eprintln!("clickmill-catalog: something is refused, so nothing was changed");
-    } else if matches!(command, Command::Apply(_)) {
+    } else if then == Then::Apply {
         apply(&admin, &plan).await?;
     }
     Ok(plan)
