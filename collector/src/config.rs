@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clickmill_catalog::Formats;
 use clickmill_kafka::{KafkaConfig, ProducerConfig};
-use clickmill_sdk_core::wire::{EventType, Flush, Purpose, Tenant, WriteKey};
+use clickmill_sdk_core::wire::{BUCKETS, EventType, Experiment, Flush, Purpose, Tenant, WriteKey};
 use clickmill_server::config::{self, ConfigError, duration};
 use clickmill_server::cors::Origins;
 use clickmill_server::listen::ListenConfig;
@@ -408,6 +408,9 @@ pub struct SiteEntry {
     /// When its pages send the others.
     #[serde(default)]
     pub flush: Flush,
+    /// Experiments that all of its visitors may take part in.
+    #[serde(default)]
+    pub experiments: Vec<Experiment>,
 }
 
 const fn events_per_s() -> NonZeroU32 {
@@ -527,9 +530,34 @@ impl Config {
                     format!("must not be below limits.batch_events_max, {batch_events_max}");
                 value(format!("sites.{at}.events_burst"), problem)
             })?;
+            for (n, experiment) in site.experiments.iter().enumerate() {
+                let problem = problem_of(experiment, &site.experiments[..n]);
+                problem.map_or(Ok(()), |problem| {
+                    Err(value(format!("sites.{at}.experiments.{n}"), problem))
+                })?;
+            }
         }
         Ok(())
     }
+}
+
+/// Why an experiment puts nobody where it should, if so.
+fn problem_of(experiment: &Experiment, before: &[Experiment]) -> Option<&'static str> {
+    let Experiment { key, seed, weights, coverage, namespace } = experiment;
+    let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    // Browsers hash what JavaScript takes for one byte a character.
+    let is_plain = |text: &str| !text.is_empty() && text.len() <= 64 && text.is_ascii();
+    let rules = [
+        (is_plain(key) && is_plain(seed), "must have a key and a seed of 1 to 64 ASCII characters"),
+        (before.iter().all(|other| other.key != *key), "has the key of another one"),
+        (sum == u64::from(BUCKETS), "must have weights that add up to 10000"),
+        (*coverage <= BUCKETS, "must have a coverage of at most 10000"),
+        (
+            namespace.as_ref().is_none_or(|n| is_plain(&n.name) && n.from < n.to && n.to <= 1000),
+            "must have a namespace with an ASCII name, from below to, and to at most 1000",
+        ),
+    ];
+    rules.into_iter().find(|(holds, _)| !holds).map(|(_, problem)| problem)
 }
 
 fn value(key: impl Into<String>, problem: impl Into<String>) -> BadConfig {
@@ -659,6 +687,27 @@ mod tests {
         assert!(complaint("filter = \"info\"", "filter = \"info=x=y\"").contains("`log.filter`"));
         let none = Config::default().check().unwrap_err().to_string();
         assert_eq!(none, "`tokens.keys` is refused: there is no signing key");
+    }
+
+    #[test]
+    fn an_experiment_that_puts_nobody_where_it_should_is_named() {
+        let good = "key = \"k\", seed = \"s\", weights = [5000, 5000], coverage = 10000";
+        let with = |lines: &str| {
+            let toml = EXAMPLE.replacen("experiments = []", &format!("experiments = [{lines}]"), 1);
+            read(&toml).unwrap().check().map_err(|error| error.to_string())
+        };
+        assert_eq!(with(&format!("{{ {good} }}")), Ok(()));
+        for (from, to, says) in [
+            ("\"s\"", "\"ß\"", "ASCII"),
+            ("[5000, 5000]", "[5000, 4000]", "add up to 10000"),
+            ("= 10000", "= 10001", "coverage"),
+            ("= 10000", "= 1, namespace = { name = \"n\", from = 5, to = 5 }", "namespace"),
+        ] {
+            let error = with(&format!("{{ {} }}", good.replace(from, to))).unwrap_err();
+            assert!(error.contains("`sites.0.experiments.0`") && error.contains(says), "{error}");
+        }
+        let twice = with(&format!("{{ {good} }}, {{ {good} }}")).unwrap_err();
+        assert!(twice.contains("`sites.0.experiments.1` has the key of another one"), "{twice}");
     }
 
     #[test]

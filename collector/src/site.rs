@@ -112,7 +112,7 @@ fn tell(entry: &SiteEntry, config: &Config, as_of: Millis) -> Told {
         flush: entry.flush,
         limits: limits_told(config),
         consent: Consent { granted: entry.consent_default.clone(), gpc: false },
-        experiments: own.experiments,
+        experiments: entry.experiments.clone(),
         as_of,
     };
     let json = site.to_json();

@@ -41,13 +41,13 @@
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
   const mint = (at) => {
-    const bytes = [...random(10)].map((byte) => (byte + 256).toString(16).slice(1));
-    const hex = at.toString(16).padStart(12, "0") + bytes.join("");
+    let hex = at.toString(16).padStart(12, 0);
+    for (const byte of random(10)) hex += (byte + 256).toString(16).slice(1);
     return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})/, "$1-$2-7$3-a$4-");
   };
 
   const emit = (name, detail) =>
-    doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail }));
+    doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail, cancelable: true }));
 
   // A body that is text makes a request which browsers send without asking first.
   const post = (body, keepalive) =>
@@ -100,7 +100,11 @@
   };
 
   const take = (type, props, at = now(), id = mint(at)) => {
-    (core ? give : hold)({ id, type, at, props: json(props || {}), facts });
+    const event = { id, type, at, props, facts };
+    // Whoever listens may change it, or prevent it.
+    if (!emit("event", event)) return;
+    event.props = json(event.props || {});
+    (core ? give : hold)(event);
     return id;
   };
 
@@ -131,9 +135,7 @@
     const at = now();
     const id = mint(at);
     look(id);
-    const kind =
-      doc.querySelector('meta[name="clickmill-page"]')?.content ||
-      doc.querySelector("[data-page-kind]")?.dataset.pageKind;
+    const kind = doc.querySelector("[data-page-kind]")?.dataset.pageKind;
     return take("page_view", { kind, navigation, ...props }, at, id);
   };
 
@@ -262,7 +264,7 @@
       const begin = await (await import(source)).default();
       const settings = await site;
       // A core that starts on a page that is gone would hold a place in storage for nobody.
-      if (away) await new Promise((back) => addEventListener("pageshow", back, { once: true }));
+      if (away) await new Promise((back) => addEventListener("pageshow", back));
       const guard = (run) => core && tell(run);
       const host = { key, hints, consent: granted, gpc, random, post, copy, emit, guard };
       core = await begin(host, settings);
@@ -304,7 +306,9 @@
     page: (props) => page(props, "route"),
     on: (name, run) => doc.addEventListener(`clickmill:${name}`, ({ detail }) => run(detail)),
     flush: () => (core ? tell(() => core.flush()) : send()),
+    visitor,
     consent: (purposes) => {
+      if (purposes == null) return granted;
       granted = String(purposes);
       if (core) tell(() => core.consent(granted));
     },
@@ -319,6 +323,6 @@
 
   look();
   // A page that is made ready in advance may never be seen.
-  if (doc.prerendering) doc.addEventListener("prerenderingchange", start, { once: true });
+  if (doc.prerendering) doc.addEventListener("prerenderingchange", start);
   else start();
 })();

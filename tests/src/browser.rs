@@ -187,6 +187,14 @@ impl Browser {
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source).await;
     }
 
+    /// Lets pages do what their content security policy forbids.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn ignore_policies(&self) {
+        self.cdp("Page.setBypassCSP", json!({ "enabled": true })).await;
+    }
+
     /// Sets the window's size in CSS pixels.
     ///
     /// # Panics

@@ -199,7 +199,7 @@ async fn slot_filled(browser: &Browser) -> bool {
     while Instant::now() < deadline {
         let shown = browser
             .run(
-                "const items = document.querySelectorAll('[data-cm-slot] a[href]');
+                "const items = document.querySelectorAll('clickmill-slot[data-cm-hint] .slot a[href]');
                  return [...items].filter((item) => item.checkVisibility()).length",
             )
             .await;

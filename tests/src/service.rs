@@ -52,6 +52,8 @@ pub struct Setup {
     pub origins: &'static str,
     /// Further lines of its configuration: keys, or whole sites.
     pub settings: String,
+    /// Further lines about its site.
+    pub site: String,
     /// A further folder of schemas.
     pub schemas: Option<PathBuf>,
     /// The address of Kafka for it, where that is another than the harness's own.
@@ -65,6 +67,7 @@ impl Default for Setup {
         Self {
             origins: ANY_ORIGIN,
             settings: String::new(),
+            site: String::new(),
             schemas: None,
             bootstrap: None,
             room: None,
@@ -109,7 +112,9 @@ impl Collector {
             origins = {origins}
             events_per_s = 10000000
             events_burst = 10000000
+            {site}
             "#,
+            site = setup.site,
             more = setup.schemas.iter().map(|more| format!(", {more:?}")).collect::<String>(),
             prefix = kafka.prefix,
             bootstrap = setup.bootstrap.as_ref().unwrap_or(&kafka.bootstrap),

@@ -56,9 +56,6 @@ const PROFILE: &str = "web";
 /// The name of the bundle's wasm file.
 const CORE: &str = "clickmill_core_bg.wasm";
 
-/// And of its scripts.
-const SCRIPTS: [&str; 3] = ["clickmill.js", "clickmill_core.js", "clickmill_auto.js"];
-
 /// How much is done for the bundle's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
@@ -156,8 +153,11 @@ pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<Pat
     }
     if effort == Effort::Release {
         squeeze::wasm(place, &out.join(CORE), interrupt)?;
-        for script in SCRIPTS {
-            squeeze::script(place, &out.join(script), interrupt)?;
+        let mut files = Vec::new();
+        collect(&out, &mut files)?;
+        for script in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "js"))
+        {
+            squeeze::script(place, script, interrupt)?;
         }
     }
     fs::write(&stamp, inputs).map_err(Error::file(&stamp))?;

@@ -247,7 +247,7 @@ mod tests {
                    "email": email})
         };
         let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
-        let good: [(&str, Value); 37] = [
+        let good: [(&str, Value); 43] = [
             ("alias", json!({"previous": "a@b.c"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
             ("basket_remove", json!({"sku": "A1"})),
@@ -258,6 +258,7 @@ mod tests {
             ("click", json!({"element": "a", "text": "Go", "href": "/x", "hint": hint})),
             ("consent", json!({"granted": ["analytics"], "source": "banner"})),
             ("consent", json!({"granted": []})),
+            ("dead_click", json!({"element": "button"})),
             ("element_view", json!({"element": "teaser", "dwell_ms": 1000})),
             (
                 "element_view",
@@ -265,6 +266,7 @@ mod tests {
             ),
             ("engagement", json!({"engaged_ms": 12_000, "scroll_percent": 100})),
             ("engagement", json!({"engaged_ms": 0})),
+            ("experiment_view", json!({"experiment": "checkout", "arm": 0})),
             ("exposure", json!({"hint": hint, "slot": "product-below", "sku": "A1"})),
             ("file_download", json!({"href": "https://a.example/x.pdf", "name": "x.pdf"})),
             ("form_abandon", json!({"form": "checkout", "field": "email", "after_ms": 5})),
@@ -274,9 +276,11 @@ mod tests {
             ("group", json!({"group": "g 1", "traits": traits})),
             ("identify", json!({})),
             ("identify", json!({ "traits": traits })),
+            ("js_error", json!({"kind": "rejection", "message": "no", "line": 3})),
             ("list_view", json!({"list": "hot", "category": "kettles", "skus": ["A1", "Ü 1"]})),
             ("list_view", json!({})),
             ("login", json!({})),
+            ("media", json!({"media": "film", "kind": "video", "action": "start"})),
             ("order", order("a@b.c")),
             ("outbound_click", json!({"href": "https://b.example/", "host": "b.example"})),
             ("page_view", json!({})),
@@ -284,10 +288,12 @@ mod tests {
             ("page_view", json!({"kind": "product", "navigation": "restore"})),
             ("product_click", json!({"sku": "A1", "list": "home", "position": 0, "hint": hint})),
             ("product_view", json!({"sku": "Ü 1", "category": "kettles", "price_cents": 0})),
+            ("rage_click", json!({"element": "a", "id": "buy", "clicks": 4})),
             ("screen_view", json!({})),
             ("screen_view", json!({"name": "Cart", "category": "Shop"})),
             ("search", json!({"query": "kettle", "results": 3})),
             ("search", json!({"query": ""})),
+            ("web_vital", json!({"metric": "cls", "value": 0.12, "rating": "fair"})),
         ];
         for (kind, props) in &good {
             assert_eq!(
@@ -296,7 +302,7 @@ mod tests {
                 "{kind} {props}"
             );
         }
-        let bad: [(&str, Value, &str); 29] = [
+        let bad: [(&str, Value, &str); 35] = [
             ("alias", json!({}), ""),
             ("basket_add", json!({"sku": "A1", "quantity": 0}), "/quantity"),
             ("basket_remove", json!({}), ""),
@@ -305,8 +311,10 @@ mod tests {
             ("click", json!({"text": "x".repeat(201)}), "/text"),
             ("consent", json!({"granted": ["everything"]}), "/granted/0"),
             ("consent", json!({"granted": ["analytics", "analytics"]}), "/granted"),
+            ("dead_click", json!({"text": "Buy"}), "/text"),
             ("element_view", json!({"element": "teaser"}), ""),
             ("engagement", json!({"engaged_ms": 1, "scroll_percent": 101}), "/scroll_percent"),
+            ("experiment_view", json!({"experiment": "checkout", "arm": -1}), "/arm"),
             ("exposure", json!({"hint": hint, "slot": "Product Below"}), "/slot"),
             ("exposure", json!({"slot": "product-below"}), ""),
             ("file_download", json!({"name": "x.pdf"}), ""),
@@ -314,8 +322,10 @@ mod tests {
             ("form_submit", json!({"email": "a@b.c"}), "/email"),
             ("group", json!({ "traits": traits }), ""),
             ("identify", json!({"traits": "gold"}), "/traits"),
+            ("js_error", json!({"kind": "warning"}), "/kind"),
             ("list_view", json!({"skus": "A1"}), "/skus"),
             ("login", json!({"password": "x"}), "/password"),
+            ("media", json!({"media": "film", "kind": "video"}), ""),
             ("order", order("nobody"), "/email"),
             (
                 "order",
@@ -332,8 +342,10 @@ mod tests {
             ("product_view", json!({"sku": "a\nb"}), "/sku"),
             ("product_view", json!({"sku": "a", "price_cents": -1}), "/price_cents"),
             ("page_view", json!({"plan": "gold"}), "/plan"),
+            ("rage_click", json!({"element": "a", "clicks": 1}), "/clicks"),
             ("screen_view", json!({"name": ""}), "/name"),
             ("search", json!([]), ""),
+            ("web_vital", json!({"metric": "fid", "value": 1}), "/metric"),
         ];
         for (kind, props, pointer) in &bad {
             let violation = resolve(&schemas, kind, None).validate(&Tree::from(props)).unwrap_err();
@@ -352,6 +364,7 @@ mod tests {
             assert_eq!(resolve(&schemas, kind, None).pii_pointers(), ["/traits"]);
         }
         assert_eq!(resolve(&schemas, "alias", None).pii_pointers(), ["/previous"]);
+        assert_eq!(resolve(&schemas, "js_error", None).pii_pointers(), ["/message", "/stack"]);
         assert!(resolve(&schemas, "product_view", None).pii_pointers().is_empty());
     }
 

@@ -15,14 +15,27 @@ pub(crate) const GLUE: &str = "clickmill_core.js";
 /// The core's file.
 pub(crate) const CORE: &str = "clickmill_core_bg.wasm";
 
-/// The file of the module that captures what happens by itself.
-pub(crate) const AUTO: &str = "clickmill_auto.js";
+/// A script of this source tree, by its name.
+macro_rules! script {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../stub/", $name)))
+    };
+}
 
-/// The scripts of this source tree.
-const SCRIPTS: [(&str, &str); 3] = [
-    (STUB, include_str!("../../stub/clickmill.js")),
-    (GLUE, include_str!("../../stub/clickmill_core.js")),
-    (AUTO, include_str!("../../stub/clickmill_auto.js")),
+/// What every page has.
+const SCRIPTS: [(&str, &str); 2] = [script!("clickmill.js"), script!("clickmill_core.js")];
+
+/// What a page may have beside it, each a file of its own.
+pub(crate) const MODULES: [(&str, &str); 9] = [
+    script!("clickmill_auto.js"),
+    script!("clickmill_errors.js"),
+    script!("clickmill_experiments.js"),
+    script!("clickmill_friction.js"),
+    script!("clickmill_media.js"),
+    script!("clickmill_overlay.js"),
+    script!("clickmill_shop.js"),
+    script!("clickmill_slots.js"),
+    script!("clickmill_vitals.js"),
 ];
 
 /// Makes the bundle.
@@ -30,7 +43,8 @@ pub(crate) fn write(wasm: &Path, out: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let core = fs::read(wasm).with_context(|| format!("reading {}", wasm.display()))?;
     put(&out.join(CORE), &core)?;
-    SCRIPTS.iter().try_for_each(|(name, script)| put(&out.join(name), thin(script).as_bytes()))
+    let scripts = SCRIPTS.iter().chain(&MODULES);
+    scripts.into_iter().try_for_each(|(name, script)| put(&out.join(name), thin(script).as_bytes()))
 }
 
 fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

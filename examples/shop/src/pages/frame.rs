@@ -67,6 +67,7 @@ fn sdk(view: &View<'_>) -> Markup {
             script src="/sdk/clickmill.js" defer data-key=(tracking.write_key)
                 data-collector=(tracking.collector) data-hints=(tracking.hints)
                 data-core="/sdk/clickmill_core.js" data-consent=(CONSENT) {}
+            script src="/sdk/clickmill_slots.js" defer {}
         }
     }
 }
@@ -205,7 +206,6 @@ fn footer(view: &View<'_>) -> Markup {
 fn strip(view: &View<'_>) -> Markup {
     html! {
         @if view.shop.tracking.is_some() {
-            p.unseen role="status" data-announce {}
             details.strip data-strip hidden {
                 summary {
                     span.strip-name { "Event strip" }

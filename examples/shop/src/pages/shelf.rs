@@ -1,7 +1,7 @@
 //! A shelf: products of the shop's choice, and in the same place a slot for hints.
 //!
 //! Both lie in one cell of a grid and have the same rows, so what is below never moves when a hint
-//! takes the place of the shop's choice.
+//! takes the place of the shop's choice. The SDK's `<clickmill-slot>` fills the slot.
 
 use maud::{Markup, html};
 
@@ -26,25 +26,46 @@ pub(super) struct Shelf<'a> {
 pub(super) fn render(view: &View<'_>, shelf: Shelf<'_>) -> Markup {
     let Shelf { slot, title, products } = shelf;
     let heading = format!("shelf-{slot}");
-    html! {
-        div.shelf data-shelf {
-            section.rail data-standing aria-labelledby=(heading) {
-                div.rail-head { h2 id=(heading) { (title) } }
-                ul.rail-items role="list" {
-                    @for (position, product) in products.iter().filter(|p| view.on_sale(p)).take(PRODUCTS_MAX).enumerate() {
-                        (card::small(view, product, Place { list: slot, position }))
-                    }
+    let standing = html! {
+        section.rail aria-labelledby=(heading) {
+            div.rail-head { h2 id=(heading) { (title) } }
+            ul.rail-items role="list" {
+                @for (position, product) in products.iter().filter(|p| view.on_sale(p)).take(PRODUCTS_MAX).enumerate() {
+                    (card::small(view, product, Place { list: slot, position }))
                 }
             }
-            // Hints speak the shop's language; where nothing is tracked, none will come.
-            @if view.shop.tracking.is_some() {
-                section.slot.rail data-cm-slot=(slot) data-currency=(view.shop.catalogue.currency().code())
-                    aria-labelledby={ "slot-" (slot) } hidden {
-                    div.rail-head {
-                        h2 id={ "slot-" (slot) } tabindex="-1" data-slot-title { "Suggested for you" }
-                        p.why data-slot-why {}
+        }
+    };
+    html! {
+        // Where nothing is tracked, no hint will come.
+        @if view.shop.tracking.is_some() {
+            // Hints speak the shop's language and lead nowhere else.
+            clickmill-slot.shelf name=(slot) max=(PRODUCTS_MAX) same-origin
+                currency=(view.shop.catalogue.currency().code()) {
+                (standing)
+                template { (hint()) }
+            }
+        } @else {
+            div.shelf { (standing) }
+        }
+    }
+}
+
+/// What a hint is shown in: as high as the shop's own choice.
+fn hint() -> Markup {
+    html! {
+        div.slot.rail {
+            div.rail-head {
+                h2 data-cm-text="{title}" { "Suggested for you" }
+                p.why data-cm-text="{because}" {}
+            }
+            ul.rail-items role="list" {
+                li.card.small data-cm-each="items" {
+                    div.tile { img data-cm-src="{image}|/img/{sku}.svg" alt="" width="400" height="400"; }
+                    div.card-words {
+                        p.card-name { a data-cm-href="{url}|/p/{sku}" data-cm-text="{name}|{sku}" {} }
+                        p.price data-cm-text="{price_cents:cents}" {}
                     }
-                    ul.rail-items role="list" data-slot-items {}
                 }
             }
         }

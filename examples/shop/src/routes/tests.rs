@@ -246,14 +246,15 @@ fn a_form_sends_nobody_to_another_site() {
 fn slots_and_sdk_are_there_only_when_pages_are_tracked() {
     let (plain, tracked) = (shop(), tracked());
     let page = Visitor::of(&plain).page("/p/KET-1");
-    for absent in ["data-cm-slot", "/sdk/", "data-strip"] {
+    for absent in ["clickmill-slot", "/sdk/", "data-strip"] {
         assert!(!page.contains(absent), "{absent}");
     }
     let page = Visitor::of(&tracked).page("/p/KET-1");
     for present in [
-        "data-cm-slot=\"product-below\"",
-        "data-cm-slot=\"suggested\"",
+        "<clickmill-slot class=\"shelf\" name=\"product-below\"",
+        "<clickmill-slot class=\"shelf\" name=\"suggested\"",
         "src=\"/sdk/clickmill.js\"",
+        "src=\"/sdk/clickmill_slots.js\"",
         "data-collector=\"http://127.0.0.1:8081\"",
         "data-hints=\"http://127.0.0.1:8082\"",
         "data-strip",
