@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use crate::decide::visits;
 use crate::hints::hub;
+use crate::tables::StockRule;
 
 /// The prefix of the environment variables that lie over the file.
 pub const ENV_PREFIX: &str = "CLICKMILL_RELAY";
@@ -47,6 +48,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// What is suggested, and where.
     pub suggest: SuggestConfig,
+    /// When products count as in stock.
+    pub stock: StockConfig,
     /// The hint streams.
     pub hints: HintsConfig,
     /// The keys that verify tokens.
@@ -77,6 +80,7 @@ impl Default for Config {
             view: ViewConfig::default(),
             session: SessionConfig::default(),
             suggest: SuggestConfig::default(),
+            stock: StockConfig::default(),
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),
             servers: ServersConfig::default(),
@@ -282,6 +286,38 @@ impl Default for SuggestConfig {
             title_together: "Often seen together".to_owned(),
             title_category: "Popular beside it".to_owned(),
         }
+    }
+}
+
+/// When products count as in stock, and what is told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StockConfig {
+    /// Pieces that are never sold by a hint: with as many or fewer a product counts as sold out.
+    pub safety: u32,
+    /// How long ago a level's source may have been heard; 0 where levels do not age.
+    #[serde(with = "duration")]
+    pub age_max: Duration,
+    /// From so many pieces down who looks at a product is told; 0 tells nobody.
+    pub low_at: i64,
+    /// The place on a page that tells what is back, or running low.
+    pub slot: Slot,
+}
+
+impl Default for StockConfig {
+    fn default() -> Self {
+        // Proof: it is a slot's name, by a test of this file.
+        #[allow(clippy::unwrap_used)]
+        let slot = Slot::parse("stock").unwrap();
+        Self { safety: 0, age_max: Duration::from_secs(300), low_at: 0, slot }
+    }
+}
+
+impl StockConfig {
+    /// When a product may be shown.
+    pub fn rule(&self) -> StockRule {
+        let age_ms = u64::from(millis(self.age_max));
+        StockRule { safety: self.safety.into(), age_ms_max: (age_ms > 0).then_some(age_ms) }
     }
 }
 

@@ -4,7 +4,10 @@
 //!
 //! - `suggest`: `{"title": text, "items": [product, …]}`, each product whole, as in the products
 //!   table; it replaces what the slot showed;
-//! - `withdraw`: `{"hint": id, "sold_out": [sku]}`: the slot's hint is no longer true;
+//! - `stock`: `{"state": "back" | "low", "available": pieces, "product": product}`: one that the
+//!   visitor waits for can be had again, or one they look at is running out;
+//! - `withdraw`: `{"hint": id, "sold_out": [sku]}`, or `"stale": [sku]` where nobody knows any more:
+//!   the slot's hint is no longer true;
 //! - `reset`: `{}`: nothing that was shown before holds; what does hold follows.
 //!
 //! A stream that asks to go on from a hint gets what came after it, and a reset with a snapshot
@@ -14,4 +17,5 @@ pub mod admit;
 pub mod frame;
 pub mod hub;
 pub mod outbox;
+pub mod stock;
 pub mod stream;

@@ -15,6 +15,7 @@ pub mod peers;
 pub mod react;
 pub mod routes;
 mod run;
+pub mod stock;
 pub mod tables;
 pub mod views;
 pub mod visitors;

@@ -70,8 +70,25 @@ const HINTS: Counters<1> =
 const SILENT: Counters<1> = Counters::new(
     "clickmill_relay_silent_total",
     "Clicks that ask for a hint and get none: consent (not given), late (the hint would have \
-     expired), nothing (nothing fits).",
+     expired), nothing (nothing fits), stale (what fits has a stock level whose source was not \
+     heard for too long).",
     ["why"],
+);
+const WITHHELD: Counters<0> = Counters::new(
+    "clickmill_relay_withheld_total",
+    "Products that would have been suggested but for a stock level whose source was not heard for \
+     too long.",
+    [],
+);
+const STOCK_AGE: Gauges<0> = Gauges::new(
+    "clickmill_relay_stock_age_seconds",
+    "How long ago the source of stock levels was heard, in one partition, that was heard longest ago.",
+    [],
+);
+const STOCK_STALE: Gauges<0> = Gauges::new(
+    "clickmill_relay_stock_stale_tenants",
+    "Tenants with a source of stock levels that was not heard for too long.",
+    [],
 );
 const CLICK_TO_DECISION: Histograms<0> = Histograms::new(
     "clickmill_relay_click_to_decision_seconds",
@@ -136,6 +153,9 @@ pub const TABLE: &[Entry] = &[
     LAG.entry(),
     HINTS.entry(),
     SILENT.entry(),
+    WITHHELD.entry(),
+    STOCK_AGE.entry(),
+    STOCK_STALE.entry(),
     CLICK_TO_DECISION.entry(),
     DECIDE.entry(),
     STREAMS.entry(),
@@ -200,6 +220,8 @@ pub struct ReactMeters {
     silent_consent: Counter,
     silent_late: Counter,
     silent_nothing: Counter,
+    silent_stale: Counter,
+    pub(crate) withheld: Counter,
 }
 
 /// Why a click that asks for a hint gets none.
@@ -211,6 +233,8 @@ pub enum Silence {
     Late,
     /// Nothing fits.
     Nothing,
+    /// What fits has a stock level that nobody vouches for.
+    Stale,
 }
 
 impl ReactMeters {
@@ -224,6 +248,8 @@ impl ReactMeters {
             silent_consent: metrics.counter(&SILENT, ["consent"]),
             silent_late: metrics.counter(&SILENT, ["late"]),
             silent_nothing: metrics.counter(&SILENT, ["nothing"]),
+            silent_stale: metrics.counter(&SILENT, ["stale"]),
+            withheld: metrics.counter(&WITHHELD, []),
         }
     }
 
@@ -238,12 +264,27 @@ impl ReactMeters {
             Silence::Consent => self.silent_consent.increment(1),
             Silence::Late => self.silent_late.increment(1),
             Silence::Nothing => self.silent_nothing.increment(1),
+            Silence::Stale => self.silent_stale.increment(1),
         }
     }
 
     /// A record was passed over. Rare, so the handle is looked up.
     pub(crate) fn poisoned(&self, source: &'static str, reason: &'static str) {
         self.metrics.counter(&POISON, [source, reason]).increment(1);
+    }
+}
+
+/// What is told of stock's age.
+#[derive(Clone, Debug)]
+pub struct StockMeters {
+    pub(crate) age: Gauge,
+    pub(crate) stale_tenants: Gauge,
+}
+
+impl StockMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self { age: metrics.gauge(&STOCK_AGE, []), stale_tenants: metrics.gauge(&STOCK_STALE, []) }
     }
 }
 

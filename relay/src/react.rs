@@ -23,8 +23,9 @@ use crate::decide::visits::{self, Visits};
 use crate::hints::frame::CLICKS;
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
-use crate::tables::{Levels, Products, Tables, row_key};
-use crate::views::visitor::{self, Enriched, Seen, Signals};
+use crate::stock::StockPolicy;
+use crate::tables::{Products, Shelf, Tables};
+use crate::views::visitor::{self, Enriched, Lesson, Seen, Signals};
 
 /// How clicks are answered.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Policy {
     pub personalizes_unasked: bool,
     /// How much is learned.
     pub learning: visits::Limits,
+    /// How stock is told.
+    pub stock: StockPolicy,
     /// The heading over products that are seen together.
     pub title_together: String,
     /// The heading over products that are popular beside the last one.
@@ -64,6 +67,12 @@ impl Policy {
             learning: visits::Limits {
                 half_life_ms: millis(suggest.half_life),
                 ..visits::Limits::default()
+            },
+            stock: StockPolicy {
+                rule: config.stock.rule(),
+                low_at: config.stock.low_at,
+                slot: config.stock.slot.clone(),
+                lifetime_ms: millis(suggest.lifetime),
             },
             title_together: suggest.title_together.clone(),
             title_category: suggest.title_category.clone(),
@@ -132,11 +141,18 @@ impl React {
         let started = Instant::now();
         // Held until the hints are said: what sells out meanwhile is noticed after that, and the
         // hints that show it are found.
-        let shelf = self.means.tables.shelf(&signals.tenant);
+        let shelf = self.means.tables.shelf(&signals.tenant, now);
+        let partition = at.place.partition;
+        let source = (partition, state.epoch(partition));
+        let interest = self.policy.stock.interest(signals, (&shelf, source));
+        self.means.hub.interest(&subject, interest);
+        self.tell_low((signals, &subject, &shelf), source, at);
         let count = self.policy.products_max * self.policy.slots.len();
         let learned = state.learned.get_mut(&signals.tenant);
-        let suggestion = suggest(signals, count, (learned, &shelf)).ok_or(Silence::Nothing)?;
-        let partition = at.place.partition;
+        let suggestion = suggest(signals, count, (learned, &shelf));
+        self.means.meters.withheld.increment(shelf.stale());
+        let nothing = if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing };
+        let suggestion = suggestion.ok_or(nothing)?;
         let why = Why {
             model: suggestion.model.to_owned(),
             inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
@@ -153,7 +169,7 @@ impl React {
                     n: u32::try_from(n).unwrap_or(u32::MAX),
                 },
                 kind: HintKind::Suggest,
-                epoch: state.epoch(partition),
+                epoch: source.1,
                 slot: Some(slot.clone()),
                 content: self.content(&suggestion, products),
                 why: why.clone(),
@@ -170,6 +186,27 @@ impl React {
             self.means.meters.decided(now.since(signals.received_at), started.elapsed());
         }
         Ok(())
+    }
+
+    /// Says that the product which a visit saw for the first time is running low.
+    fn tell_low(
+        &self,
+        (signals, subject, shelf): (&Signals, &Subject, &Shelf<'_>),
+        source: (u32, u64),
+        at: At,
+    ) {
+        let Some(Lesson { sku, .. }) = &signals.lesson else { return };
+        let Some(notice) = self.policy.stock.low(sku, shelf) else { return };
+        let now = Millis(at.now_ms);
+        let (partition, offset) = (at.place.partition, at.place.offset);
+        let n = u32::try_from(self.policy.slots.len()).unwrap_or(u32::MAX);
+        let hint = Hint {
+            id: HintId { source: CLICKS.to_owned(), partition, offset, n },
+            cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
+            ..notice.hint(false, source, now)
+        };
+        let said = Said { hint, skus: vec![sku.clone()], telling: Telling::First };
+        self.means.hub.say(subject, said, (partition, now));
     }
 
     /// Says again what a relay that ran before said to a visitor, if it would still hold: for a
@@ -324,33 +361,6 @@ impl Sink<Seen> for React {
         self.means.meters.poisoned(CLICKS, poison.reason);
         warn!(place = %at.place, %poison, "a click is passed over");
         raw.map(|raw| self.letter(raw, poison))
-    }
-}
-
-/// Takes back hints when a product is sold out.
-#[derive(Debug)]
-pub struct StockWatch {
-    /// Where hints are taken back.
-    pub hub: Arc<Hub>,
-    /// What is counted.
-    pub meters: ReactMeters,
-    /// The wall clock.
-    pub clock: SharedClock,
-}
-
-impl Watch<Levels> for StockWatch {
-    fn applied(&self, table: &Table<Levels>, raw: &Raw<'_>) {
-        let Ok((tenant, sku)) = row_key(raw) else { return };
-        let level = table.read().level(&tenant, &sku);
-        if level.is_none_or(|level| level.available <= 0) {
-            let now = Millis(self.clock.now_ms());
-            self.hub.sold_out(&tenant, &sku, (raw.place, now));
-        }
-    }
-
-    fn poisoned(&self, raw: &Raw<'_>, poison: &Poison) {
-        self.meters.poisoned("stock", poison.reason);
-        warn!(place = %raw.place, %poison, "a stock record is passed over");
     }
 }
 

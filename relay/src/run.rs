@@ -27,9 +27,10 @@ use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::hub::Hub;
 use crate::learn::{Past, learn_past};
-use crate::metrics::{self, AskMeters, HubMeters, ReactMeters, RefusedMeters};
-use crate::react::{Means, Policy, ProductWatch, React, StockWatch};
+use crate::metrics::{self, AskMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters};
+use crate::react::{Means, Policy, ProductWatch, React};
 use crate::routes::Routes;
+use crate::stock::{StockWatch, watch_ages};
 use crate::tables::Tables;
 use crate::views::visitor::{self, VisitorView};
 use crate::visitors::Visitors;
@@ -87,6 +88,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         clock: Arc::clone(&clock),
     };
     let react = Arc::new(React::new(Policy::of(&config), means));
+    let ages = (readers.tables.clone(), StockMeters::new(&metrics), Arc::clone(&clock));
     let visitors = Visitors::default();
     let peering = Peering::open(&config, &metrics).await?;
     let ask = Arc::new(Ask {
@@ -146,6 +148,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             ended
         }
         Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
+        never = watch_ages(&ages.0, &hub, (&ages.1, &ages.2)) => match never {},
     };
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
@@ -280,12 +283,19 @@ impl Readers {
             },
         };
         let meters = ReactMeters::new(metrics);
-        let watch =
-            StockWatch { hub: Arc::clone(hub), meters: meters.clone(), clock: Arc::clone(clock) };
         let (products, first) =
-            Table::start(table("products", Topic::Products), ProductWatch(meters))?;
+            Table::start(table("products", Topic::Products), ProductWatch(meters.clone()))?;
+        let policy = Policy::of(config).stock;
+        let rule = policy.rule;
+        let watch = StockWatch {
+            policy,
+            products: products.clone(),
+            hub: Arc::clone(hub),
+            meters,
+            clock: Arc::clone(clock),
+        };
         let (stock, second) = Table::start(table("stock", Topic::Stock), watch)?;
-        Ok(Self { tables: Tables { products, stock }, threads: vec![first, second] })
+        Ok(Self { tables: Tables { products, stock, rule }, threads: vec![first, second] })
     }
 
     async fn end(self) {

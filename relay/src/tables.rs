@@ -1,9 +1,15 @@
 //! The global tables that decisions rest on: the products on sale and what is in stock.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
-use clickmill_sdk_core::wire::{Product, Sku, Stock, TableVersion, Tenant};
+use clickmill_sdk_core::wire::{
+    Millis, Product, Sku, Stock, StockBeat, StockSource, TableVersion, Tenant,
+};
 use clickmill_streams::{Place, Poison, Raw, Reading, Rows, Table};
+
+/// The most systems that tell one tenant's levels.
+const SOURCES_MAX: usize = 64;
 
 /// The products on sale, by tenant.
 #[derive(Debug, Default)]
@@ -18,7 +24,17 @@ struct Range {
 
 /// What is in stock, by tenant.
 #[derive(Debug, Default)]
-pub struct Levels(HashMap<Tenant, HashMap<Sku, Level>>);
+pub struct Levels(HashMap<Tenant, Stocked>);
+
+/// The levels of one tenant, and when their sources were heard last.
+#[derive(Debug, Default)]
+struct Stocked {
+    levels: HashMap<Sku, Level>,
+    /// None is the source without a name. A level names its source by the place in here.
+    sources: Vec<Option<StockSource>>,
+    /// Up to when what a source says lies in a partition.
+    heard: HashMap<(usize, u32), Millis>,
+}
 
 /// How much of a product can be had, and which record says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +43,41 @@ pub struct Level {
     pub available: i64,
     /// Where the record lies.
     pub place: Place,
+    source: usize,
 }
 
-/// The two tables.
+/// When a product may be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StockRule {
+    /// Only with more pieces than this.
+    pub safety: i64,
+    /// Only while its source was heard in the last so many milliseconds; none where levels do not
+    /// age.
+    pub age_ms_max: Option<u64>,
+}
+
+/// What a stock level means by the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can be had.
+    InStock(Level),
+    /// It cannot, or the safety stock is all there is.
+    SoldOut(Level),
+    /// Its source was not heard for too long.
+    Stale(Level),
+    /// Nobody said.
+    Unknown,
+}
+
+/// The two tables, and how levels are read.
 #[derive(Clone, Debug)]
 pub struct Tables {
     /// The products on sale.
     pub products: Table<Products>,
     /// What is in stock.
     pub stock: Table<Levels>,
+    /// When a product may be shown.
+    pub rule: StockRule,
 }
 
 /// A look at one tenant's part of both tables.
@@ -44,31 +86,51 @@ pub struct Shelf<'a> {
     tenant: &'a Tenant,
     products: Reading<'a, Products>,
     stock: Reading<'a, Levels>,
+    rule: StockRule,
+    now: Millis,
+    stale: Cell<u64>,
 }
 
 impl Tables {
     /// Tables that no topic feeds, for tests.
     pub fn detached() -> Self {
-        Self { products: Table::detached("products"), stock: Table::detached("stock") }
+        let (products, stock) = (Table::detached("products"), Table::detached("stock"));
+        Self { products, stock, rule: StockRule::default() }
     }
 
-    /// Looks at a tenant's part. Hold it briefly: both topics wait meanwhile.
-    pub fn shelf<'a>(&'a self, tenant: &'a Tenant) -> Shelf<'a> {
-        Shelf { tenant, products: self.products.read(), stock: self.stock.read() }
+    /// Looks at a tenant's part at a moment. Hold it briefly: both topics wait meanwhile.
+    pub fn shelf<'a>(&'a self, tenant: &'a Tenant, now: Millis) -> Shelf<'a> {
+        let (products, stock) = (self.products.read(), self.stock.read());
+        Shelf { tenant, products, stock, rule: self.rule, now, stale: Cell::new(0) }
     }
 }
 
 impl Shelf<'_> {
     /// A product, whether it can be had or not.
     pub fn product(&self, sku: &Sku) -> Option<&Product> {
-        self.products.0.get(self.tenant)?.by_sku.get(sku)
+        self.products.product(self.tenant, sku)
+    }
+
+    /// What is known of a product's stock.
+    pub fn standing(&self, sku: &Sku) -> Standing {
+        self.stock.standing(self.tenant, sku, (self.rule, self.now))
     }
 
     /// A product that can be had right now, and the stock record that says so.
     pub fn in_stock(&self, sku: &Sku) -> Option<(&Product, Level)> {
-        let level = self.stock.level(self.tenant, sku)?;
-        let product = self.product(sku)?;
-        (level.available > 0).then_some((product, level))
+        match self.standing(sku) {
+            Standing::InStock(level) => Some((self.product(sku)?, level)),
+            Standing::Stale(_) => {
+                self.stale.set(self.stale.get() + 1);
+                None
+            }
+            Standing::SoldOut(_) | Standing::Unknown => None,
+        }
+    }
+
+    /// How often a product was asked for whose source was not heard for too long.
+    pub fn stale(&self) -> u64 {
+        self.stale.get()
     }
 
     /// The products of a category, by product number.
@@ -99,11 +161,29 @@ impl Shelf<'_> {
 
 /// Reads the key of a row: `tenant:sku`.
 pub fn row_key(raw: &Raw<'_>) -> Result<(Tenant, Sku), Poison> {
-    let key = std::str::from_utf8(raw.key.unwrap_or_default()).map_err(Poison::malformed)?;
     let wrong = || Poison::malformed("the key is not a tenant and a product number");
-    let (tenant, sku) = key.split_once(':').ok_or_else(wrong)?;
+    let (tenant, sku) = key(raw)?.split_once(':').ok_or_else(wrong)?;
     let tenant = Tenant::parse(tenant).map_err(Poison::malformed)?;
     Ok((tenant, Sku::parse(sku).map_err(Poison::malformed)?))
+}
+
+/// Reads the key of a heartbeat: `tenant!source`. None where it is another key: a tenant's name has
+/// neither mark in it.
+fn beat_key(raw: &Raw<'_>) -> Result<Option<(Tenant, Option<StockSource>)>, Poison> {
+    let key = key(raw)?;
+    let Some(at) = key.find([':', '!']).filter(|at| key[*at..].starts_with('!')) else {
+        return Ok(None);
+    };
+    let tenant = Tenant::parse(&key[..at]).map_err(Poison::malformed)?;
+    let source = match &key[at + 1..] {
+        "" => None,
+        name => Some(StockSource::parse(name).map_err(Poison::malformed)?),
+    };
+    Ok(Some((tenant, source)))
+}
+
+fn key<'a>(raw: &Raw<'a>) -> Result<&'a str, Poison> {
+    std::str::from_utf8(raw.key.unwrap_or_default()).map_err(Poison::malformed)
 }
 
 fn same_sku(key: &Sku, value: &Sku) -> Result<(), Poison> {
@@ -147,25 +227,99 @@ impl Range {
     }
 }
 
+impl Products {
+    /// A product, whether it can be had or not.
+    pub fn product(&self, tenant: &Tenant, sku: &Sku) -> Option<&Product> {
+        self.0.get(tenant)?.by_sku.get(sku)
+    }
+}
+
 impl Levels {
-    /// How much of a product can be had; none if nobody said.
-    pub fn level(&self, tenant: &Tenant, sku: &Sku) -> Option<Level> {
-        self.0.get(tenant)?.get(sku).copied()
+    /// What is known of a product's stock at a moment.
+    pub fn standing(
+        &self,
+        tenant: &Tenant,
+        sku: &Sku,
+        (rule, now): (StockRule, Millis),
+    ) -> Standing {
+        let Some(stocked) = self.0.get(tenant) else { return Standing::Unknown };
+        match stocked.levels.get(sku).copied() {
+            None => Standing::Unknown,
+            Some(level) if level.available <= rule.safety => Standing::SoldOut(level),
+            Some(level) if stocked.is_stale(&level, (rule, now)) => Standing::Stale(level),
+            Some(level) => Standing::InStock(level),
+        }
+    }
+
+    /// The tenants that have a source which was not heard for too long.
+    pub fn stale_tenants(&self, rule: StockRule, now: Millis) -> Vec<Tenant> {
+        let Some(age_ms_max) = rule.age_ms_max else { return Vec::new() };
+        let is_late = |stocked: &Stocked| stocked.age_ms(now) > age_ms_max;
+        let late = self.0.iter().filter(|(_, stocked)| is_late(stocked));
+        late.map(|(tenant, _)| tenant.clone()).collect()
+    }
+
+    /// How long ago the source was heard, in one partition, that was heard longest ago, ms.
+    pub fn age_ms(&self, now: Millis) -> u64 {
+        self.0.values().map(|stocked| stocked.age_ms(now)).max().unwrap_or_default()
+    }
+}
+
+impl Stocked {
+    fn is_stale(&self, level: &Level, (rule, now): (StockRule, Millis)) -> bool {
+        let heard = self.heard.get(&(level.source, level.place.partition)).copied();
+        rule.age_ms_max.is_some_and(|max| now.since(heard.unwrap_or_default()) > max)
+    }
+
+    fn age_ms(&self, now: Millis) -> u64 {
+        self.heard.values().map(|heard| now.since(*heard)).max().unwrap_or_default()
+    }
+
+    /// A source says something, or that nothing has changed, up to a moment. A clock that is ahead
+    /// does not count for more than the record's own time in Kafka.
+    fn hear(
+        &mut self,
+        source: Option<StockSource>,
+        at: Millis,
+        raw: &Raw<'_>,
+    ) -> Result<usize, Poison> {
+        let known = self.sources.iter().position(|known| *known == source);
+        let source = match known {
+            Some(source) => source,
+            None if self.sources.len() < SOURCES_MAX => {
+                self.sources.push(source);
+                self.sources.len() - 1
+            }
+            None => {
+                let detail = format!("a tenant has {SOURCES_MAX} sources at the most");
+                return Err(Poison { reason: "too_many_sources", detail });
+            }
+        };
+        let heard = self.heard.entry((source, raw.place.partition)).or_default();
+        *heard = (*heard).max(at.min(Millis(raw.timestamp_ms)));
+        Ok(source)
     }
 }
 
 impl Rows for Levels {
     fn apply(&mut self, raw: &Raw<'_>) -> Result<(), Poison> {
+        if let Some((tenant, source)) = beat_key(raw)? {
+            let Some(value) = raw.value else { return Ok(()) };
+            let beat: StockBeat = serde_json::from_slice(value).map_err(Poison::malformed)?;
+            return self.0.entry(tenant).or_default().hear(source, beat.at, raw).map(drop);
+        }
         let (tenant, sku) = row_key(raw)?;
-        let levels = self.0.entry(tenant).or_default();
+        let stocked = self.0.entry(tenant).or_default();
         match raw.value {
             None => {
-                levels.remove(&sku);
+                stocked.levels.remove(&sku);
             }
             Some(value) => {
                 let stock: Stock = serde_json::from_slice(value).map_err(Poison::malformed)?;
                 same_sku(&sku, &stock.sku)?;
-                levels.insert(sku, Level { available: stock.available, place: raw.place });
+                let source = stocked.hear(stock.source, stock.at, raw)?;
+                let level = Level { available: stock.available, place: raw.place, source };
+                stocked.levels.insert(sku, level);
             }
         }
         Ok(())
@@ -174,7 +328,7 @@ impl Rows for Levels {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use clickmill_sdk_core::wire::{Millis, ToJson};
+    use clickmill_sdk_core::wire::ToJson;
 
     use super::*;
 
@@ -184,7 +338,7 @@ pub(crate) mod tests {
             place,
             key: Some(key.as_bytes()),
             value: value.map(str::as_bytes),
-            timestamp_ms: 0,
+            timestamp_ms: u64::MAX,
         };
         table.apply(&raw).unwrap();
     }
@@ -206,7 +360,7 @@ pub(crate) mod tests {
         let key = format!("shop:{sku}");
         let at = next(tables.products.read().versions());
         put(&tables.products, at, &key, Some(&product.to_json()));
-        let stock = Stock { sku: product.sku, available, at: Millis(0) };
+        let stock = Stock { sku: product.sku, available, at: Millis(0), source: None };
         let at = next(tables.stock.read().versions());
         put(&tables.stock, at, &key, Some(&stock.to_json()));
     }
@@ -215,7 +369,7 @@ pub(crate) mod tests {
     fn a_product_moves_between_categories_and_goes() {
         let (tables, shop) = (Tables::detached(), Tenant::parse("shop").unwrap());
         let in_category = |category: &str| {
-            let shelf = tables.shelf(&shop);
+            let shelf = tables.shelf(&shop, Millis(0));
             shelf.category(category).map(|sku| sku.as_str().to_owned()).collect::<Vec<_>>()
         };
         offer(&tables, ("B", "kettles"), 1);
@@ -229,7 +383,7 @@ pub(crate) mod tests {
         put(&tables.products, 9, "shop:A", None);
         assert!(in_category("toasters").is_empty());
         let other = Tenant::parse("other").unwrap();
-        assert!(tables.shelf(&other).product(&Sku::parse("B").unwrap()).is_none());
+        assert!(tables.shelf(&other, Millis(0)).product(&Sku::parse("B").unwrap()).is_none());
     }
 
     #[test]
@@ -238,10 +392,10 @@ pub(crate) mod tests {
         for (sku, available) in [("A", 3), ("B", 0), ("C", -2)] {
             offer(&tables, (sku, "x"), available);
         }
-        let shelf = tables.shelf(&shop);
+        let shelf = tables.shelf(&shop, Millis(0));
         let level = |sku| shelf.in_stock(&Sku::parse(sku).unwrap()).map(|(_, level)| level);
         let place = Place { partition: 0, offset: 0 };
-        assert_eq!(level("A"), Some(Level { available: 3, place }));
+        assert_eq!(level("A"), Some(Level { available: 3, place, source: 0 }));
         assert_eq!((level("B"), level("C"), level("D")), (None, None, None));
         let versions = shelf.versions();
         let line = |table: &str, offset| TableVersion { table: table.into(), offset };
@@ -261,5 +415,51 @@ pub(crate) mod tests {
         assert_eq!(reason(b"shop:B"), Some("wrong_key"));
         assert_eq!(reason(b"shop"), Some("malformed"));
         assert_eq!(reason(b"shop:A"), None);
+    }
+
+    #[test]
+    fn a_level_is_as_old_as_its_source_in_its_partition() {
+        let (stock, shop) = (Table::<Levels>::detached("stock"), Tenant::parse("shop").unwrap());
+        let says = |(partition, offset), key: &str, value: String, timestamp_ms| {
+            let (place, key) = (Place { partition, offset }, Some(key.as_bytes()));
+            stock.apply(&Raw { place, key, value: Some(value.as_bytes()), timestamp_ms })
+        };
+        let level = |sku: &str, at, source: &str| {
+            format!(r#"{{"sku":"{sku}","available":3,"at":{at}{source}}}"#)
+        };
+        let rule = StockRule { safety: 2, age_ms_max: Some(100) };
+        let is = |sku: &str, now| {
+            let sku = Sku::parse(sku).unwrap();
+            let standing = stock.read().standing(&shop, &sku, (rule, Millis(now)));
+            match standing {
+                Standing::InStock(_) => "in stock",
+                Standing::SoldOut(_) => "sold out",
+                Standing::Stale(_) => "stale",
+                Standing::Unknown => "unknown",
+            }
+        };
+        says((0, 0), "shop:A", level("A", 1_000, ""), 1_000).unwrap();
+        says((0, 1), "shop:B", level("B", 1_000, r#","source":"erp""#), 1_000).unwrap();
+        says((1, 0), "shop:C", level("C", 1_000, ""), 1_000).unwrap();
+        assert_eq!([is("A", 1_100), is("A", 1_101), is("D", 0)], ["in stock", "stale", "unknown"]);
+        // A heartbeat of one source in one partition says nothing of the others.
+        says((0, 2), "shop!", r#"{"at":1200}"#.to_owned(), 1_200).unwrap();
+        assert_eq!(
+            [is("A", 1_300), is("B", 1_300), is("C", 1_300)],
+            ["in stock", "stale", "stale"]
+        );
+        says((0, 3), "shop!erp", r#"{"at":1200}"#.to_owned(), 1_200).unwrap();
+        assert_eq!(is("B", 1_300), "in stock");
+        assert_eq!(stock.read().stale_tenants(rule, Millis(1_100)), []);
+        assert_eq!(stock.read().stale_tenants(rule, Millis(1_101)), [shop.clone()]);
+        // A clock that is ahead counts for no more than the record's own time.
+        says((0, 4), "shop!", r#"{"at":9000}"#.to_owned(), 1_400).unwrap();
+        assert_eq!([is("A", 1_500), is("A", 1_501)], ["in stock", "stale"]);
+        // The safety stock is none for us.
+        says((0, 5), "shop:A", level("A", 1_600, "").replace('3', "2"), 1_600).unwrap();
+        assert_eq!(is("A", 1_600), "sold out");
+        for (key, value) in [("shop!E R P", r#"{"at":1}"#), ("shop!", r#"{}"#)] {
+            assert_eq!(says((0, 6), key, value.to_owned(), 0).unwrap_err().reason, "malformed");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use hash::sha256;
 pub use hint::{Cause, Hint, HintHead, HintId, HintKind, TableVersion, Why};
 pub use id::{
     CustomerId, EventId, EventType, IdError, PageViewId, Proof, QueueId, SessionId, Sku, Slot,
-    Tenant, VisitorId, WriteKey,
+    StockSource, Tenant, VisitorId, WriteKey,
 };
 pub(crate) use id::{digits, visitor_of};
 pub use json::{Json, ToJson};
@@ -39,6 +39,7 @@ pub use receipt::{
 };
 pub use record::{
     Arrival, DeadLetter, Enrichment, EnrichmentParts, Poisoned, Product, Record, RecordView, Stock,
+    StockBeat,
 };
 pub use session::{SessionEnd, SessionRule};
 pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit};

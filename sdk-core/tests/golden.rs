@@ -6,7 +6,7 @@
 use clickmill_sdk_core::wire::json::{Value, Writer};
 use clickmill_sdk_core::wire::{
     Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Poisoned, Product, RawBatch, Receipt,
-    Record, Refusal, SessionView, SiteConfig, Stock, ToJson,
+    Record, Refusal, SessionView, SiteConfig, Stock, StockBeat, ToJson,
 };
 use serde::de::DeserializeOwned;
 
@@ -78,6 +78,7 @@ fn session_view() {
 fn tables() {
     check::<Product>(include_str!("../golden/product.json"));
     check::<Stock>(include_str!("../golden/stock.json"));
+    check::<StockBeat>(include_str!("../golden/stock_beat.json"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{Admin, Creation, KafkaConfig, TopicSpec};
-use clickmill_sdk_core::wire::{Millis, Product, Sku, Stock, ToJson, Topic};
+use clickmill_sdk_core::wire::{Product, Sku, Stock, StockBeat, ToJson, Topic};
 use clickmill_xtask::kafka::Broker;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -21,6 +21,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use crate::child::{Folder, built};
+use crate::page::now;
 use crate::until::{PATIENCE, until};
 
 /// The tenant of all stories.
@@ -111,7 +112,7 @@ impl Kafka {
                 image: None,
                 sku: sku.clone(),
             };
-            let stock = Stock { sku, available: *available, at: Millis(1) };
+            let stock = Stock { sku, available: *available, at: now(), source: None };
             for (topic, value) in
                 [(Topic::Products, product.to_json()), (Topic::Stock, stock.to_json())]
             {
@@ -121,6 +122,11 @@ impl Kafka {
             }
         }
         producer.flush(PATIENCE).expect("all records arrive");
+    }
+
+    /// The system that tells stock levels.
+    pub fn levels(&self) -> Levels {
+        Levels { producer: self.producer(), topic: self.topic(Topic::Stock) }
     }
 
     /// Takes a topic away and makes it anew, empty, under the same name.
@@ -207,6 +213,45 @@ impl Kafka {
         tokio::task::spawn_blocking(move || read_all(&bootstrap, &topic))
             .await
             .expect("the reader ends by itself")
+    }
+}
+
+/// A system that tells stock levels.
+pub struct Levels {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Levels {
+    /// Says how much there is of a product; does not wait for it to arrive.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn say(&self, sku: &str, available: i64) {
+        let key = format!("{TENANT}:{sku}");
+        let sku = Sku::parse(sku).expect("a product number");
+        let value = Stock { sku, available, at: now(), source: None }.to_json();
+        let record = BaseRecord::to(&self.topic).key(&key).payload(&value);
+        self.producer.send(record).map_err(|(error, _)| error).expect("a record is taken");
+    }
+
+    /// Says to every partition that all is as it was said.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn beat(&self, partitions: i32) {
+        let (key, value) = (format!("{TENANT}!"), StockBeat { at: now() }.to_json());
+        for partition in 0..partitions {
+            let record = BaseRecord::to(&self.topic).key(&key).payload(&value);
+            let sent = self.producer.send(record.partition(partition));
+            sent.map_err(|(error, _)| error).expect("a record is taken");
+        }
+    }
+}
+
+impl std::fmt::Debug for Levels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Levels").field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 

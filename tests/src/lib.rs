@@ -22,6 +22,7 @@ pub mod reference;
 pub mod registry;
 pub mod replay;
 pub mod room;
+pub mod screen;
 pub mod service;
 pub mod stream;
 pub mod tunnel;

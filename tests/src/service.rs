@@ -239,6 +239,15 @@ pub struct Relay {
 impl Relay {
     /// Starts one that reads from this Kafka.
     pub async fn start(kafka: &Kafka, folder: &Folder, origins: &str) -> Self {
+        Self::start_with(kafka, folder, (origins, "")).await
+    }
+
+    /// Starts one with further lines of configuration.
+    pub async fn start_with(
+        kafka: &Kafka,
+        folder: &Folder,
+        (origins, settings): (&str, &str),
+    ) -> Self {
         let (port, admin_port, peer_port) = (free_port(), free_port(), free_port());
         let config = format!(
             r#"
@@ -257,6 +266,7 @@ impl Relay {
             view.session_timeout = "6s"
             view.state_folder = "{state}"
             hints.origins = {origins}
+            {settings}
             "#,
             prefix = kafka.prefix,
             bootstrap = kafka.bootstrap,

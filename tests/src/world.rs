@@ -34,6 +34,7 @@ pub struct WorldBuilder {
     partitions: u32,
     kafka: Option<Kafka>,
     setup: Setup,
+    relay: &'static str,
     folder: Folder,
 }
 
@@ -66,16 +67,23 @@ impl WorldBuilder {
         self
     }
 
+    /// Further lines of the relay's configuration.
+    #[must_use]
+    pub fn relay(mut self, settings: &'static str) -> Self {
+        self.relay = settings;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> World {
-        let origins = self.setup.origins;
+        let settings = (self.setup.origins, self.relay);
         let edge = self.edge().await;
-        World { relay: Relay::start(&edge.kafka, &edge.folder, origins).await, edge }
+        World { relay: Relay::start_with(&edge.kafka, &edge.folder, settings).await, edge }
     }
 
     /// Starts it without a relay.
     pub async fn edge(self) -> Edge {
-        let Self { partitions, kafka, setup, folder } = self;
+        let Self { partitions, kafka, setup, folder, relay: _ } = self;
         let kafka = kafka.unwrap_or_else(|| Kafka::start(partitions));
         Edge { collector: Collector::start(&kafka, &folder, &setup).await, kafka, folder }
     }
@@ -85,7 +93,7 @@ impl World {
     /// A world to be set up.
     pub fn builder() -> WorldBuilder {
         let folder = Folder::new("story");
-        WorldBuilder { partitions: 2, kafka: None, setup: Setup::default(), folder }
+        WorldBuilder { partitions: 2, kafka: None, setup: Setup::default(), relay: "", folder }
     }
 
     /// A usual world.

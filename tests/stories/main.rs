@@ -14,6 +14,7 @@ mod fairness;
 mod forged_token_opens_nothing;
 mod handing_over;
 mod hot_and_bad;
+mod in_stock;
 mod long;
 mod modules;
 mod origins;

@@ -15,6 +15,7 @@ macro_rules! builtin {
 
 const SCHEMAS: &[(&str, u32, &str)] = builtin![
     "alias" 1,
+    "back_in_stock_wanted" 1,
     "basket_add" 1,
     "basket_remove" 1,
     "basket_view" 1,

@@ -128,6 +128,7 @@ fn level_records(tenant: &str, levels: &[Level], now_ms: u64) -> Result<Vec<Keye
             sku: Sku::parse(&level.sku)?,
             available: i64::from(level.available),
             at: Millis(now_ms),
+            source: None,
         };
         Ok(Keyed { key: format!("{tenant}:{}", level.sku), value: value.to_json() })
     };

@@ -152,7 +152,7 @@ mod tests {
 
     /// Model and products, joined by spaces.
     fn ask(signals: &Signals, visits: &mut Visits, tables: &Tables) -> Option<String> {
-        let shelf = tables.shelf(&signals.tenant);
+        let shelf = tables.shelf(&signals.tenant, Millis(0));
         let said = suggest(signals, 3, (Some(visits), &shelf))?;
         let products = said.products.iter().map(|product| product.sku.as_str());
         Some([said.model].into_iter().chain(products).collect::<Vec<_>>().join(" "))
@@ -221,7 +221,7 @@ mod tests {
         let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "y", 1), ("D", "y", 1)]);
         let mut visits = learned(&[&["A", "B", "C"]]);
         let signals = signals(&["A"], &[]);
-        let shelf = tables.shelf(&signals.tenant);
+        let shelf = tables.shelf(&signals.tenant, Millis(0));
         let said = suggest(&signals, 2, (Some(&mut visits), &shelf)).unwrap();
         // The stock of C is the third record of the table.
         assert_eq!((said.stock_version, said.inputs), (Some(2), skus(&["A"])));

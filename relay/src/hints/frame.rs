@@ -1,9 +1,7 @@
 //! A hint as bytes of a stream of server-sent events, encoded once for all who get it.
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Sku, Slot, ToJson, Why};
-use clickmill_streams::Place;
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
 
 /// What the ids of hints that answer clicks begin with: the raw topic's dataset. Their partition
 /// is the one that their visitor is decided in.
@@ -63,41 +61,6 @@ impl Frame {
             cause: None,
             decided_at: now,
         })
-    }
-}
-
-/// Takes back a hint since a product in it is sold out: `place` is the stock record that says so,
-/// `n` tells apart what one record takes back from one visitor.
-pub(super) fn withdrawal(
-    held: &Frame,
-    sku: &Sku,
-    (epoch, place, n, now): (u64, Place, u32, Millis),
-) -> Hint {
-    let mut content = Writer::with_capacity(64);
-    content.object(|w| {
-        w.text_field("hint", &held.id.to_string());
-        w.list_field("sold_out", std::slice::from_ref(sku));
-    });
-    Hint {
-        id: HintId {
-            source: "stock".to_owned(),
-            partition: place.partition,
-            offset: place.offset,
-            n,
-        },
-        kind: HintKind::Withdraw,
-        epoch,
-        slot: held.slot.clone(),
-        content: Json::trusted(content.finish()),
-        why: Why {
-            model: "sold_out".to_owned(),
-            inputs: vec![sku.as_str().to_owned()],
-            ..Why::default()
-        },
-        expires_at: held.expires_at,
-        stock_version: Some(place.offset),
-        cause: None,
-        decided_at: now,
     }
 }
 

@@ -7,22 +7,22 @@
 mod shard;
 mod visitor;
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Millis, Sku, Tenant, VisitorId};
-use clickmill_streams::Place;
+use clickmill_sdk_core::wire::{Hint, HintId, Millis, Sku, Tenant, VisitorId};
 
 use self::shard::Shard;
 use self::visitor::{Active, Handed, Visitor};
-use super::frame::{CLICKS, Frame, withdrawal};
+use super::frame::{CLICKS, Frame};
 use super::outbox::Outbox;
+use super::stock::{Gone, Notice, withdrawal};
 use crate::metrics::HubMeters;
 
-pub use self::visitor::Opening;
+pub use self::visitor::{Interest, Opening};
 
 const SHARDS: usize = 16;
 
@@ -186,38 +186,80 @@ impl Hub {
     pub fn forget(&self, subject: &Subject, now: Millis) {
         let mut shard = self.shard(subject);
         shard.hide_all(subject);
+        shard.interest(subject, Interest::default());
         if let Some(visitor) = shard.visitors.get_mut(subject) {
             self.meters.resets.increment(visitor.forget(now));
             visitor.close_all();
         }
     }
 
-    /// A product of a tenant is sold out: takes back every hint that shows it. `place` is the
-    /// stock record that says so.
-    pub fn sold_out(&self, tenant: &Tenant, sku: &Sku, (place, now): (Place, Millis)) -> u64 {
+    /// Which products' stock matters to a visitor from now on.
+    pub fn interest(&self, subject: &Subject, interest: Interest) {
+        self.shard(subject).interest(subject, interest);
+    }
+
+    /// The products that hints show.
+    pub fn shown(&self) -> BTreeSet<Sku> {
+        self.shards
+            .iter()
+            .flat_map(|shard| lock(shard).showing.keys().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// A product of a tenant must not be shown any more: takes back every hint that shows it. How
+    /// many there were.
+    pub fn take_back(&self, (tenant, sku): (&Tenant, &Sku), gone: Gone, now: Millis) -> u64 {
         let mut withdrawn = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
-            let Some(subjects) = shard.showing.get(sku) else { continue };
-            let subjects: Vec<Subject> =
-                subjects.iter().filter(|subject| subject.is_of(tenant)).cloned().collect();
-            for subject in subjects {
+            for subject in of_tenant(shard.showing.get(sku), tenant) {
                 let Some(visitor) = shard.visitors.get(&subject) else { continue };
                 let Some(source) = visitor.source() else { continue };
-                let showing = visitor.showing(sku);
-                for (n, held) in showing.iter().enumerate() {
+                for (n, held) in visitor.showing(sku, now).iter().enumerate() {
                     let n = u32::try_from(n).unwrap_or(u32::MAX);
-                    let hint = withdrawal(&held.frame, sku, (source.1, place, n, now));
-                    self.meters.hint(HintKind::Withdraw);
-                    let frame = Arc::new(Frame::of(&hint));
-                    let said = Active { frame, skus: Vec::new(), telling: Telling::First };
-                    let handed = shard.say(&subject, &said, (source, self.limits.ring_max, now));
-                    self.count(handed);
+                    let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
+                    self.tell(&mut shard, (&subject, source), (hint, Vec::new()), now);
                     withdrawn += 1;
                 }
             }
         }
         withdrawn
+    }
+
+    /// A product of a tenant can be had: tells those who wait for it, and where it is running low
+    /// also those who look at it. How many were told.
+    pub fn notice(&self, (tenant, sku): (&Tenant, &Sku), notice: &Notice<'_>, now: Millis) -> u64 {
+        let mut told = 0;
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            for subject in of_tenant(shard.wanted.get(sku), tenant) {
+                let Some(visitor) = shard.visitors.get_mut(&subject) else { continue };
+                let Some(interest) = visitor.interest() else { continue };
+                let (source, waits) = (interest.source, interest.waits.contains(sku));
+                if !waits && !notice.is_low {
+                    continue;
+                }
+                visitor.stop_waiting(sku);
+                let hint = notice.hint(waits, source, now);
+                self.tell(&mut shard, (&subject, source), (hint, vec![sku.clone()]), now);
+                told += 1;
+            }
+        }
+        told
+    }
+
+    /// Says what follows from a stock record.
+    fn tell(
+        &self,
+        shard: &mut Shard,
+        (subject, source): (&Subject, (u32, u64)),
+        (hint, skus): (Hint, Vec<Sku>),
+        now: Millis,
+    ) {
+        self.meters.hint(hint.kind);
+        let said = Active { frame: Arc::new(Frame::of(&hint)), skus, telling: Telling::First };
+        let handed = shard.say(subject, &said, (source, self.limits.ring_max, now));
+        self.count(handed);
     }
 
     /// Opens a stream for a visitor. `cursor` is the last hint that its page has.
@@ -325,6 +367,10 @@ impl Drop for Subscription {
             shard.remove(&self.subject);
         }
     }
+}
+
+fn of_tenant(subjects: Option<&HashSet<Subject>>, tenant: &Tenant) -> Vec<Subject> {
+    subjects.into_iter().flatten().filter(|subject| subject.is_of(tenant)).cloned().collect()
 }
 
 /// A panic elsewhere leaves a shard whole enough: at worst one visitor's index is behind.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use clickmill_sdk_core::wire::HintKind;
+
 use super::frame::Frame;
 
 /// What waits for one stream.
@@ -29,6 +31,8 @@ pub enum Put {
     Conflated,
     /// There is no room for it: the stream needs a snapshot in place of all that waits.
     Full,
+    /// It takes back one that still waits, which must not go out: likewise.
+    Untrue,
 }
 
 impl Outbox {
@@ -38,12 +42,16 @@ impl Outbox {
     }
 
     /// Puts a frame in. A full outbox drops an older frame of the same slot, which the new one
-    /// makes untrue; where there is none, nothing is put in.
+    /// makes untrue; where there is none, nothing is put in. Nor is what takes back a hint that still
+    /// waits: a slow reader is not shown first what is not true any more.
     pub fn put(&self, frame: Arc<Frame>) -> Put {
         let mut inner = self.lock();
         let mut put = Put::Queued;
+        let same = |held: &Arc<Frame>| frame.slot.is_some() && held.slot == frame.slot;
+        if frame.kind == HintKind::Withdraw && inner.frames.iter().any(same) {
+            return Put::Untrue;
+        }
         if inner.frames.len() >= self.frames_max {
-            let same = |held: &Arc<Frame>| frame.slot.is_some() && held.slot == frame.slot;
             match inner.frames.iter().position(same) {
                 None => return Put::Full,
                 Some(at) => {

@@ -8,11 +8,13 @@ use clickmill_sdk_core::wire::{
 };
 use clickmill_server::clock::ManualClock;
 use clickmill_server::metrics::Metrics;
-use clickmill_streams::Driver;
+use clickmill_streams::{Driver, Watch as _};
 
 use super::*;
 use crate::hints::hub::{Limits, Subscription};
-use crate::metrics::{HubMeters, TABLE};
+use crate::metrics::{HubMeters, StockMeters, TABLE};
+use crate::stock::{StockWatch, look_at_ages};
+use crate::tables::StockRule;
 use crate::tables::tests::offer;
 use crate::views::visitor::VisitorView;
 
@@ -39,6 +41,12 @@ impl Inner {
             lifetime_ms: 600_000,
             personalizes_unasked: true,
             learning: visits::Limits::default(),
+            stock: StockPolicy {
+                rule: StockRule::default(),
+                low_at: 1,
+                slot: Slot::parse("stock").unwrap(),
+                lifetime_ms: 600_000,
+            },
             title_together: "Together".into(),
             title_category: "Beside".into(),
         };
@@ -118,6 +126,27 @@ impl Inner {
         if let Some(asked) = state.and_then(|state| state.last_asked((tenant, visitor))) {
             self.react.recall(&subject, asked);
         }
+    }
+
+    /// A stock record comes in.
+    fn tell_stock(&self, (sku, available): (&str, i64), offset: u64) {
+        let means = &self.react.means;
+        let watch = StockWatch {
+            policy: self.react.policy.stock.clone(),
+            products: means.tables.products.clone(),
+            hub: Arc::clone(&means.hub),
+            meters: means.meters.clone(),
+            clock: Arc::clone(&means.clock),
+        };
+        let rule = means.tables.rule;
+        let watch = StockWatch { policy: StockPolicy { rule, ..watch.policy }, ..watch };
+        let at = self.clock_ms();
+        let value = format!(r#"{{"sku":"{sku}","available":{available},"at":{at}}}"#);
+        let (key, place) = (format!("shop:{sku}"), Place { partition: 0, offset });
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        let raw = Raw { place, key, value, timestamp_ms: at };
+        means.tables.stock.apply(&raw).unwrap();
+        watch.applied(&means.tables.stock, &raw);
     }
 
     fn counts(&self, line: &str) -> bool {
@@ -359,23 +388,70 @@ fn what_sells_out_is_taken_back() {
     let stream = inner.open("v");
     inner.live(("v", "product_view", "A"));
     assert_eq!(shown(&hints(&stream)), ["suggested B C", "more D"]);
-    let means = &inner.react.means;
-    let watch = StockWatch {
-        hub: Arc::clone(&means.hub),
-        meters: means.meters.clone(),
-        clock: Arc::clone(&means.clock),
-    };
-    let tell = |sku: &str, available: i64, offset| {
-        offer(&means.tables, (sku, "x"), available);
-        let key = format!("shop:{sku}");
-        let place = Place { partition: 0, offset };
-        let raw = Raw { place, key: Some(key.as_bytes()), value: None, timestamp_ms: NOW };
-        watch.applied(&means.tables.stock, &raw);
-    };
-    tell("C", 2, 10);
+    inner.tell_stock(("C", 2), 10);
     assert!(hints(&stream).is_empty(), "still there");
-    tell("C", 0, 11);
+    inner.tell_stock(("C", 0), 11);
     let [withdrawn] = hints(&stream).try_into().unwrap();
     assert_eq!((withdrawn.kind, withdrawn.stock_version), (HintKind::Withdraw, Some(11)));
     assert_eq!(withdrawn.slot, Some(Slot::parse("suggested").unwrap()));
+}
+
+#[test]
+fn who_saw_it_sold_out_hears_that_it_is_back_and_who_sees_the_last_one_that_it_is() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    let stream = inner.open("v");
+    inner.tell_stock(("C", 0), 10);
+    inner.live(("v", "product_view", "C"));
+    assert_eq!(shown(&hints(&stream)), ["suggested A B", "more D"]);
+    inner.tell_stock(("C", 4), 11);
+    let [back] = hints(&stream).try_into().unwrap();
+    assert_eq!((back.kind, back.id.to_string().as_str()), (HintKind::Stock, "stock.0.11.0"));
+    let content = back.content.as_str();
+    assert!(
+        content.starts_with(r#"{"state":"back","available":4,"product":{"sku":"C","#),
+        "{content}"
+    );
+    // It is told once, and what runs low in front of somebody is told with the figure.
+    inner.tell_stock(("C", 3), 12);
+    assert!(hints(&stream).is_empty());
+    inner.tell_stock(("C", 1), 13);
+    let [low] = hints(&stream).try_into().unwrap();
+    assert!(low.content.as_str().starts_with(r#"{"state":"low","available":1,"#));
+    let other = inner.open("w");
+    inner.live(("w", "product_click", "C"));
+    let said = hints(&other);
+    assert_eq!((said[0].kind, said[0].id.to_string().as_str()), (HintKind::Stock, "clicks.0.1.2"));
+}
+
+#[test]
+fn a_product_whose_source_is_silent_is_not_shown_and_taken_back() {
+    let mut inner = Inner::new();
+    inner.react.means.tables.rule.age_ms_max = Some(1_000);
+    inner.react.opened(0, NOW);
+    let stream = inner.open("v");
+    for (offset, sku) in ["A", "B", "C", "D"].into_iter().enumerate() {
+        inner.tell_stock((sku, 5), offset as u64);
+    }
+    inner.live(("v", "product_view", "A"));
+    assert_eq!(hints(&stream).len(), 2);
+    let look = |inner: &Inner| {
+        let (means, meters) = (&inner.react.means, StockMeters::new(&inner.metrics));
+        look_at_ages(&means.tables, &means.hub, (&meters, Millis(inner.clock_ms())))
+    };
+    inner.clock.advance_ms(1_000);
+    assert!(!look(&inner));
+    inner.clock.advance_ms(1);
+    assert!(look(&inner));
+    let gone = hints(&stream);
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(gone.iter().all(|hint| hint.kind == HintKind::Withdraw && hint.why.model == "stale"));
+    inner.live(("v", "product_view", "A"));
+    assert!(hints(&stream).is_empty());
+    assert!(inner.counts("clickmill_relay_silent_total{why=\"stale\"} 1"));
+    assert!(inner.counts("clickmill_relay_stock_age_seconds 1.001"));
+    inner.tell_stock(("B", 5), 9);
+    assert!(!look(&inner));
+    inner.live(("v", "product_view", "A"));
+    assert_eq!(hints(&stream).len(), 2);
 }

@@ -173,6 +173,14 @@ checked_text!(
     "1 to 64 bytes without control characters"
 );
 checked_text!(
+    /// A system that tells stock levels, such as `erp`.
+    StockSource,
+    "stock source",
+    64,
+    is_slot,
+    "1 to 64 lower-case letters, digits or hyphens, a letter first"
+);
+checked_text!(
     /// A place on a page that hints may fill, such as `product-below`.
     Slot,
     "slot name",

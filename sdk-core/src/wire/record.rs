@@ -1,6 +1,6 @@
 //! An event as it lies in Kafka: raw, refused, enriched; and the two tables decisions rest on.
 
-use super::id::{EventId, EventType, QueueId, SessionId, Sku, Tenant, WriteKey};
+use super::id::{EventId, EventType, QueueId, SessionId, Sku, StockSource, Tenant, WriteKey};
 use super::json::{Json, ToJson, Writer};
 use super::{Context, Event, Millis, Rejection};
 
@@ -346,8 +346,27 @@ pub struct Stock {
     pub sku: Sku,
     /// Pieces that can be sold; negative where more was promised than there is.
     pub available: i64,
-    /// When this was so.
+    /// When this was so, by the source's clock.
     pub at: Millis,
+    /// The system that says so, where there are several.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub source: Option<StockSource>,
+}
+
+/// That a source of stock levels lives: whatever has changed until then is in this partition before
+/// this record. Key: `tenant!source`, or `tenant!` for the source without a name. It goes to every
+/// partition of the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct StockBeat {
+    /// Until when, by the source's clock.
+    pub at: Millis,
+}
+
+impl ToJson for StockBeat {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| w.field("at", Some(&self.at)));
+    }
 }
 
 impl ToJson for Stock {
@@ -356,6 +375,7 @@ impl ToJson for Stock {
             w.field("sku", Some(&self.sku));
             w.key("available").signed(self.available);
             w.field("at", Some(&self.at));
+            w.field("source", self.source.as_ref());
         });
     }
 }

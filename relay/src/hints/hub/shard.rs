@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use clickmill_sdk_core::wire::{Millis, Sku};
 
 use super::Subject;
-use super::visitor::{Active, Handed, Visitor};
+use super::visitor::{Active, Handed, Interest, Visitor};
 
 /// A part of all visitors.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Shard {
     pub(super) visitors: HashMap<Subject, Visitor>,
     /// Which visitors' hints show a product.
     pub(super) showing: HashMap<Sku, HashSet<Subject>>,
+    /// To which visitors a product's stock matters.
+    pub(super) wanted: HashMap<Sku, HashSet<Subject>>,
     /// Visitors that were told something, once each, in the order in which they are looked at to
     /// see whether they can be forgotten.
     order: VecDeque<Subject>,
@@ -27,10 +29,7 @@ impl Shard {
         (source, ring_max, now): ((u32, u64), usize, Millis),
     ) -> Handed {
         self.hide_all(subject);
-        let visitor = self.visitors.entry(subject.clone()).or_default();
-        if !std::mem::replace(&mut visitor.is_known, true) {
-            self.order.push_back(subject.clone());
-        }
+        let visitor = known(&mut self.visitors, &mut self.order, subject);
         visitor.is_fresh = true;
         let handed = visitor.say(said, source, (ring_max, now));
         for sku in visitor.shown() {
@@ -39,16 +38,31 @@ impl Shard {
         handed
     }
 
+    /// Which products' stock matters to a visitor from now on.
+    pub(super) fn interest(&mut self, subject: &Subject, interest: Interest) {
+        let is_none = interest.waits.is_empty() && interest.watches.is_empty();
+        if is_none && self.visitors.get(subject).is_none_or(|held| held.interest().is_none()) {
+            return;
+        }
+        let visitor = known(&mut self.visitors, &mut self.order, subject);
+        let before = visitor.set_interest((!is_none).then_some(interest));
+        leave(&mut self.wanted, subject, before.iter());
+        for sku in visitor.wanted() {
+            self.wanted.entry(sku.clone()).or_default().insert(subject.clone());
+        }
+    }
+
     /// Takes a visitor out of the index of shown products.
     pub(super) fn hide_all(&mut self, subject: &Subject) {
         let Some(visitor) = self.visitors.get(subject) else { return };
-        hide(&mut self.showing, subject, visitor);
+        leave(&mut self.showing, subject, visitor.shown());
     }
 
     /// Forgets a visitor.
     pub(super) fn remove(&mut self, subject: &Subject) {
         if let Some(visitor) = self.visitors.remove(subject) {
-            hide(&mut self.showing, subject, &visitor);
+            leave(&mut self.showing, subject, visitor.shown());
+            leave(&mut self.wanted, subject, visitor.wanted());
         }
     }
 
@@ -58,7 +72,8 @@ impl Shard {
         let is_of = |visitor: &Visitor| visitor.source().is_none_or(|(p, _)| p == partition);
         for (subject, visitor) in self.visitors.extract_if(|_, visitor| is_of(visitor)) {
             visitor.close_all();
-            hide(&mut self.showing, &subject, &visitor);
+            leave(&mut self.showing, &subject, visitor.shown());
+            leave(&mut self.wanted, &subject, visitor.wanted());
         }
         self.order.retain(|subject| self.visitors.contains_key(subject));
     }
@@ -82,13 +97,30 @@ impl Shard {
     }
 }
 
-/// Takes a visitor out of the index of shown products.
-fn hide(showing: &mut HashMap<Sku, HashSet<Subject>>, subject: &Subject, visitor: &Visitor) {
-    for sku in visitor.shown() {
-        let Some(subjects) = showing.get_mut(sku) else { continue };
+/// A visitor that stands in the order.
+fn known<'a>(
+    visitors: &'a mut HashMap<Subject, Visitor>,
+    order: &mut VecDeque<Subject>,
+    subject: &Subject,
+) -> &'a mut Visitor {
+    let visitor = visitors.entry(subject.clone()).or_default();
+    if !std::mem::replace(&mut visitor.is_known, true) {
+        order.push_back(subject.clone());
+    }
+    visitor
+}
+
+/// Takes a visitor out of an index of products.
+fn leave<'a>(
+    index: &mut HashMap<Sku, HashSet<Subject>>,
+    subject: &Subject,
+    skus: impl Iterator<Item = &'a Sku>,
+) {
+    for sku in skus {
+        let Some(subjects) = index.get_mut(sku) else { continue };
         subjects.remove(subject);
         if subjects.is_empty() {
-            showing.remove(sku);
+            index.remove(sku);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::task::{Context, Poll, Waker};
 
-use clickmill_sdk_core::wire::{Json, Slot, Why};
+use clickmill_sdk_core::wire::{HintKind, Json, Product, Slot, Why};
 use clickmill_server::metrics::Metrics;
+use clickmill_streams::Place;
 
 use super::*;
 use crate::metrics::TABLE;
@@ -52,6 +53,35 @@ fn say(hub: &Hub, visitor: &str, offset: u64, what: (&str, &[&str])) {
 
 fn open(hub: &Arc<Hub>, visitor: &str, cursor: Option<u64>) -> Subscription {
     hub.subscribe(subject(visitor), cursor.map(id).as_ref(), NOW).unwrap()
+}
+
+/// The stock record at that offset says that a product is sold out.
+fn sold_out(hub: &Hub, sku: &str, offset: u64) -> u64 {
+    let sku = Sku::parse(sku).unwrap();
+    hub.take_back((&tenant(), &sku), Gone::SoldOut(place(offset)), NOW)
+}
+
+/// The stock record at that offset says that a product can be had. How many were told.
+fn can_be_had(hub: &Hub, sku: &str, (offset, is_low): (u64, bool)) -> u64 {
+    let sku = Sku::parse(sku).unwrap();
+    let product = Product {
+        sku: sku.clone(),
+        name: "A product".into(),
+        category: "things".into(),
+        price_cents: 1,
+        currency: "EUR".into(),
+        url: "/".into(),
+        image: None,
+    };
+    let notice = Notice {
+        place: place(offset),
+        product: &product,
+        available: 2,
+        is_low,
+        slot: &Slot::parse("stock").unwrap(),
+        lifetime_ms: 60_000,
+    };
+    hub.notice((&tenant(), &sku), &notice, NOW)
 }
 
 /// What a stream holds, as `kind offset`, and `end` if it has ended.
@@ -213,7 +243,7 @@ fn a_partition_that_goes_ends_its_visitors_streams() {
     assert_eq!(taken(&untold), ["end"], "it may have waited for that partition");
     drop(untold);
     assert_eq!((hub.streams(), hub.visitors()), (2, 1));
-    assert_eq!(hub.sold_out(&tenant(), &Sku::parse("A").unwrap(), (place(9), NOW)), 0);
+    assert_eq!(sold_out(&hub, "A", 9), 0);
 }
 
 fn place(offset: u64) -> Place {
@@ -227,9 +257,10 @@ fn what_is_sold_out_is_taken_back_wherever_it_is_shown() {
     say(&hub, "v", 1, ("a", &["A", "B"]));
     say(&hub, "v", 2, ("b", &["A"]));
     say(&hub, "w", 3, ("a", &["B"]));
-    let sold_out = |sku, at| hub.sold_out(&tenant(), &Sku::parse(sku).unwrap(), (place(at), NOW));
+    let sold_out = |sku, at| sold_out(&hub, sku, at);
+    assert_eq!(taken(&v), ["suggest 1", "suggest 2"]);
     assert_eq!(sold_out("A", 40), 2);
-    assert_eq!(taken(&v), ["suggest 1", "suggest 2", "withdraw 40", "withdraw 40"]);
+    assert_eq!(taken(&v), ["withdraw 40", "withdraw 40"]);
     assert_eq!(taken(&w), ["suggest 3"]);
     // They hold no more: neither for the next page nor for the next sell-out.
     assert!(taken(&open(&hub, "v", None)).is_empty());
@@ -237,7 +268,10 @@ fn what_is_sold_out_is_taken_back_wherever_it_is_shown() {
     assert_eq!(sold_out("B", 42), 1);
     let other = Tenant::parse("other").unwrap();
     say(&hub, "w", 4, ("a", &["B"]));
-    assert_eq!(hub.sold_out(&other, &Sku::parse("B").unwrap(), (place(43), NOW)), 0);
+    assert_eq!(
+        hub.take_back((&other, &Sku::parse("B").unwrap()), Gone::SoldOut(place(43)), NOW),
+        0
+    );
 }
 
 #[test]
@@ -245,7 +279,8 @@ fn a_withdrawal_names_the_hint_its_slot_and_the_record() {
     let hub = hub(Limits::default());
     let stream = open(&hub, "v", None);
     say(&hub, "v", 1, ("a", &["A"]));
-    hub.sold_out(&tenant(), &Sku::parse("A").unwrap(), (place(40), NOW));
+    assert_eq!(taken(&stream), ["suggest 1"]);
+    sold_out(&hub, "A", 40);
     let mut context = Context::from_waker(Waker::noop());
     let mut last = None;
     while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
@@ -327,4 +362,45 @@ fn visitors_whose_hints_expired_are_forgotten() {
         hub.say(&subject(&format!("w{}", n % 200)), fresh, (3, later));
     }
     assert!(hub.visitors() <= 210, "{}", hub.visitors());
+}
+
+#[test]
+fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
+    let hub = hub(Limits::default());
+    hub.open_partition(3, 7);
+    let (waiting, looking, other) =
+        (open(&hub, "w", None), open(&hub, "l", None), open(&hub, "o", None));
+    let skus = |skus: &[&str]| skus.iter().map(|sku| Sku::parse(*sku).unwrap()).collect();
+    let interest = |who, waits, watches| {
+        let interest = Interest { source: (3, 7), waits: skus(waits), watches: skus(watches) };
+        hub.interest(&subject(who), interest);
+    };
+    interest("w", &["A", "B"], &[]);
+    interest("l", &[], &["A"]);
+    interest("o", &[], &["C"]);
+    assert_eq!(can_be_had(&hub, "A", (40, false)), 1);
+    assert_eq!((taken(&waiting), taken(&looking)), (vec!["stock 40".to_owned()], vec![]));
+    // It is waited for no more, and the next record says that few are left.
+    assert_eq!(can_be_had(&hub, "A", (41, false)), 0);
+    assert_eq!(can_be_had(&hub, "A", (42, true)), 2);
+    assert_eq!((taken(&waiting).len(), taken(&looking).len(), taken(&other).len()), (1, 1, 0));
+    // What was told is taken back like any other hint.
+    assert_eq!(sold_out(&hub, "A", 43), 2);
+    assert_eq!(taken(&looking), ["withdraw 43"]);
+    // Nobody is told who looks elsewhere by now, or has forbidden it.
+    interest("l", &[], &[]);
+    hub.forget(&subject("w"), NOW);
+    assert_eq!(can_be_had(&hub, "B", (44, true)) + can_be_had(&hub, "A", (45, true)), 0);
+}
+
+#[test]
+fn a_slow_stream_never_shows_what_was_taken_back_before_it_went_out() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    say(&hub, "v", 1, ("a", &["A"]));
+    say(&hub, "v", 2, ("b", &["B"]));
+    assert_eq!(sold_out(&hub, "A", 40), 1);
+    assert_eq!(taken(&stream), ["reset", "suggest 2"]);
+    assert_eq!(sold_out(&hub, "B", 41), 1);
+    assert_eq!(taken(&stream), ["withdraw 41"]);
 }

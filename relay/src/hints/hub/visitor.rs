@@ -22,10 +22,29 @@ pub(super) struct Visitor {
     /// What holds: the newest hint of each slot, in the order in which they were said.
     active: Vec<Active>,
     outboxes: Vec<Arc<Outbox>>,
-    /// Whether it was ever told something.
+    /// The products whose stock matters to it.
+    interest: Option<Box<Interest>>,
+    /// Whether it stands in the order in which visitors are looked at.
     pub(super) is_known: bool,
     /// Whether it was told something since it was last looked at.
     pub(super) is_fresh: bool,
+}
+
+/// The products whose stock matters to a visitor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// The partition and epoch of the decider.
+    pub source: (u32, u64),
+    /// Those it waits for: they are sold out.
+    pub waits: Vec<Sku>,
+    /// Those it looks at, or has in the basket.
+    pub watches: Vec<Sku>,
+}
+
+impl Interest {
+    fn skus(&self) -> impl Iterator<Item = &Sku> {
+        self.waits.iter().chain(&self.watches)
+    }
 }
 
 /// A hint that holds.
@@ -76,7 +95,7 @@ impl Visitor {
             match self.outboxes[at].put(Arc::clone(&said.frame)) {
                 Put::Queued => {}
                 Put::Conflated => handed.conflated += 1,
-                Put::Full => {
+                Put::Full | Put::Untrue => {
                     handed.resets += 1;
                     self.outboxes[at].replace(self.snapshot(now));
                 }
@@ -153,8 +172,33 @@ impl Visitor {
     }
 
     /// The hints that hold and show a product.
-    pub(super) fn showing(&self, sku: &Sku) -> Vec<Active> {
-        self.active.iter().filter(|active| active.skus.contains(sku)).cloned().collect()
+    pub(super) fn showing(&self, sku: &Sku, now: Millis) -> Vec<Active> {
+        let shows = |active: &&Active| active.frame.expires_at > now && active.skus.contains(sku);
+        self.active.iter().filter(shows).cloned().collect()
+    }
+
+    /// Which products' stock matters from now on; gives back what mattered before.
+    pub(super) fn set_interest(&mut self, interest: Option<Interest>) -> Vec<Sku> {
+        let before = std::mem::replace(&mut self.interest, interest.map(Box::new));
+        before.map(|interest| interest.skus().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn interest(&self) -> Option<&Interest> {
+        self.interest.as_deref()
+    }
+
+    /// A product that it waits for can be had again: it looks at it from now on.
+    pub(super) fn stop_waiting(&mut self, sku: &Sku) {
+        let Some(interest) = &mut self.interest else { return };
+        if let Some(at) = interest.waits.iter().position(|waits| waits == sku) {
+            let sku = interest.waits.remove(at);
+            interest.watches.push(sku);
+        }
+    }
+
+    /// The products whose stock matters.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Sku> {
+        self.interest.iter().flat_map(|interest| interest.skus())
     }
 
     /// The products that hints show now.

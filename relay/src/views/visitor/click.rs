@@ -190,7 +190,8 @@ impl Doing {
     pub fn of(kind: &str, props: &str) -> Self {
         let with = |doing: fn(Sku) -> Self| sku(props).map_or(Self::Other, doing);
         match kind {
-            "product_view" | "product_click" => with(Self::Sees),
+            // Who asks to be told of a product looks at it.
+            "product_view" | "product_click" | "back_in_stock_wanted" => with(Self::Sees),
             "basket_add" => with(Self::Takes),
             "basket_remove" => with(Self::PutsBack),
             "order" => Self::Buys(lines(props)),

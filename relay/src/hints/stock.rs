@@ -1,0 +1,110 @@
+//! What a stock record has to say to pages: a hint is taken back, a product is there again, or is
+//! running out.
+
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Product, Sku, Slot, Why};
+use clickmill_streams::Place;
+
+use super::frame::Frame;
+
+/// Why a product must not be shown any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It is sold out: the record says so.
+    SoldOut(Place),
+    /// Nobody knows: the source of the record was not heard for too long.
+    Stale(Place),
+}
+
+/// That a product can be had.
+#[derive(Clone, Debug)]
+pub struct Notice<'a> {
+    /// The stock record that says so.
+    pub place: Place,
+    /// The product.
+    pub product: &'a Product,
+    /// Pieces that can be had.
+    pub available: i64,
+    /// Whether they are few.
+    pub is_low: bool,
+    /// The place on the page that tells it.
+    pub slot: &'a Slot,
+    /// How long it holds, ms.
+    pub lifetime_ms: u64,
+}
+
+impl Notice<'_> {
+    /// The hint for one who waits for the product, or only looks at it.
+    pub fn hint(&self, waits: bool, (_, epoch): (u32, u64), now: Millis) -> Hint {
+        let state = if waits { "back" } else { "low" };
+        let Place { partition, offset } = self.place;
+        Hint {
+            id: HintId { source: "stock".to_owned(), partition, offset, n: 0 },
+            kind: HintKind::Stock,
+            epoch,
+            slot: Some(self.slot.clone()),
+            content: self.content(state),
+            why: why(&format!("{state}_in_stock"), &self.product.sku),
+            expires_at: now + self.lifetime_ms,
+            stock_version: Some(offset),
+            cause: None,
+            decided_at: now,
+        }
+    }
+
+    /// What the page shows: `back` or `low`.
+    pub fn content(&self, state: &str) -> Json {
+        let mut w = Writer::with_capacity(256);
+        w.object(|w| {
+            w.text_field("state", state);
+            w.key("available").signed(self.available);
+            w.field("product", Some(self.product));
+        });
+        Json::trusted(w.finish())
+    }
+}
+
+/// Takes back a hint since a product in it must not be shown any more; `n` tells apart what one
+/// record takes back from one visitor.
+pub(super) fn withdrawal(
+    held: &Frame,
+    sku: &Sku,
+    (gone, epoch, n): (Gone, u64, u32),
+    now: Millis,
+) -> Hint {
+    let (source, place, model) = match gone {
+        Gone::SoldOut(place) => ("stock", place, "sold_out"),
+        Gone::Stale(place) => ("stale", place, "stale"),
+    };
+    let n = match gone {
+        Gone::SoldOut(_) => n,
+        // The same record can be too old again after a heartbeat: the second tells them apart.
+        Gone::Stale(_) => n.wrapping_add((now.0 / 1000) as u32),
+    };
+    let mut content = Writer::with_capacity(64);
+    content.object(|w| {
+        w.text_field("hint", &held.id.to_string());
+        w.list_field(model, std::slice::from_ref(sku));
+    });
+    Hint {
+        id: HintId {
+            source: source.to_owned(),
+            partition: place.partition,
+            offset: place.offset,
+            n,
+        },
+        kind: HintKind::Withdraw,
+        epoch,
+        slot: held.slot.clone(),
+        content: Json::trusted(content.finish()),
+        why: why(model, sku),
+        expires_at: held.expires_at,
+        stock_version: matches!(gone, Gone::SoldOut(_)).then_some(place.offset),
+        cause: None,
+        decided_at: now,
+    }
+}
+
+fn why(model: &str, sku: &Sku) -> Why {
+    Why { model: model.to_owned(), inputs: vec![sku.as_str().to_owned()], ..Why::default() }
+}
