@@ -11,6 +11,7 @@
 mod query;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -111,7 +112,7 @@ pub struct Ask {
     /// What is remembered here.
     pub visitors: Visitors,
     /// The other instances; none where this is the only one.
-    pub peers: Option<Peers>,
+    pub peers: Option<Arc<Peers>>,
     /// What is counted.
     pub meters: AskMeters,
 }

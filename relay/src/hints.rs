@@ -14,6 +14,7 @@
 //! where the relay cannot tell what that is.
 
 pub mod admit;
+pub mod delivery;
 pub mod frame;
 pub mod hub;
 pub mod outbox;

@@ -130,6 +130,17 @@ const RESETS: Counters<0> = Counters::new(
     [],
 );
 
+const FORWARDED: Gauges<0> = Gauges::new(
+    "clickmill_relay_streams_forwarded",
+    "Open hint streams whose visitor another instance decides for, which it fills through this one.",
+    [],
+);
+const UNREACHED: Counters<0> = Counters::new(
+    "clickmill_relay_streams_unreached_total",
+    "Times that an instance did not answer when it was to fill a stream; it is tried again.",
+    [],
+);
+
 const ASKED: Counters<1> = Counters::new(
     "clickmill_relay_visitors_asked_total",
     "Visitors that servers asked for, by how: here (remembered in this process), forwarded (to the \
@@ -164,6 +175,8 @@ pub const TABLE: &[Entry] = &[
     HANDED.entry(),
     CONFLATED.entry(),
     RESETS.entry(),
+    FORWARDED.entry(),
+    UNREACHED.entry(),
     ASKED.entry(),
 ];
 
@@ -329,6 +342,23 @@ impl HubMeters {
             Opening::Fresh => self.fresh.increment(1),
             Opening::Reset => self.reset.increment(1),
             Opening::Resumed => self.resumed.increment(1),
+        }
+    }
+}
+
+/// What delivery counts.
+#[derive(Clone, Debug)]
+pub struct DeliveryMeters {
+    pub(crate) forwarded: Gauge,
+    pub(crate) unreached: Counter,
+}
+
+impl DeliveryMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            forwarded: metrics.gauge(&FORWARDED, []),
+            unreached: metrics.counter(&UNREACHED, []),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The other instances: who owns which partition, and asking them.
+//! The other instances: who owns which partition, asking them, and having them fill streams.
 //!
 //! Instances speak HTTP/2 without TLS on a listener of their own, over one connection that stays
 //! open to each. A request shows a [`pass`]: it is from an instance, for this one, and as it was
@@ -12,27 +12,49 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Refusal, RefusalCode, ToJson as _};
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{HintId, Refusal, RefusalCode, Tenant, ToJson as _, VisitorId};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::clock::SharedClock;
 use clickmill_server::reply::{self, Body};
 use clickmill_server::serve::Service;
 use clickmill_server::token::Signer;
 use clickmill_streams::{Owner, Owners, Table};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::ask::{self, Ask, Query, Told};
+use crate::hints::admit::Refused;
+use crate::hints::delivery::Delivery;
+use crate::hints::hub::Subject;
+use crate::hints::stream::{Pace, Stream};
 
 pub use client::{Client, Unreached};
 
 /// Where instances ask each other.
 pub const PATH: &str = "/peers/v1/visitors";
 
+/// Where instances have each other fill streams.
+pub const STREAM_PATH: &str = "/peers/v1/hints";
+
+/// How long an instance may take to begin with a stream.
+const OPEN_MAX: Duration = Duration::from_secs(2);
+
+/// How a stream between instances is kept. It lives for as long as the page that it is for.
+const PACE: Pace = Pace {
+    retry: Duration::ZERO,
+    heartbeat: Duration::from_secs(15),
+    lifetime: Duration::from_secs(24 * 3_600),
+};
+
 /// The bounds of what an instance is asked.
 const ASKED: BodyLimits = BodyLimits { bytes_max: 64 * 1024, timeout: Duration::from_secs(2) };
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An answer may come so much later than what it waits for.
 const ON_THE_WAY: Duration = Duration::from_millis(250);
@@ -59,6 +81,32 @@ impl Peers {
         owner.filter(|owner| owner.address != self.address)
     }
 
+    /// Has an instance tell all that it says to a visitor, from a hint on.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn open(
+        &self,
+        address: &str,
+        (subject, cursor): (&Subject, Option<&HintId>),
+    ) -> Result<Response<Incoming>, Unreached> {
+        let body = Wanted::written(subject, cursor);
+        let request = self.request((address, STREAM_PATH), body)?;
+        self.client.open_stream(address, request, Instant::now() + OPEN_MAX).await
+    }
+
+    fn request(
+        &self,
+        (address, path): (&str, &str),
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Unreached> {
+        let pass = pass::sign(&self.signer, (address, path, &body), self.clock.now_ms());
+        Request::post(format!("http://{address}{path}"))
+            .header(pass::HEADER, pass)
+            .body(Full::new(body))
+            .map_err(|error| Unreached::Failed(error.to_string()))
+    }
+
     /// Asks an instance about visitors of partitions that it owns.
     ///
     /// # Errors
@@ -69,12 +117,7 @@ impl Peers {
         query: &Query,
         deadline: Instant,
     ) -> Result<Vec<Told>, Unreached> {
-        let body = query.written();
-        let pass = pass::sign(&self.signer, (address, PATH, &body), self.clock.now_ms());
-        let request = Request::post(format!("http://{address}{PATH}"))
-            .header(pass::HEADER, pass)
-            .body(Full::new(body))
-            .map_err(|error| Unreached::Failed(error.to_string()))?;
+        let request = self.request((address, PATH), query.written())?;
         let (status, answer) = self.client.send(address, request, deadline + ON_THE_WAY).await?;
         if status != StatusCode::OK {
             return Err(Unreached::Refused(status));
@@ -84,11 +127,37 @@ impl Peers {
     }
 }
 
+/// Whose hints an instance wants to pass on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    tenant: Tenant,
+    visitor: VisitorId,
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+impl Wanted {
+    fn written(subject: &Subject, cursor: Option<&HintId>) -> Bytes {
+        let mut w = Writer::with_capacity(192);
+        w.object(|w| {
+            if let Some((tenant, visitor)) = subject.parts() {
+                w.field("tenant", Some(&tenant));
+                w.field("visitor", Some(&visitor));
+            }
+            w.field("cursor", cursor.map(ToString::to_string).as_ref());
+        });
+        w.finish().into()
+    }
+}
+
 /// What instances ask this one.
 #[derive(Debug)]
 pub struct PeerRoutes {
     /// Answers.
     pub ask: Arc<Ask>,
+    /// Fills streams.
+    pub delivery: Arc<Delivery>,
     /// Verifies who asks.
     pub signer: Signer,
     /// Where the others reach this instance: what is for another address is for nobody.
@@ -100,13 +169,14 @@ pub struct PeerRoutes {
 impl Service for PeerRoutes {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if (head.uri.path(), &head.method) != (PATH, &Method::POST) {
+        let path = [PATH, STREAM_PATH].into_iter().find(|path| *path == head.uri.path());
+        let Some(path) = path.filter(|_| head.method == Method::POST) else {
             return refuse(
                 StatusCode::NOT_FOUND,
                 RefusalCode::NotFound,
                 "instances ask each other here",
             );
-        }
+        };
         // Strangers are turned away before their body is read.
         let shown = pass::read(&self.signer, &head.headers, self.clock.now_ms());
         let Ok(pass) = shown else {
@@ -117,7 +187,7 @@ impl Service for PeerRoutes {
             Ok(body) => body,
             Err(error) => return unanswered(error.into()),
         };
-        if !pass.is_for((&self.address, PATH, &body)) {
+        if !pass.is_for((&self.address, path, &body)) {
             tracing::warn!(%peer, "an instance shows a pass for something else");
             return refuse(
                 StatusCode::UNAUTHORIZED,
@@ -125,11 +195,30 @@ impl Service for PeerRoutes {
                 "the pass is for something else",
             );
         }
-        self.answer(&body).await
+        match path {
+            STREAM_PATH => self.stream(&body),
+            _ => self.answer(&body).await,
+        }
     }
 }
 
 impl PeerRoutes {
+    fn stream(&self, body: &Bytes) -> Response<Body> {
+        let Ok(Wanted { tenant, visitor, cursor }) = serde_json::from_slice(body) else {
+            let detail = "that names no visitor";
+            return refuse(StatusCode::BAD_REQUEST, RefusalCode::Malformed, detail);
+        };
+        let subject = Subject::new(&tenant, &visitor);
+        let cursor = cursor.and_then(|cursor| HintId::parse(&cursor).ok());
+        match Stream::of_peer(&self.delivery, (&subject, cursor.as_ref()), PACE) {
+            Ok(stream) => reply::with_type(StatusCode::OK, EVENT_STREAM, stream.boxed_unsync()),
+            Err(closed) => {
+                let (status, refusal) = Refused::Closed(closed).answer();
+                reply::json(status, refusal.to_json())
+            }
+        }
+    }
+
     async fn answer(&self, body: &Bytes) -> Response<Body> {
         match Query::read(body) {
             Ok(query) => {

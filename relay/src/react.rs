@@ -323,8 +323,9 @@ impl Sink<Seen> for React {
     fn assigned(&self, _: u32) {}
 
     fn opened(&self, partition: u32, epoch: u64) {
-        self.means.hub.open_partition(partition, epoch);
+        // First, since streams attach as soon as the hub has it, and have things said again.
         self.lock().epochs.insert(partition, epoch);
+        self.means.hub.open_partition(partition, epoch);
     }
 
     fn closed(&self, partition: u32) {

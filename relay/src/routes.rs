@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Millis, Refusal, RefusalCode, ToJson};
+use clickmill_sdk_core::wire::{Refusal, RefusalCode, ToJson};
 use clickmill_server::body::{self, BodyLimits};
 use clickmill_server::clock::SharedClock;
 use clickmill_server::cors::{self, Cors, Origins};
@@ -14,17 +14,15 @@ use clickmill_server::serve::Service;
 use clickmill_server::token::Signer;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use tokio::time::Instant;
 
 use crate::ask::{self, Ask, Told, Unanswered};
 use crate::config::HintsConfig;
 use crate::hints::admit::{Admitted, Refused, admit};
-use crate::hints::hub::Hub;
+use crate::hints::delivery::Delivery;
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
-use crate::react::React;
 
 const CORS: Cors = Cors {
     methods: "GET",
@@ -33,13 +31,13 @@ const CORS: Cors = Cors {
     max_age: Duration::from_secs(3_600),
 };
 
-/// How long a stream that opens may wait for what the visitor was told before.
-const RECALL_MAX: Duration = Duration::from_secs(30);
-
 /// The bounds of a list of visitors.
 const LIST: BodyLimits = BodyLimits { bytes_max: 32 * 1024, timeout: Duration::from_secs(5) };
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// Proxies that compress would hold events back until they have enough of them.
+const UNCHANGED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
 
 /// Tells nginx and those that follow it to pass events on at once.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -53,10 +51,8 @@ pub struct Routes {
     pub hints: HintsConfig,
     /// Verifies tokens.
     pub signer: Signer,
-    /// Fans hints out.
-    pub hub: Arc<Hub>,
-    /// Says again what a relay that ran before said.
-    pub react: Arc<React>,
+    /// Fills streams.
+    pub delivery: Arc<Delivery>,
     /// Answers web servers.
     pub ask: Arc<Ask>,
     /// The wall clock.
@@ -156,42 +152,25 @@ impl Routes {
         response
     }
 
-    /// Opens a stream: admit → subscribe → write; what is recalled comes as soon as it is found.
+    /// Opens a stream: admit → attach → write.
     fn open(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let now_ms = self.clock.now_ms();
         let admitted = admit((uri, headers), &self.signer, now_ms)?;
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
-        let subject = admitted.subject.clone();
-        let subscribed = self.hub.subscribe(subject, admitted.cursor.as_ref(), Millis(now_ms))?;
-        self.recall(admitted);
-        let body = Stream::new(subscribed, pace).boxed_unsync();
-        let mut response = reply::with_type(StatusCode::OK, EVENT_STREAM, body);
-        response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        let Admitted { subject, cursor, .. } = admitted;
+        let stream = Stream::of_page(&self.delivery, (subject, cursor), pace)?;
+        let mut response = reply::with_type(StatusCode::OK, EVENT_STREAM, stream.boxed_unsync());
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, UNCHANGED);
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
         Ok(response)
-    }
-
-    /// Says again what the visitor was told by a relay that ran before. Its partition may still be
-    /// restored, so that is not waited for.
-    fn recall(&self, admitted: Admitted) {
-        let subject = admitted.subject;
-        if self.hub.has_said(&subject) {
-            return;
-        }
-        let (visitors, react) = (self.ask.visitors.clone(), Arc::clone(&self.react));
-        tokio::spawn(async move {
-            let deadline = Instant::now() + RECALL_MAX;
-            let Ok(found) = visitors.find(subject.key(), deadline).await else { return };
-            if let Some(asked) = found.visitor.last_asked((admitted.tenant, admitted.visitor)) {
-                react.recall(&subject, asked);
-            }
-        });
     }
 
     /// No two streams alike, so that what starts together does not come back together.
     fn pace(&self, token_left: Duration) -> Pace {
         let HintsConfig { heartbeat, lifetime_max, retry_min, .. } = self.hints;
         // A hash of the hasher's own random keys and the moment: spread is all that is asked.
-        let random = self.jitter.hash_one((self.clock.now_ms(), self.hub.streams()));
+        let random = self.jitter.hash_one((self.clock.now_ms(), self.delivery.hub.streams()));
         let share = |bits: u64| (bits & 0xffff) as f64 / f64::from(0xffff);
         Pace {
             retry: retry_min.mul_f64(1.0 + 2.0 * share(random)),

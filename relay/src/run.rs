@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clickmill_kafka::ReaderConfig;
-use clickmill_sdk_core::wire::{Millis, Topic};
+use clickmill_sdk_core::wire::Topic;
 use clickmill_server::admin::{self, Admin, Check, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::{ListenError, Listeners};
@@ -25,9 +25,12 @@ use tracing::{info, warn};
 use self::peering::{Peering, advert, count_partitions};
 use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
+use crate::hints::delivery::Delivery;
 use crate::hints::hub::Hub;
 use crate::learn::{Past, learn_past};
-use crate::metrics::{self, AskMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters};
+use crate::metrics::{
+    self, AskMeters, DeliveryMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
+};
 use crate::react::{Means, Policy, ProductWatch, React};
 use crate::routes::Routes;
 use crate::stock::{StockWatch, watch_ages};
@@ -76,8 +79,7 @@ pub enum RunError {
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
     let clock = SystemClock::shared();
     let metrics = Metrics::new(metrics::TABLE)?;
-    let now = Millis(clock.now_ms());
-    let hub = Hub::new(config.hints.limits(), HubMeters::new(&metrics), now);
+    let hub = Hub::new(config.hints.limits(), HubMeters::new(&metrics));
     let signer = Signer::new(&config.tokens.keys)?;
 
     let readers = Readers::start(&config, &metrics, (&hub, &clock))?;
@@ -90,14 +92,26 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let react = Arc::new(React::new(Policy::of(&config), means));
     let ages = (readers.tables.clone(), StockMeters::new(&metrics), Arc::clone(&clock));
     let visitors = Visitors::default();
-    let peering = Peering::open(&config, &metrics).await?;
+    let peering = Peering::open(&config, (&metrics, &hub)).await?;
+    let peers = peering.as_ref().map(|peering| Arc::new(peering.peers(&clock)));
     let ask = Arc::new(Ask {
         keys: config.servers.keys.clone(),
         visitors: visitors.clone(),
-        peers: peering.as_ref().map(|peering| peering.peers(&clock)),
+        peers: peers.clone(),
         meters: AskMeters::new(&metrics),
     });
-    let answering = peering.map(|peering| peering.serve((&ask, &clock), &metrics));
+    let delivery = Arc::new(Delivery {
+        hub: Arc::clone(&hub),
+        visitors: visitors.clone(),
+        react: Arc::clone(&react),
+        peers,
+        meters: DeliveryMeters::new(&metrics),
+        clock: Arc::clone(&clock),
+    });
+    let answering = peering.map(|peering| {
+        let routes = peering.routes((&ask, &delivery), &clock);
+        peering.serve(routes, (&config, &metrics))
+    });
 
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
@@ -117,8 +131,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             path_prefix: config.path_prefix.clone(),
             hints: config.hints.clone(),
             signer,
-            hub: Arc::clone(&hub),
-            react: Arc::clone(&react),
+            delivery,
             ask,
             clock: Arc::clone(&clock),
             refused: RefusedMeters::new(&metrics),

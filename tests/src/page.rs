@@ -165,6 +165,19 @@ impl Page {
         Stream::new(response.into_body())
     }
 
+    /// Opens the hint stream at a relay with a token, as one that saw the hint `last` before; none
+    /// while that relay does not open it.
+    pub async fn try_open(
+        &self,
+        (relay, token): (&str, &str),
+        last: Option<&str>,
+    ) -> Option<Stream> {
+        let ask = Ask::get(format!("{relay}/v1/hints?token={token}"));
+        let ask = last.into_iter().fold(ask, |ask, last| ask.header("last-event-id", last));
+        let response = self.http.open(ask).await.ok()?;
+        (response.status() == 200).then(|| Stream::new(response.into_body()))
+    }
+
     fn asking(&self, token: &str, last: Option<&str>) -> Ask {
         let ask = Ask::get(format!("{}?token={token}", self.relay));
         match last {

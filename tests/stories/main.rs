@@ -26,6 +26,7 @@ mod segment;
 mod shop_page;
 mod slots;
 mod spooling;
+mod streams;
 mod tabs;
 mod traced;
 mod verdicts;

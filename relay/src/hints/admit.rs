@@ -54,6 +54,7 @@ impl Refused {
             Self::Closed(Closed::Draining) => "draining",
             Self::Closed(Closed::Full) => "full",
             Self::Closed(Closed::VisitorFull) => "visitor_full",
+            Self::Closed(Closed::Elsewhere) => "elsewhere",
             Self::Origin => "origin",
             Self::TokenMissing => "token_missing",
             Self::Token(TokenError::Expired) => "token_expired",
@@ -64,8 +65,9 @@ impl Refused {
     }
 
     /// Every reason there is.
-    pub const REASONS: [&'static str; 9] = [
+    pub const REASONS: [&'static str; 10] = [
         "draining",
+        "elsewhere",
         "full",
         "origin",
         "token_expired",
@@ -81,6 +83,10 @@ impl Refused {
         let (status, error, retry_after_ms) = match self {
             Self::Closed(Closed::Draining) => {
                 (StatusCode::SERVICE_UNAVAILABLE, RefusalCode::Draining, Some(1_000))
+            }
+            // Another instance is told so, never a page.
+            Self::Closed(Closed::Elsewhere) => {
+                (StatusCode::MISDIRECTED_REQUEST, RefusalCode::Unavailable, Some(1_000))
             }
             Self::Closed(Closed::Full) => {
                 (StatusCode::SERVICE_UNAVAILABLE, RefusalCode::Unavailable, Some(10_000))
@@ -207,6 +213,7 @@ mod tests {
     fn every_reason_is_listed() {
         let all = [
             Refused::Closed(Closed::Draining),
+            Refused::Closed(Closed::Elsewhere),
             Refused::Closed(Closed::Full),
             Refused::Closed(Closed::VisitorFull),
             Refused::Origin,

@@ -1,7 +1,7 @@
 //! A hint as bytes of a stream of server-sent events, encoded once for all who get it.
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
+use clickmill_sdk_core::wire::{Hint, HintHead, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
 
 /// What the ids of hints that answer clicks begin with: the raw topic's dataset. Their partition
 /// is the one that their visitor is decided in.
@@ -44,6 +44,20 @@ impl Frame {
         }
     }
 
+    /// Reads the event of another instance; none where it is a comment, or no hint.
+    pub fn read(event: Bytes) -> Option<Self> {
+        let text = std::str::from_utf8(&event).ok()?;
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        let head = HintHead::read(line("data: ")?).ok()?;
+        Some(Self {
+            id: HintId::parse(line("id: ")?).ok()?,
+            kind: HintKind::parse(line("event: ")?)?,
+            slot: head.slot,
+            expires_at: head.expires_at,
+            bytes: event,
+        })
+    }
+
     /// The event that makes a page forget all hints: the snapshot of an epoch follows.
     ///
     /// Its id is its own. With the id of a hint, a receiver that drops repeats would drop that hint
@@ -76,6 +90,8 @@ mod tests {
         let frame = Frame::of(&hint);
         let expected = format!("id: clicks.3.1234.0\nevent: suggest\ndata: {data}\n\n");
         assert_eq!(frame.bytes, expected);
+        assert_eq!(Frame::read(frame.bytes.clone()), Some(frame));
+        assert_eq!(Frame::read(Bytes::from_static(b":\n\n")), None);
     }
 
     #[test]

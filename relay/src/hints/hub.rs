@@ -15,9 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clickmill_sdk_core::wire::{Hint, HintId, Millis, Sku, Tenant, VisitorId};
 
+use tokio::sync::watch;
+
 use self::shard::Shard;
 use self::visitor::{Active, Handed, Visitor};
-use super::frame::{CLICKS, Frame};
+use super::frame::Frame;
 use super::outbox::Outbox;
 use super::stock::{Gone, Notice, withdrawal};
 use crate::metrics::HubMeters;
@@ -69,6 +71,12 @@ impl Subject {
         &self.0
     }
 
+    /// Whose visitor it is, and who.
+    pub fn parts(&self) -> Option<(Tenant, VisitorId)> {
+        let (tenant, visitor) = self.0.split_once(':')?;
+        Some((Tenant::parse(tenant).ok()?, VisitorId::parse(visitor).ok()?))
+    }
+
     fn is_of(&self, tenant: &Tenant) -> bool {
         self.0.split_once(':').is_some_and(|(mine, _)| mine == tenant.as_str())
     }
@@ -107,6 +115,9 @@ pub enum Closed {
     /// This visitor's streams are taken.
     #[error("this visitor has as many streams open as one may")]
     VisitorFull,
+    /// The visitor is not decided here.
+    #[error("this visitor is decided elsewhere")]
+    Elsewhere,
 }
 
 /// Fans hints out to streams.
@@ -120,13 +131,13 @@ pub struct Hub {
     is_draining: AtomicBool,
     /// The epoch of each partition that is decided here.
     epochs: Mutex<BTreeMap<u32, u64>>,
-    /// The epoch of a relay that has decided nothing yet: when it started, ms.
-    floor: u64,
+    /// Changes when it may have become known who decides a partition.
+    news: watch::Sender<()>,
 }
 
 impl Hub {
-    /// An empty hub of a relay that starts now.
-    pub fn new(limits: Limits, meters: HubMeters, now: Millis) -> Arc<Self> {
+    /// An empty hub.
+    pub fn new(limits: Limits, meters: HubMeters) -> Arc<Self> {
         Arc::new(Self {
             limits,
             meters,
@@ -135,14 +146,24 @@ impl Hub {
             streams: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
             epochs: Mutex::default(),
-            floor: now.0,
+            news: watch::Sender::new(()),
         })
     }
 
     /// A partition is decided here from now on, in this epoch: greater than any before.
     pub fn open_partition(&self, partition: u32, epoch: u64) {
-        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
-        epochs.insert(partition, epoch);
+        self.epochs().insert(partition, epoch);
+        self.tell_news();
+    }
+
+    /// It may have become known who decides a partition.
+    pub fn tell_news(&self) {
+        self.news.send_replace(());
+    }
+
+    /// Resolves with each change of what is known of who decides.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Whether anything is remembered that was said to a visitor.
@@ -151,9 +172,10 @@ impl Hub {
     }
 
     /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its
-    /// visitors' streams end, so that they find the new decider. So do those of visitors that were
-    /// told nothing yet: any of them may be decided in that partition.
+    /// visitors' streams hear it, so that they find the new decider.
     pub fn close_partition(&self, partition: u32) {
+        // First, so that no stream opens behind the look at its shard.
+        self.epochs().remove(&partition);
         if self.is_draining.load(Ordering::SeqCst) {
             // All streams have ended, and what is remembered ends with the process.
             return;
@@ -163,10 +185,13 @@ impl Hub {
         }
     }
 
-    /// The epoch of a partition.
-    pub fn epoch(&self, partition: u32) -> u64 {
-        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
-        epochs.get(&partition).copied().unwrap_or(self.floor)
+    /// The epoch of a partition; none where it is not decided here.
+    pub fn epoch(&self, partition: u32) -> Option<u64> {
+        self.epochs().get(&partition).copied()
+    }
+
+    fn epochs(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says a hint to a visitor. `partition` is the one it was decided in.
@@ -214,7 +239,7 @@ impl Hub {
             let mut shard = lock(shard);
             for subject in of_tenant(shard.showing.get(sku), tenant) {
                 let Some(visitor) = shard.visitors.get(&subject) else { continue };
-                let Some(source) = visitor.source() else { continue };
+                let source = visitor.source();
                 for (n, held) in visitor.showing(sku, now).iter().enumerate() {
                     let n = u32::try_from(n).unwrap_or(u32::MAX);
                     let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
@@ -262,41 +287,61 @@ impl Hub {
         self.count(handed);
     }
 
-    /// Opens a stream for a visitor. `cursor` is the last hint that its page has.
+    /// Takes a place for a stream of this relay.
     ///
     /// # Errors
-    /// When there is no room, or the relay is going down.
-    pub fn subscribe(
-        self: &Arc<Self>,
-        subject: Subject,
-        cursor: Option<&HintId>,
-        now: Millis,
-    ) -> Result<Subscription, Closed> {
-        // The epoch of another partition may be ahead of the visitor's, and then the page would
-        // drop all that comes as stale. Every partition's is above the floor.
-        let floor = match cursor {
-            Some(id) if id.source == CLICKS => (id.partition, self.epoch(id.partition)),
-            _ => (0, self.floor),
-        };
-        let outbox = Arc::new(Outbox::new(self.limits.waiting_max));
-        let mut shard = self.shard(&subject);
-        // Checked under the shard's lock, so that a drain that has begun closes what gets in.
-        if self.is_draining.load(Ordering::SeqCst) {
+    /// When there is none, or the relay is going down.
+    pub fn seat(self: &Arc<Self>) -> Result<Seat, Closed> {
+        if self.is_draining() {
             return Err(Closed::Draining);
         }
-        if self.streams.load(Ordering::SeqCst) >= self.limits.streams_max {
-            return Err(Closed::Full);
+        let taken = self.streams.fetch_add(1, Ordering::SeqCst);
+        self.meters.streams.increment(1.0);
+        let seat = Seat { hub: Arc::clone(self) };
+        if taken >= self.limits.streams_max { Err(Closed::Full) } else { Ok(seat) }
+    }
+
+    /// An outbox for a stream.
+    pub fn outbox(&self) -> Arc<Outbox> {
+        Arc::new(Outbox::new(self.limits.waiting_max))
+    }
+
+    /// Fills a visitor's outbox from now on. `cursor` is the last hint that its page has.
+    ///
+    /// # Errors
+    /// When the visitor's partition is not decided here, the visitor has too many streams, or the
+    /// relay is going down.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        subject: &Subject,
+        (outbox, cursor): (&Arc<Outbox>, Option<&HintId>),
+        (partition, now): (u32, Millis),
+    ) -> Result<Subscription, Closed> {
+        let mut shard = self.shard(subject);
+        // Both are looked at under the shard's lock, so that a drain or a partition's end that has
+        // begun finds what gets in.
+        if self.is_draining() {
+            return Err(Closed::Draining);
         }
-        let visitor = shard.visitors.entry(subject.clone()).or_default();
+        let epoch = self.epoch(partition).ok_or(Closed::Elsewhere)?;
+        let visitor = shard.visitor((subject, (partition, epoch)));
         if visitor.streams() >= self.limits.visitor_streams_max {
             return Err(Closed::VisitorFull);
         }
-        let opening = visitor.open(Arc::clone(&outbox), cursor, (floor, now));
+        let opening = visitor.open(Arc::clone(outbox), cursor, now);
         drop(shard);
-        self.streams.fetch_add(1, Ordering::SeqCst);
-        self.meters.streams.increment(1.0);
         self.meters.opened(opening);
-        Ok(Subscription { hub: Arc::clone(self), subject, outbox, opening })
+        Ok(Subscription {
+            hub: Arc::clone(self),
+            subject: subject.clone(),
+            outbox: Arc::clone(outbox),
+            opening,
+        })
+    }
+
+    /// Whether the relay is going down.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     /// Ends every stream after what waits for it, and opens no other.
@@ -305,6 +350,8 @@ impl Hub {
         for shard in &self.shards {
             lock(shard).visitors.values().for_each(Visitor::close_all);
         }
+        // Those whose visitor is decided elsewhere hear it this way.
+        self.tell_news();
     }
 
     /// Whether a visitor has a stream open.
@@ -334,7 +381,20 @@ impl Hub {
     }
 }
 
-/// One open stream; it ends when dropped.
+/// A place for one stream of this relay; it is free again when dropped.
+#[derive(Debug)]
+pub struct Seat {
+    hub: Arc<Hub>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.hub.streams.fetch_sub(1, Ordering::SeqCst);
+        self.hub.meters.streams.decrement(1.0);
+    }
+}
+
+/// That an outbox is filled; it ends when dropped.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Hub>,
@@ -344,9 +404,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What waits for it.
+    /// What is filled.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Whether the relay is going down.
+    pub fn is_draining(&self) -> bool {
+        self.hub.is_draining()
     }
 
     /// How it began.
@@ -357,8 +422,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.streams.fetch_sub(1, Ordering::SeqCst);
-        self.hub.meters.streams.decrement(1.0);
         let mut shard = self.hub.shard(&self.subject);
         let Some(visitor) = shard.visitors.get_mut(&self.subject) else { return };
         visitor.close(&self.outbox);

@@ -20,6 +20,18 @@ struct Inner {
     frames: VecDeque<Arc<Frame>>,
     waker: Option<Waker>,
     is_closed: bool,
+    is_left: bool,
+}
+
+/// What a stream takes from its outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The next frame.
+    Frame(Arc<Frame>),
+    /// Nobody puts anything in any more: whoever decides for the visitor is elsewhere now.
+    Left,
+    /// The end.
+    End,
 }
 
 /// What became of a frame that was put into an outbox.
@@ -46,6 +58,10 @@ impl Outbox {
     /// waits: a slow reader is not shown first what is not true any more.
     pub fn put(&self, frame: Arc<Frame>) -> Put {
         let mut inner = self.lock();
+        if frame.kind == HintKind::Reset {
+            // What waits is nobody's word any more.
+            inner.frames.clear();
+        }
         let mut put = Put::Queued;
         let same = |held: &Arc<Frame>| frame.slot.is_some() && held.slot == frame.slot;
         if frame.kind == HintKind::Withdraw && inner.frames.iter().any(same) {
@@ -72,6 +88,19 @@ impl Outbox {
         inner.wake();
     }
 
+    /// As [`replace`](Self::replace), by one who puts in what comes next, too.
+    pub fn begin(&self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+        self.lock().is_left = false;
+        self.replace(frames);
+    }
+
+    /// Tells the stream, once it has taken what waits, that nothing more comes from here.
+    pub fn leave(&self) {
+        let mut inner = self.lock();
+        inner.is_left = true;
+        inner.wake();
+    }
+
     /// Ends the stream once it has taken what waits.
     pub fn close(&self) {
         let mut inner = self.lock();
@@ -79,17 +108,25 @@ impl Outbox {
         inner.wake();
     }
 
-    /// Takes the next frame; none when closed and empty. For one reader.
-    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Option<Arc<Frame>>> {
+    /// Takes the next frame, or hears that there is none. For one reader.
+    pub fn poll_take(&self, context: &mut Context<'_>) -> Poll<Taken> {
         let mut inner = self.lock();
         if let Some(frame) = inner.frames.pop_front() {
-            return Poll::Ready(Some(frame));
+            return Poll::Ready(Taken::Frame(frame));
         }
         if inner.is_closed {
-            return Poll::Ready(None);
+            return Poll::Ready(Taken::End);
+        }
+        if std::mem::take(&mut inner.is_left) {
+            return Poll::Ready(Taken::Left);
         }
         inner.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// Whether it ends once what waits is taken.
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
     /// How many frames wait.
@@ -134,8 +171,8 @@ mod tests {
         let mut offsets = Vec::new();
         loop {
             match outbox.poll_take(&mut context) {
-                Poll::Ready(Some(frame)) => offsets.push(frame.id.offset),
-                Poll::Ready(None) => return (offsets, true),
+                Poll::Ready(Taken::Frame(frame)) => offsets.push(frame.id.offset),
+                Poll::Ready(Taken::Left | Taken::End) => return (offsets, true),
                 Poll::Pending => return (offsets, false),
             }
         }
@@ -179,11 +216,12 @@ mod tests {
     async fn a_waiting_reader_wakes() {
         let outbox = Arc::new(Outbox::new(3));
         let reader = Arc::clone(&outbox);
-        let read = tokio::spawn(async move {
-            std::future::poll_fn(|context| reader.poll_take(context)).await.map(|f| f.id.offset)
-        });
+        let read =
+            tokio::spawn(
+                async move { std::future::poll_fn(|context| reader.poll_take(context)).await },
+            );
         tokio::task::yield_now().await;
         outbox.put(frame(7, None));
-        assert_eq!(read.await.unwrap(), Some(7));
+        assert_eq!(read.await.unwrap(), Taken::Frame(frame(7, None)));
     }
 }

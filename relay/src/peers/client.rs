@@ -52,6 +52,8 @@ type Line = Arc<Turns<Option<Sender>>>;
 #[derive(Debug)]
 pub struct Client {
     lines: Mutex<HashMap<String, Line>>,
+    /// Those for streams: a connection of their own, so that neither kind waits for the other.
+    stream_lines: Mutex<HashMap<String, Line>>,
     /// Requests that may be under way.
     permits: Semaphore,
 }
@@ -60,7 +62,7 @@ impl Client {
     /// A client without connections that has so many requests under way at the most.
     pub fn new(requests_max: usize) -> Self {
         let permits = Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS));
-        Self { lines: Mutex::default(), permits }
+        Self { lines: Mutex::default(), stream_lines: Mutex::default(), permits }
     }
 
     /// Sends a request, which must change nothing, and reads the whole answer.
@@ -75,7 +77,7 @@ impl Client {
     ) -> Result<(StatusCode, Bytes), Unreached> {
         let _permit = self.permits.try_acquire().map_err(|_| Unreached::Crowded)?;
         let whole = async {
-            let (head, answer) = self.open(to, request).await?.into_parts();
+            let (head, answer) = open(line(&self.lines, to), to, request).await?.into_parts();
             let timeout = deadline.saturating_duration_since(Instant::now());
             let limits = BodyLimits { bytes_max: ANSWER_BYTES_MAX, timeout };
             let answer = body::read(answer, limits).await.map_err(|error| failed(&error))?;
@@ -84,43 +86,56 @@ impl Client {
         timeout_at(deadline, whole).await.map_err(|_| Unreached::TimedOut)?
     }
 
-    /// Sends a request, which must change nothing: one whose connection turns out to be gone is sent
-    /// once more over a new one.
-    async fn open(
+    /// Sends a request that is answered with a stream, and gives it back once its head is there.
+    ///
+    /// # Errors
+    /// Why there is none by the deadline.
+    pub async fn open_stream(
         &self,
         to: &str,
         request: Request<Full<Bytes>>,
+        deadline: Instant,
     ) -> Result<Response<Incoming>, Unreached> {
-        let line = self.line(to);
-        let open = line.lock().await.clone().filter(|sender| !sender.is_closed());
-        if let Some(sender) = open
-            && let Ok(response) = sent(sender, request.clone()).await
-        {
-            return Ok(response);
-        }
-        let sender = {
-            let mut turn = line.lock().await;
-            match turn.clone().filter(|sender| !sender.is_closed()) {
-                // Somebody else was quicker.
-                Some(sender) => sender,
-                None => turn.insert(connect(to).await?).clone(),
-            }
-        };
-        sent(sender, request).await.map_err(|error| failed(&error))
+        let opening = open(line(&self.stream_lines, to), to, request);
+        timeout_at(deadline, opening).await.map_err(|_| Unreached::TimedOut)?
     }
+}
 
-    fn line(&self, to: &str) -> Line {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get(to) {
-            return Arc::clone(line);
-        }
-        // Instances that are gone for ever go with the first that is new.
-        lines.retain(|_, line| match line.try_lock() {
-            Ok(sender) => sender.as_ref().is_some_and(|sender| !sender.is_closed()),
-            Err(_) => true,
-        });
-        Arc::clone(lines.entry(to.to_owned()).or_default())
+/// Sends a request, which must change nothing: one whose connection turns out to be gone is sent
+/// once more over a new one.
+async fn open(
+    line: Line,
+    to: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Unreached> {
+    let open = line.lock().await.clone().filter(|sender| !sender.is_closed());
+    if let Some(sender) = open
+        && let Ok(response) = sent(sender, request.clone()).await
+    {
+        return Ok(response);
     }
+    let sender = {
+        let mut turn = line.lock().await;
+        match turn.clone().filter(|sender| !sender.is_closed()) {
+            // Somebody else was quicker.
+            Some(sender) => sender,
+            None => turn.insert(connect(to).await?).clone(),
+        }
+    };
+    sent(sender, request).await.map_err(|error| failed(&error))
+}
+
+fn line(lines: &Mutex<HashMap<String, Line>>, to: &str) -> Line {
+    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(line) = lines.get(to) {
+        return Arc::clone(line);
+    }
+    // Instances that are gone for ever go with the first that is new.
+    lines.retain(|_, line| match line.try_lock() {
+        Ok(sender) => sender.as_ref().is_some_and(|sender| !sender.is_closed()),
+        Err(_) => true,
+    });
+    Arc::clone(lines.entry(to.to_owned()).or_default())
 }
 
 async fn sent(

@@ -12,6 +12,7 @@ use clickmill_streams::{Driver, Watch as _};
 
 use super::*;
 use crate::hints::hub::{Limits, Subscription};
+use crate::hints::outbox::Taken;
 use crate::metrics::{HubMeters, StockMeters, TABLE};
 use crate::stock::{StockWatch, look_at_ages};
 use crate::tables::StockRule;
@@ -52,7 +53,7 @@ impl Inner {
         };
         let means = Means {
             tables: Tables::detached(),
-            hub: Hub::new(Limits::default(), HubMeters::new(&metrics), Millis(NOW)),
+            hub: Hub::new(Limits::default(), HubMeters::new(&metrics)),
             meters: ReactMeters::new(&metrics),
             clock: clock.shared(),
         };
@@ -114,7 +115,8 @@ impl Inner {
         let tenant = Tenant::parse("shop").unwrap();
         let subject = Subject::new(&tenant, &VisitorId::parse(visitor).unwrap());
         let now = Millis(self.clock_ms());
-        self.react.means.hub.subscribe(subject, None, now).unwrap()
+        let hub = &self.react.means.hub;
+        hub.subscribe(&subject, (&hub.outbox(), None), (0, now)).unwrap()
     }
 
     /// A page of the visitor connects, and what the view remembers is said again.
@@ -157,7 +159,7 @@ impl Inner {
 fn hints(stream: &Subscription) -> Vec<Hint> {
     let mut context = Context::from_waker(Waker::noop());
     let mut all = Vec::new();
-    while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
+    while let Poll::Ready(Taken::Frame(frame)) = stream.outbox().poll_take(&mut context) {
         let text = String::from_utf8(frame.bytes.to_vec()).unwrap();
         let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
         all.push(Hint::from_parts(frame.id.clone(), frame.kind, data).unwrap());
@@ -347,10 +349,10 @@ fn a_relay_that_starts_says_again_what_holds_under_the_same_ids() {
     }
     inner.driver.restart().unwrap();
     inner.clock.advance_ms(5_000);
-    let page = inner.open("v");
     inner.recall("v");
-    assert!(hints(&page).is_empty(), "nothing leaves before the partition is ours");
     inner.react.opened(0, NOW + 700_000);
+    let page = inner.open("v");
+    assert!(hints(&page).is_empty(), "nothing is said before the partition is ours");
     inner.recall("v");
     let said = hints(&page);
     assert_eq!(shown(&said), ["suggested C D"]);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Slot, Tenant, VisitorId, Why};
+use clickmill_sdk_core::wire::{
+    Hint, HintId, HintKind, Json, Millis, Slot, Tenant, VisitorId, Why,
+};
 use clickmill_server::clock::{Clock as _, SystemClock};
 use clickmill_server::listen::Listeners;
 use clickmill_server::metrics::Metrics;
@@ -17,9 +19,9 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::Config;
 use crate::hints::admit::PURPOSE;
-use crate::hints::hub::{Said, Subject, Telling};
-use crate::metrics::{AskMeters, HubMeters, ReactMeters, TABLE};
-use crate::react::Means;
+use crate::hints::hub::{Hub, Said, Subject, Telling};
+use crate::metrics::{AskMeters, DeliveryMeters, HubMeters, ReactMeters, TABLE};
+use crate::react::{Means, React};
 use crate::tables::Tables;
 use crate::visitors::Visitors;
 
@@ -53,7 +55,18 @@ impl Relay {
         let metrics = Metrics::new(TABLE).unwrap();
         let mut hints: HintsConfig = serde_json::from_str(config).unwrap();
         hints.origins = serde_json::from_str(&format!("[\"{ORIGIN}\"]")).unwrap();
-        let hub = Hub::new(hints.limits(), HubMeters::new(&metrics), now());
+        let hub = Hub::new(hints.limits(), HubMeters::new(&metrics));
+        hub.open_partition(0, now().0);
+        let visitors = Visitors::default();
+        visitors.set_partitions(1);
+        let delivery = Arc::new(Delivery {
+            hub: Arc::clone(&hub),
+            visitors: visitors.clone(),
+            react: Arc::new(react(&hub, &metrics)),
+            peers: None,
+            meters: DeliveryMeters::new(&metrics),
+            clock: SystemClock::shared(),
+        });
         let listener = Listeners::loopback().await.unwrap().public;
         let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
         let serving = tokio::spawn(serve(Serve {
@@ -62,15 +75,14 @@ impl Relay {
             service: Routes {
                 ask: Arc::new(Ask {
                     keys: Vec::new(),
-                    visitors: Visitors::default(),
+                    visitors,
                     peers: None,
                     meters: AskMeters::new(&metrics),
                 }),
                 path_prefix: String::new(),
                 hints,
                 signer: signer(),
-                hub: Arc::clone(&hub),
-                react: Arc::new(react(&hub, &metrics)),
+                delivery,
                 clock: SystemClock::shared(),
                 refused: RefusedMeters::new(&metrics),
                 jitter: RandomState::new(),
@@ -104,7 +116,7 @@ impl Relay {
         let hint = Hint {
             id: HintId { source: "clicks".into(), partition: 0, offset, n: 0 },
             kind: HintKind::Suggest,
-            epoch: self.hub.epoch(0),
+            epoch: self.hub.epoch(0).unwrap(),
             slot: Some(Slot::parse("suggested").unwrap()),
             content: Json::trusted(r#"{"items":[]}"#.into()),
             why: Why::default(),
@@ -191,7 +203,7 @@ async fn a_hint_reaches_an_open_stream() {
     for line in [
         "http/1.1 200 ok",
         "content-type: text/event-stream",
-        "cache-control: no-store",
+        "cache-control: no-store, no-transform",
         "x-accel-buffering: no",
         "access-control-allow-origin: https://shop.example",
         "access-control-allow-credentials: true",

@@ -22,6 +22,8 @@ use tracing::{info, warn};
 use super::RunError;
 use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS};
+use crate::hints::delivery::Delivery;
+use crate::hints::hub::Hub;
 use crate::metrics::ReactMeters;
 use crate::peers::{Client, PeerRoutes, Peers};
 use crate::visitors::Visitors;
@@ -48,7 +50,10 @@ pub(super) struct Peering {
 
 impl Peering {
     /// Binds the listener and starts to read who owns what; none where nobody is to be asked.
-    pub(super) async fn open(config: &Config, metrics: &Metrics) -> Result<Option<Self>, RunError> {
+    pub(super) async fn open(
+        config: &Config,
+        (metrics, hub): (&Metrics, &Arc<Hub>),
+    ) -> Result<Option<Self>, RunError> {
         let peers = &config.peers;
         let Some(addr) = peers.listen else { return Ok(None) };
         let address = peers.address(addr)?;
@@ -61,7 +66,8 @@ impl Peering {
                 ..ReaderConfig::new(owners_topic(config))
             },
         };
-        let (owners, thread) = Table::start(table, OwnersWatch(ReactMeters::new(metrics)))?;
+        let watch = OwnersWatch { meters: ReactMeters::new(metrics), hub: Arc::clone(hub) };
+        let (owners, thread) = Table::start(table, watch)?;
         let signer = Signer::new(&peers.keys)?;
         let requests_max = peers.requests_max;
         Ok(Some(Self { listener, address, signer, owners, thread, requests_max }))
@@ -78,21 +84,39 @@ impl Peering {
         }
     }
 
+    /// What answers the others.
+    pub(super) fn routes(
+        &self,
+        (ask, delivery): (&Arc<Ask>, &Arc<Delivery>),
+        clock: &SharedClock,
+    ) -> PeerRoutes {
+        PeerRoutes {
+            ask: Arc::clone(ask),
+            delivery: Arc::clone(delivery),
+            signer: self.signer.clone(),
+            address: self.address.clone(),
+            clock: Arc::clone(clock),
+        }
+    }
+
     /// Answers the others until the end is asked for.
     pub(super) fn serve(
         self,
-        (ask, clock): (&Arc<Ask>, &SharedClock),
-        metrics: &Metrics,
+        routes: PeerRoutes,
+        (config, metrics): (&Config, &Metrics),
     ) -> Answering {
-        let Self { listener, address, signer, owners, thread, requests_max } = self;
+        let Self { listener, address, signer: _, owners, thread, requests_max } = self;
+        // All streams of an instance may have their visitors here.
+        let streams = u32::try_from(config.hints.streams_max).unwrap_or(u32::MAX);
+        let requests_max = requests_max.saturating_add(streams);
         info!(address, "other instances may ask");
         let shutdown = Shutdown::new();
         let limits = ConnectionLimits::default();
         let serving = tokio::spawn(serve(Serve {
             listener,
             transport: Transport::default(),
-            service: PeerRoutes { ask: Arc::clone(ask), signer, address, clock: Arc::clone(clock) },
-            // Each instance has one connection with all that it asks.
+            service: routes,
+            // Each instance has one connection with all that it asks, and one with its streams.
             limits: ConnectionLimits {
                 streams_max: requests_max.try_into().unwrap_or(limits.streams_max),
                 ..limits
@@ -171,13 +195,19 @@ pub(super) async fn count_partitions(config: &Config, visitors: &Visitors) -> Re
 }
 
 /// Counts records that name no owner.
-struct OwnersWatch(ReactMeters);
+/// Streams that wait for an owner hear of a new one.
+struct OwnersWatch {
+    meters: ReactMeters,
+    hub: Arc<Hub>,
+}
 
 impl Watch<Owners> for OwnersWatch {
-    fn applied(&self, _: &Table<Owners>, _: &Raw<'_>) {}
+    fn applied(&self, _: &Table<Owners>, _: &Raw<'_>) {
+        self.hub.tell_news();
+    }
 
     fn poisoned(&self, raw: &Raw<'_>, poison: &Poison) {
-        self.0.poisoned("owners", poison.reason);
+        self.meters.poisoned("owners", poison.reason);
         warn!(place = %raw.place, %poison, "a record of the owners' topic is passed over");
     }
 }

@@ -21,6 +21,11 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    /// A visitor, new if nothing is known of it.
+    pub(super) fn visitor(&mut self, (subject, source): (&Subject, (u32, u64))) -> &mut Visitor {
+        self.visitors.entry(subject.clone()).or_insert_with(|| Visitor::new(source))
+    }
+
     /// Says a hint to a visitor, and keeps the index of shown products right.
     pub(super) fn say(
         &mut self,
@@ -29,7 +34,7 @@ impl Shard {
         (source, ring_max, now): ((u32, u64), usize, Millis),
     ) -> Handed {
         self.hide_all(subject);
-        let visitor = known(&mut self.visitors, &mut self.order, subject);
+        let visitor = known(&mut self.visitors, &mut self.order, (subject, source));
         visitor.is_fresh = true;
         let handed = visitor.say(said, source, (ring_max, now));
         for sku in visitor.shown() {
@@ -44,7 +49,7 @@ impl Shard {
         if is_none && self.visitors.get(subject).is_none_or(|held| held.interest().is_none()) {
             return;
         }
-        let visitor = known(&mut self.visitors, &mut self.order, subject);
+        let visitor = known(&mut self.visitors, &mut self.order, (subject, interest.source));
         let before = visitor.set_interest((!is_none).then_some(interest));
         leave(&mut self.wanted, subject, before.iter());
         for sku in visitor.wanted() {
@@ -66,12 +71,11 @@ impl Shard {
         }
     }
 
-    /// Ends the streams of a partition's visitors, and forgets what they were told. A
-    /// visitor that was told nothing may be of any partition, so it counts as one of this.
+    /// Forgets what a partition's visitors were told; their streams hear that.
     pub(super) fn close_partition(&mut self, partition: u32) {
-        let is_of = |visitor: &Visitor| visitor.source().is_none_or(|(p, _)| p == partition);
+        let is_of = |visitor: &Visitor| visitor.source().0 == partition;
         for (subject, visitor) in self.visitors.extract_if(|_, visitor| is_of(visitor)) {
-            visitor.close_all();
+            visitor.leave_all();
             leave(&mut self.showing, &subject, visitor.shown());
             leave(&mut self.wanted, &subject, visitor.wanted());
         }
@@ -101,9 +105,9 @@ impl Shard {
 fn known<'a>(
     visitors: &'a mut HashMap<Subject, Visitor>,
     order: &mut VecDeque<Subject>,
-    subject: &Subject,
+    (subject, source): (&Subject, (u32, u64)),
 ) -> &'a mut Visitor {
-    let visitor = visitors.entry(subject.clone()).or_default();
+    let visitor = visitors.entry(subject.clone()).or_insert_with(|| Visitor::new(source));
     if !std::mem::replace(&mut visitor.is_known, true) {
         order.push_back(subject.clone());
     }

@@ -7,12 +7,15 @@ use clickmill_server::metrics::Metrics;
 use clickmill_streams::Place;
 
 use super::*;
+use crate::hints::outbox::Taken;
 use crate::metrics::TABLE;
 
 const NOW: Millis = Millis(1_000_000);
 
 fn hub(limits: Limits) -> Arc<Hub> {
-    Hub::new(limits, HubMeters::new(&Metrics::new(TABLE).unwrap()), NOW)
+    let hub = Hub::new(limits, HubMeters::new(&Metrics::new(TABLE).unwrap()));
+    hub.open_partition(3, NOW.0);
+    hub
 }
 
 fn tenant() -> Tenant {
@@ -33,7 +36,7 @@ fn said(hub: &Hub, offset: u64, (slot, skus): (&str, &[&str])) -> Said {
         hint: Hint {
             id: id(offset),
             kind: HintKind::Suggest,
-            epoch: hub.epoch(3),
+            epoch: hub.epoch(3).unwrap(),
             slot: Some(Slot::parse(slot).unwrap()),
             content: Json::empty(),
             why: Why::default(),
@@ -52,7 +55,17 @@ fn say(hub: &Hub, visitor: &str, offset: u64, what: (&str, &[&str])) {
 }
 
 fn open(hub: &Arc<Hub>, visitor: &str, cursor: Option<u64>) -> Subscription {
-    hub.subscribe(subject(visitor), cursor.map(id).as_ref(), NOW).unwrap()
+    open_at(hub, visitor, (cursor.map(id), 3), NOW).unwrap()
+}
+
+fn open_at(
+    hub: &Arc<Hub>,
+    visitor: &str,
+    (cursor, partition): (Option<HintId>, u32),
+    now: Millis,
+) -> Result<Subscription, Closed> {
+    let outbox = hub.outbox();
+    hub.subscribe(&subject(visitor), (&outbox, cursor.as_ref()), (partition, now))
 }
 
 /// The stock record at that offset says that a product is sold out.
@@ -90,14 +103,15 @@ fn taken(stream: &Subscription) -> Vec<String> {
     let mut all = Vec::new();
     loop {
         match stream.outbox().poll_take(&mut context) {
-            Poll::Ready(Some(frame)) => {
+            Poll::Ready(Taken::Frame(frame)) => {
                 let offset = match frame.kind {
                     HintKind::Reset => String::new(),
                     _ => format!(" {}", frame.id.offset),
                 };
                 all.push(format!("{}{offset}", frame.kind.as_str()));
             }
-            Poll::Ready(None) => {
+            Poll::Ready(Taken::Left) => all.push("left".to_owned()),
+            Poll::Ready(Taken::End) => {
                 all.push("end".to_owned());
                 return all;
             }
@@ -115,7 +129,6 @@ fn every_tab_of_a_visitor_gets_a_hint_and_nobody_else() {
     assert_eq!(taken(&tab), ["suggest 7"]);
     assert_eq!(taken(&other_tab), ["suggest 7"]);
     assert!(taken(&other).is_empty());
-    assert_eq!(hub.streams(), 3);
 }
 
 #[test]
@@ -125,7 +138,7 @@ fn the_next_page_finds_what_holds() {
         say(&hub, "v", offset, (slot, &[]));
     }
     assert_eq!(taken(&open(&hub, "v", None)), ["suggest 2", "suggest 3"]);
-    let late = hub.subscribe(subject("v"), None, NOW + 600_000).unwrap();
+    let late = open_at(&hub, "v", (None, 3), NOW + 600_000).unwrap();
     assert!(taken(&late).is_empty(), "what has expired holds no more");
 }
 
@@ -170,36 +183,26 @@ fn what_the_ring_has_lost_is_told_by_a_reset() {
 fn ids(stream: &Subscription) -> Vec<String> {
     let mut context = Context::from_waker(Waker::noop());
     let mut all = Vec::new();
-    while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
+    while let Poll::Ready(Taken::Frame(frame)) = stream.outbox().poll_take(&mut context) {
         all.push(frame.id.to_string());
     }
     all
 }
 
 #[test]
-fn a_reset_never_takes_the_epoch_of_another_topics_partition() {
+fn a_reset_is_of_the_visitors_own_partition_whatever_the_cursor_names() {
     let hub = hub(Limits::default());
     for (partition, opened) in [(0, 9_000), (3, 50), (5, 7_000)] {
         hub.open_partition(partition, NOW.0 + opened);
     }
-    let open_after = |cursor: &str| {
-        let cursor = HintId::parse(cursor).unwrap();
-        hub.subscribe(subject("v"), Some(&cursor), NOW).unwrap()
-    };
-    let of_stock = open_after("stock.5.40.0");
-    for cursor in ["stock.5.40.0", "unknown.0.0.0", "reset.5.7.0"] {
-        let expected = format!("reset.0.{}.0", NOW.0);
-        assert_eq!(ids(&open_after(cursor)), [expected], "{cursor}");
-    }
     let expected = format!("reset.3.{}.0", NOW.0 + 50);
-    assert_eq!(ids(&open_after("clicks.3.9.0")), [expected.as_str()]);
-    // With the first hint it is known, and a page that was ahead of the floor is reset after all.
-    ids(&of_stock);
-    say(&hub, "v", 10, ("a", &[]));
-    assert_eq!(ids(&of_stock), [expected.as_str(), "clicks.3.10.0"]);
-    assert_eq!(ids(&open_after("stock.5.40.0")), [expected.as_str(), "clicks.3.10.0"]);
-    say(&hub, "v", 11, ("a", &[]));
-    assert_eq!(ids(&of_stock), ["clicks.3.11.0"]);
+    for cursor in ["stock.5.40.0", "unknown.0.0.0", "reset.5.7.0", "clicks.3.9.0"] {
+        let cursor = HintId::parse(cursor).unwrap();
+        let stream = open_at(&hub, "v", (Some(cursor), 3), NOW).unwrap();
+        assert_eq!(ids(&stream), [expected.as_str()]);
+        say(&hub, "w", 10, ("a", &[]));
+        assert!(ids(&stream).is_empty());
+    }
 }
 
 #[test]
@@ -231,19 +234,29 @@ fn a_new_epoch_begins_with_a_reset() {
 }
 
 #[test]
-fn a_partition_that_goes_ends_its_visitors_streams() {
+fn the_streams_of_a_partition_that_goes_hear_it_and_can_be_attached_again() {
     let hub = hub(Limits::default());
-    let (stream, other) = (open(&hub, "v", None), open(&hub, "w", None));
-    let untold = open(&hub, "x", None);
+    hub.open_partition(4, NOW.0);
+    let (stream, untold) = (open(&hub, "v", None), open(&hub, "x", None));
+    let other = open_at(&hub, "w", (None, 4), NOW).unwrap();
     say(&hub, "v", 1, ("a", &["A"]));
     hub.say(&subject("w"), said(&hub, 2, ("a", &[])), (4, NOW));
     hub.close_partition(3);
-    assert_eq!(taken(&stream), ["suggest 1", "end"]);
+    assert_eq!(taken(&stream), ["suggest 1", "left"]);
     assert_eq!(taken(&other), ["suggest 2"]);
-    assert_eq!(taken(&untold), ["end"], "it may have waited for that partition");
-    drop(untold);
-    assert_eq!((hub.streams(), hub.visitors()), (2, 1));
+    assert_eq!(taken(&untold), ["left"]);
     assert_eq!(sold_out(&hub, "A", 9), 0);
+    let again = |cursor: Option<u64>| {
+        let (outbox, cursor) = (Arc::clone(&stream.outbox), cursor.map(id));
+        hub.subscribe(&subject("v"), (&outbox, cursor.as_ref()), (3, NOW))
+    };
+    assert_eq!(again(None).unwrap_err(), Closed::Elsewhere);
+    // It comes back in a new epoch: nothing can be gone on with.
+    hub.open_partition(3, NOW.0 + 1);
+    let attached = again(Some(1)).unwrap();
+    assert_eq!(taken(&stream), ["reset"]);
+    say(&hub, "v", 2, ("a", &[]));
+    assert_eq!(taken(&attached), ["suggest 2"]);
 }
 
 fn place(offset: u64) -> Place {
@@ -283,7 +296,7 @@ fn a_withdrawal_names_the_hint_its_slot_and_the_record() {
     sold_out(&hub, "A", 40);
     let mut context = Context::from_waker(Waker::noop());
     let mut last = None;
-    while let Poll::Ready(Some(frame)) = stream.outbox().poll_take(&mut context) {
+    while let Poll::Ready(Taken::Frame(frame)) = stream.outbox().poll_take(&mut context) {
         last = Some(frame);
     }
     let text = String::from_utf8(last.unwrap().bytes.to_vec()).unwrap();
@@ -308,14 +321,15 @@ fn withdrawn_consent_takes_everything_off_the_page() {
 #[test]
 fn streams_are_bounded_in_all_and_for_each_visitor() {
     let hub = hub(Limits { streams_max: 3, visitor_streams_max: 2, ..Limits::default() });
-    let refused = |visitor| hub.subscribe(subject(visitor), None, NOW).unwrap_err();
     let first = open(&hub, "v", None);
     let _second = open(&hub, "v", None);
-    assert_eq!(refused("v"), Closed::VisitorFull);
-    let _third = open(&hub, "w", None);
-    assert_eq!(refused("x"), Closed::Full);
+    assert_eq!(open_at(&hub, "v", (None, 3), NOW).unwrap_err(), Closed::VisitorFull);
     drop(first);
     let _again = open(&hub, "v", None);
+    let seats: Vec<Seat> = (0..3).map(|_| hub.seat().unwrap()).collect();
+    assert_eq!((hub.seat().unwrap_err(), hub.streams()), (Closed::Full, 3));
+    drop(seats);
+    assert!(hub.seat().is_ok());
 }
 
 #[test]
@@ -325,9 +339,8 @@ fn a_drain_ends_all_and_lets_nobody_in() {
     say(&hub, "v", 1, ("a", &[]));
     hub.drain();
     assert_eq!(taken(&stream), ["suggest 1", "end"]);
-    assert_eq!(hub.subscribe(subject("v"), None, NOW).unwrap_err(), Closed::Draining);
-    drop(stream);
-    assert_eq!(hub.streams(), 0);
+    assert_eq!(open_at(&hub, "v", (None, 3), NOW).unwrap_err(), Closed::Draining);
+    assert_eq!((hub.seat().unwrap_err(), hub.streams()), (Closed::Draining, 0));
 }
 
 #[test]

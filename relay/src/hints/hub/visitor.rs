@@ -10,13 +10,10 @@ use crate::hints::frame::Frame;
 use crate::hints::outbox::{Outbox, Put};
 
 /// One visitor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Visitor {
     /// The partition and epoch of the decider.
-    source: Option<(u32, u64)>,
-    /// Whether a stream began with a reset before the decider was known. Its page may have ignored
-    /// that one, being ahead of the epoch that was guessed.
-    is_guessed: bool,
+    source: (u32, u64),
     /// The hints said last, oldest first.
     ring: VecDeque<Arc<Frame>>,
     /// What holds: the newest hint of each slot, in the order in which they were said.
@@ -65,6 +62,19 @@ pub(super) struct Handed {
 }
 
 impl Visitor {
+    /// One who was told nothing yet, decided in a partition and epoch.
+    pub(super) fn new(source: (u32, u64)) -> Self {
+        Self {
+            source,
+            ring: VecDeque::new(),
+            active: Vec::new(),
+            outboxes: Vec::new(),
+            interest: None,
+            is_known: false,
+            is_fresh: false,
+        }
+    }
+
     /// Whether anything that was said is remembered.
     pub(super) fn has_said(&self) -> bool {
         !self.active.is_empty() || !self.ring.is_empty()
@@ -78,10 +88,7 @@ impl Visitor {
         (ring_max, now): (usize, Millis),
     ) -> Handed {
         let mut handed = Handed::default();
-        let was_guessed = std::mem::take(&mut self.is_guessed);
-        let is_new_epoch = self.source.map_or(was_guessed, |held| held != source);
-        self.source = Some(source);
-        if is_new_epoch {
+        if std::mem::replace(&mut self.source, source) != source {
             // What an older epoch said is nobody's word any more.
             self.ring.clear();
             self.active.clear();
@@ -126,23 +133,20 @@ impl Visitor {
         &mut self,
         outbox: Arc<Outbox>,
         cursor: Option<&HintId>,
-        (floor, now): ((u32, u64), Millis),
+        now: Millis,
     ) -> Opening {
         let found = cursor.map(|id| self.ring.iter().position(|frame| frame.id == *id));
         let opening = match found {
             None => {
-                outbox.replace(self.holding(now));
+                outbox.begin(self.holding(now));
                 Opening::Fresh
             }
             Some(Some(at)) => {
-                outbox.replace(self.ring.iter().skip(at + 1).cloned());
+                outbox.begin(self.ring.iter().skip(at + 1).cloned());
                 Opening::Resumed
             }
             Some(None) => {
-                self.is_guessed = self.source.is_none();
-                let source = self.source.unwrap_or(floor);
-                let reset = Arc::new(Frame::reset(source, now));
-                outbox.replace([reset].into_iter().chain(self.holding(now)));
+                outbox.begin(self.snapshot(now));
                 Opening::Reset
             }
         };
@@ -157,6 +161,11 @@ impl Visitor {
     /// Ends all its streams.
     pub(super) fn close_all(&self) {
         self.outboxes.iter().for_each(|outbox| outbox.close());
+    }
+
+    /// Tells all its streams that it is decided elsewhere.
+    pub(super) fn leave_all(&self) {
+        self.outboxes.iter().for_each(|outbox| outbox.leave());
     }
 
     /// Forgets what was said, and tells so to every stream.
@@ -206,7 +215,7 @@ impl Visitor {
         self.active.iter().flat_map(|active| &active.skus)
     }
 
-    pub(super) fn source(&self) -> Option<(u32, u64)> {
+    pub(super) fn source(&self) -> (u32, u64) {
         self.source
     }
 
@@ -227,7 +236,7 @@ impl Visitor {
 
     /// A reset and what holds.
     fn snapshot(&self, now: Millis) -> Vec<Arc<Frame>> {
-        let reset = Frame::reset(self.source.unwrap_or_default(), now);
+        let reset = Frame::reset(self.source, now);
         [Arc::new(reset)].into_iter().chain(self.holding(now)).collect()
     }
 }
