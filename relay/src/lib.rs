@@ -13,6 +13,7 @@ pub mod learn;
 pub mod metrics;
 pub mod peers;
 pub mod react;
+pub mod render;
 pub mod routes;
 mod run;
 pub mod stock;

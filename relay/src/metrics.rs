@@ -148,6 +148,13 @@ const ASKED: Counters<1> = Counters::new(
     ["how"],
 );
 
+const PAGES: Counters<1> = Counters::new(
+    "clickmill_relay_pages_decided_total",
+    "Pages that servers had decided for while they rendered them, by how: here, forwarded (to the \
+     instance that owns the visitor), unreached (that did not answer in time).",
+    ["how"],
+);
+
 /// The table of this service's metrics.
 pub const TABLE: &[Entry] = &[
     RECORDS.entry(),
@@ -178,6 +185,7 @@ pub const TABLE: &[Entry] = &[
     FORWARDED.entry(),
     UNREACHED.entry(),
     ASKED.entry(),
+    PAGES.entry(),
 ];
 
 /// Counts what servers ask.
@@ -192,9 +200,18 @@ pub struct AskMeters {
 }
 
 impl AskMeters {
-    /// Finds them.
+    /// Finds those of visitors that are asked for.
     pub fn new(metrics: &Metrics) -> Self {
-        let asked = |how| metrics.counter(&ASKED, [how]);
+        Self::under(metrics, &ASKED)
+    }
+
+    /// Finds those of pages that are decided for.
+    pub fn of_pages(metrics: &Metrics) -> Self {
+        Self::under(metrics, &PAGES)
+    }
+
+    fn under(metrics: &Metrics, entry: &'static Counters<1>) -> Self {
+        let asked = |how| metrics.counter(entry, [how]);
         Self { here: asked("here"), forwarded: asked("forwarded"), unreached: asked("unreached") }
     }
 }
@@ -396,6 +413,7 @@ mod tests {
         hub.hint(HintKind::Suggest);
         RefusedMeters::new(&metrics).count(Refused::TokenMissing);
         AskMeters::new(&metrics).here.increment(1);
+        AskMeters::of_pages(&metrics).here.increment(1);
         lag(&metrics)(&Statistics::default());
         let text = metrics.render();
         for entry in TABLE {

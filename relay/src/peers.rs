@@ -32,6 +32,7 @@ use crate::hints::admit::Refused;
 use crate::hints::delivery::Delivery;
 use crate::hints::hub::Subject;
 use crate::hints::stream::{Pace, Stream};
+use crate::render::Render;
 
 pub use client::{Client, Unreached};
 
@@ -40,6 +41,9 @@ pub const PATH: &str = "/peers/v1/visitors";
 
 /// Where instances have each other fill streams.
 pub const STREAM_PATH: &str = "/peers/v1/hints";
+
+/// Where instances have each other decide for a page that a server renders.
+pub const DECIDE_PATH: &str = "/peers/v1/decide";
 
 /// How long an instance may take to begin with a stream.
 const OPEN_MAX: Duration = Duration::from_secs(2);
@@ -93,6 +97,26 @@ impl Peers {
         let body = Wanted::written(subject, cursor);
         let request = self.request((address, STREAM_PATH), body)?;
         self.client.open_stream(address, request, Instant::now() + OPEN_MAX).await
+    }
+
+    /// Has an instance decide for a page.
+    ///
+    /// # Errors
+    /// Why it does not answer.
+    pub async fn decide(
+        &self,
+        address: &str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Told, Unreached> {
+        let request = self.request((address, DECIDE_PATH), body)?;
+        let (status, answer) = self.client.send(address, request, deadline + ON_THE_WAY).await?;
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(Unreached::Refused(status));
+        }
+        let answer = String::from_utf8(answer.to_vec());
+        let answer = answer.map_err(|error| Unreached::Failed(error.to_string()))?;
+        Ok(Told { status, answer })
     }
 
     fn request(
@@ -158,6 +182,8 @@ pub struct PeerRoutes {
     pub ask: Arc<Ask>,
     /// Fills streams.
     pub delivery: Arc<Delivery>,
+    /// Decides for pages.
+    pub render: Arc<Render>,
     /// Verifies who asks.
     pub signer: Signer,
     /// Where the others reach this instance: what is for another address is for nobody.
@@ -169,7 +195,8 @@ pub struct PeerRoutes {
 impl Service for PeerRoutes {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let path = [PATH, STREAM_PATH].into_iter().find(|path| *path == head.uri.path());
+        let path =
+            [PATH, STREAM_PATH, DECIDE_PATH].into_iter().find(|path| *path == head.uri.path());
         let Some(path) = path.filter(|_| head.method == Method::POST) else {
             return refuse(
                 StatusCode::NOT_FOUND,
@@ -197,6 +224,10 @@ impl Service for PeerRoutes {
         }
         match path {
             STREAM_PATH => self.stream(&body),
+            DECIDE_PATH => {
+                let told = self.render.passed(&body).await;
+                reply::json(told.status, told.answer)
+            }
             _ => self.answer(&body).await,
         }
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clickmill_kafka::{CloudEvent, Headers};
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Cause, Hint, HintId, HintKind, Json, Millis, Poisoned, Purpose, Record, Sku, Slot, Tenant,
-    ToJson, Topic, Why,
+    Cause, EventId, Hint, HintId, HintKind, Json, Millis, Poisoned, Purpose, Record, Sku, Slot,
+    Tenant, ToJson, Topic, VisitorId, Why,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
@@ -20,12 +20,15 @@ use tracing::warn;
 use crate::config::Config;
 use crate::decide::suggest::{NEIGHBOURS, Suggestion, suggest};
 use crate::decide::visits::{self, Visits};
-use crate::hints::frame::CLICKS;
+use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::stock::StockPolicy;
 use crate::tables::{Products, Shelf, Tables};
 use crate::views::visitor::{self, Enriched, Lesson, Seen, Signals};
+
+/// What the ids of hints begin with that were decided for a page while a server rendered it.
+const PAGES: &str = "pages";
 
 /// How clicks are answered.
 #[derive(Clone, Debug)]
@@ -110,6 +113,8 @@ struct State {
     learned_to: HashMap<u32, u64>,
     /// The epochs of the partitions that are decided here.
     epochs: BTreeMap<u32, u64>,
+    /// The number of the last page that was decided for.
+    pages: u64,
 }
 
 impl React {
@@ -153,32 +158,14 @@ impl React {
         self.means.meters.withheld.increment(shelf.stale());
         let nothing = if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing };
         let suggestion = suggestion.ok_or(nothing)?;
-        let why = Why {
-            model: suggestion.model.to_owned(),
-            inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
-            tables: shelf.versions(),
-            variant: None,
+        let stem = Stem {
+            source: CLICKS,
+            place: at.place,
+            epoch: source.1,
+            cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
+            now,
         };
-        let parts = suggestion.products.chunks(self.policy.products_max.max(1));
-        for (n, (slot, products)) in self.policy.slots.iter().zip(parts).enumerate() {
-            let hint = Hint {
-                id: HintId {
-                    source: CLICKS.to_owned(),
-                    partition,
-                    offset: at.place.offset,
-                    n: u32::try_from(n).unwrap_or(u32::MAX),
-                },
-                kind: HintKind::Suggest,
-                epoch: source.1,
-                slot: Some(slot.clone()),
-                content: self.content(&suggestion, products),
-                why: why.clone(),
-                expires_at: now + self.policy.lifetime_ms,
-                stock_version: suggestion.stock_version,
-                cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
-                decided_at: now,
-            };
-            let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
+        for Said { hint, skus, .. } in self.hints(&suggestion, &shelf, stem) {
             self.means.hub.say(&subject, Said { hint, skus, telling }, (partition, now));
         }
         drop(shelf);
@@ -186,6 +173,89 @@ impl React {
             self.means.meters.decided(now.since(signals.received_at), started.elapsed());
         }
         Ok(())
+    }
+
+    /// The hints of a suggestion: one for each slot, as long as there are products.
+    fn hints(&self, suggestion: &Suggestion, shelf: &Shelf<'_>, stem: Stem) -> Vec<Said> {
+        let why = Why {
+            model: suggestion.model.to_owned(),
+            inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
+            tables: shelf.versions(),
+            variant: None,
+        };
+        let parts = suggestion.products.chunks(self.policy.products_max.max(1));
+        let hints = self.policy.slots.iter().zip(parts).enumerate().map(|(n, (slot, products))| {
+            let hint = Hint {
+                id: HintId {
+                    source: stem.source.to_owned(),
+                    partition: stem.place.partition,
+                    offset: stem.place.offset,
+                    n: u32::try_from(n).unwrap_or(u32::MAX),
+                },
+                kind: HintKind::Suggest,
+                epoch: stem.epoch,
+                slot: Some(slot.clone()),
+                content: self.content(suggestion, products),
+                why: why.clone(),
+                expires_at: stem.now + self.policy.lifetime_ms,
+                stock_version: suggestion.stock_version,
+                cause: stem.cause,
+                decided_at: stem.now,
+            };
+            let skus = products.iter().map(|product| product.sku.clone()).collect();
+            Said { hint, skus, telling: Telling::First }
+        });
+        hints.collect()
+    }
+
+    /// The hints for the slots of a page that a server renders: those that hold, and where there is
+    /// none, or the page is about a product, new ones. None where this process does not decide for
+    /// the visitor.
+    pub fn decide(
+        &self,
+        subject: &Subject,
+        wish: &Wish<'_>,
+        known: Option<Signals>,
+    ) -> Option<Vec<Arc<Frame>>> {
+        let now = Millis(self.means.clock.now_ms());
+        let mut state = self.lock();
+        let epoch = *state.epochs.get(&wish.partition)?;
+        let mut signals = known.unwrap_or_else(|| wish.nothing_known(now));
+        if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
+            return Some(Vec::new());
+        }
+        signals.time = now;
+        let held = self.means.hub.holding(subject, now);
+        let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
+        let is_open = |slot: &&Slot| {
+            self.policy.slots.contains(slot) && (wish.sku.is_some() || holds(slot).is_none())
+        };
+        let open: Vec<&Slot> = wish.slots.iter().filter(is_open).collect();
+        let mut said: Vec<Arc<Frame>> = Vec::new();
+        if !open.is_empty() {
+            if let Some(sku) = wish.sku {
+                signals.seen.retain(|seen| seen != sku);
+                signals.seen.insert(0, sku.clone());
+            }
+            let shelf = self.means.tables.shelf(&signals.tenant, now);
+            let count = self.policy.products_max * self.policy.slots.len();
+            let learned = state.learned.get_mut(&signals.tenant);
+            let suggestion = suggest(&signals, count, (learned, &shelf));
+            self.means.meters.withheld.increment(shelf.stale());
+            let place = Place { partition: wish.partition, offset: state.next_page(now) };
+            let stem = Stem { source: PAGES, place, epoch, cause: None, now };
+            let hints = suggestion.map(|found| self.hints(&found, &shelf, stem));
+            for hint in hints.into_iter().flatten() {
+                if hint.hint.slot.as_ref().is_some_and(|slot| open.contains(&slot)) {
+                    said.push(self.means.hub.say(subject, hint, (wish.partition, now)));
+                }
+            }
+        }
+        let in_slot = |slot: &Slot| {
+            let new = said.iter().find(|frame| frame.slot.as_ref() == Some(slot));
+            new.or_else(|| holds(slot)).map(Arc::clone)
+        };
+        Some(wish.slots.iter().filter_map(in_slot).collect())
     }
 
     /// Says that the product which a visit saw for the first time is running low.
@@ -301,7 +371,59 @@ impl React {
     }
 }
 
+/// What the slots of a page want, that a server renders.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Whose visitor.
+    pub tenant: &'a Tenant,
+    /// Who.
+    pub visitor: &'a VisitorId,
+    /// The slots of the page.
+    pub slots: &'a [Slot],
+    /// The product that the page is about.
+    pub sku: Option<&'a Sku>,
+    /// The partition that the visitor lies in.
+    pub partition: u32,
+}
+
+impl Wish<'_> {
+    /// A visitor of whom nothing is known.
+    fn nothing_known(&self, now: Millis) -> Signals {
+        Signals {
+            tenant: self.tenant.clone(),
+            visitor: self.visitor.clone(),
+            event: EventId::mint(now, &[0; 10]),
+            received_at: now,
+            time: now,
+            personalization: None,
+            asks: true,
+            lesson: None,
+            seen: Vec::new(),
+            basket: Vec::new(),
+        }
+    }
+}
+
+/// What the hints of one decision have in common.
+#[derive(Clone, Copy, Debug)]
+struct Stem {
+    /// What their ids begin with.
+    source: &'static str,
+    /// The record that they answer; of a page, its number.
+    place: Place,
+    epoch: u64,
+    cause: Option<Cause>,
+    now: Millis,
+}
+
 impl State {
+    /// The number of the next page that is decided for: later than any before it, also of a relay
+    /// that ran before.
+    fn next_page(&mut self, now: Millis) -> u64 {
+        self.pages = (self.pages + 1).max(now.0.saturating_mul(1_000));
+        self.pages
+    }
+
     /// Whether nothing was learned from a record yet. It counts as learned from now on.
     fn is_lesson(&mut self, place: Place) -> bool {
         let learned_to = self.learned_to.entry(place.partition).or_default();

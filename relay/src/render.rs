@@ -98,7 +98,8 @@ impl Render {
                 }
                 Way::There(_) | Way::Nowhere => {}
             }
-            if self.delivery.peers.is_none() && matches!(self.delivery.way(&subject), Way::Nowhere) {
+            if self.delivery.peers.is_none() && matches!(self.delivery.way(&subject), Way::Nowhere)
+            {
                 return Unanswered::Elsewhere.into();
             }
             let _ = timeout_at(deadline.min(Instant::now() + LOOK_EVERY), news.changed()).await;

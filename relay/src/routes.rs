@@ -23,6 +23,7 @@ use crate::hints::admit::{Admitted, Refused, admit};
 use crate::hints::delivery::Delivery;
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
+use crate::render::{self, Render};
 
 const CORS: Cors = Cors {
     methods: "GET",
@@ -55,6 +56,8 @@ pub struct Routes {
     pub delivery: Arc<Delivery>,
     /// Answers web servers.
     pub ask: Arc<Ask>,
+    /// Decides for them.
+    pub render: Arc<Render>,
     /// The wall clock.
     pub clock: SharedClock,
     /// Counts what is refused.
@@ -71,6 +74,8 @@ enum Route<'a> {
     Visitor(&'a str),
     /// What is remembered of several.
     Visitors,
+    /// The hints of a page that is being rendered.
+    Decide,
     Preflight,
     WrongMethod,
     Unknown,
@@ -87,6 +92,7 @@ impl Service for Routes {
             match self.route(&head.method, head.uri.path()) {
                 Route::Visitor(id) => told(self.ask.one(id, (&head.uri, &head.headers)).await),
                 Route::Visitors => self.visitors(&head.headers, body).await,
+                Route::Decide => self.decide(&head.headers, body).await,
                 route => self.answer(route, &head.uri, &head.headers),
             }
         }
@@ -102,6 +108,7 @@ impl Routes {
         match (path, path.strip_prefix(ask::PATH), method) {
             ("/v1/hints", _, &Method::GET) => Route::Hints,
             ("/v1/hints", _, &Method::OPTIONS) => Route::Preflight,
+            (render::PATH, _, &Method::POST) => Route::Decide,
             (_, Some(id), &Method::GET) => Route::Visitor(id),
             (path, _, &Method::POST) if Some(path) == ask::PATH.strip_suffix('/') => {
                 Route::Visitors
@@ -125,6 +132,16 @@ impl Routes {
         }
     }
 
+    /// Likewise.
+    async fn decide(&self, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+        let answered = async {
+            let tenant = self.ask.admit(headers)?;
+            let body = body::read(body, LIST).await?;
+            Ok(self.render.answer(tenant, &body).await)
+        };
+        told(answered.await)
+    }
+
     fn answer(&self, route: Route<'_>, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
         let origin = cors::origin(headers);
         let allowed = origin.filter(|origin| self.origins().allow(origin));
@@ -144,7 +161,7 @@ impl Routes {
             Route::WrongMethod => {
                 plainly(StatusCode::METHOD_NOT_ALLOWED, RefusalCode::MethodNotAllowed, "only GET")
             }
-            Route::Unknown | Route::Visitor(_) | Route::Visitors => {
+            Route::Unknown | Route::Visitor(_) | Route::Visitors | Route::Decide => {
                 plainly(StatusCode::NOT_FOUND, RefusalCode::NotFound, "there is nothing here")
             }
         };

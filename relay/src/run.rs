@@ -32,6 +32,7 @@ use crate::metrics::{
     self, AskMeters, DeliveryMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
 };
 use crate::react::{Means, Policy, ProductWatch, React};
+use crate::render::Render;
 use crate::routes::Routes;
 use crate::stock::{StockWatch, watch_ages};
 use crate::tables::Tables;
@@ -108,8 +109,10 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         meters: DeliveryMeters::new(&metrics),
         clock: Arc::clone(&clock),
     });
+    let render =
+        Arc::new(Render { delivery: Arc::clone(&delivery), meters: AskMeters::of_pages(&metrics) });
     let answering = peering.map(|peering| {
-        let routes = peering.routes((&ask, &delivery), &clock);
+        let routes = peering.routes((&ask, &delivery, &render), &clock);
         peering.serve(routes, (&config, &metrics))
     });
 
@@ -133,6 +136,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             signer,
             delivery,
             ask,
+            render,
             clock: Arc::clone(&clock),
             refused: RefusedMeters::new(&metrics),
             jitter: RandomState::new(),

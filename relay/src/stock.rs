@@ -59,7 +59,7 @@ impl StockPolicy {
     /// That a product is running low, where it is.
     pub fn low<'a>(&'a self, sku: &Sku, shelf: &'a Shelf<'_>) -> Option<Notice<'a>> {
         let (product, level) = shelf.in_stock(sku)?;
-        (level.available <= self.low_at).then(|| Notice {
+        (level.available <= self.low_at).then_some(Notice {
             place: level.place,
             product,
             available: level.available,

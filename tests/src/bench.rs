@@ -1,6 +1,7 @@
 //! What is measured, one file a benchmark.
 
 pub mod collector;
+pub mod hints;
 pub mod queries;
 pub mod relay;
 pub mod route;

@@ -249,6 +249,13 @@ impl Levels {
     }
 }
 
+impl Drop for Levels {
+    /// What was said arrives.
+    fn drop(&mut self) {
+        let _ = self.producer.flush(PATIENCE);
+    }
+}
+
 impl std::fmt::Debug for Levels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Levels").field("topic", &self.topic).finish_non_exhaustive()

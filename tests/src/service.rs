@@ -16,7 +16,7 @@ pub const WRITE_KEY: &str = "wk-shop";
 /// Pages of any site may use it.
 pub const ANY_ORIGIN: &str = r#"["*"]"#;
 /// What collector and relay sign with here.
-const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
+pub const SIGNING_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The key of the web server of all stories.
 pub const SERVER_KEY: &str = "the key of a server in stories";

@@ -21,6 +21,7 @@ mod origins;
 mod queries;
 mod real_registry;
 mod reloading;
+mod rendering;
 mod replaying;
 mod segment;
 mod shop_page;

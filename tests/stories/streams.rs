@@ -1,7 +1,7 @@
 //! Streams through whatever happens to relays: what pages heard is written down, and judged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -251,7 +251,6 @@ async fn all_pages_of_a_visitor_hear_the_same_at_whichever_relay_they_are() {
     for relay in [&world.relay.url, &second.url, &second.url] {
         streams.push(page.try_open((relay, &token), None).await.expect("a stream"));
     }
-    let heard = AtomicUsize::new(0);
     for _ in 0..2 {
         let event = page.views("p1");
         let clicked = event.id;
@@ -259,10 +258,8 @@ async fn all_pages_of_a_visitor_hear_the_same_at_whichever_relay_they_are() {
         for stream in &mut streams {
             let (hint, _) = stream.hint(PATIENCE).await.expect("a hint");
             assert_eq!(hint.cause.map(|cause| cause.event), Some(clicked));
-            heard.fetch_add(1, Ordering::Relaxed);
         }
     }
-    assert_eq!(heard.into_inner(), 6);
     // Nobody else may have a relay tell what it says to a visitor.
     let body = format!(r#"{{"tenant":"shop","visitor":"{}"}}"#, page.visitor());
     let ask = Ask::post(format!("http://{}{STREAM_PATH}", second.peers), body);

@@ -79,9 +79,13 @@ impl Drop for Following {
 }
 
 /// Who decides for a visitor.
-enum Way {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// This process.
     Here,
+    /// Another instance.
     There(Owner),
+    /// Nobody, by what is known at this moment.
     Nowhere,
 }
 
@@ -152,7 +156,8 @@ impl Delivery {
         });
     }
 
-    fn way(&self, subject: &Subject) -> Way {
+    /// Who decides for a visitor.
+    pub fn way(&self, subject: &Subject) -> Way {
         let Ok(partition) = self.visitors.partition_of(subject.key()) else { return Way::Nowhere };
         if self.hub.epoch(partition).is_some() {
             return Way::Here;

@@ -58,6 +58,13 @@ impl Frame {
         })
     }
 
+    /// What comes after `data: `: the hint without its id and kind, as JSON.
+    pub fn data(&self) -> &str {
+        // It was put together from texts.
+        let text = std::str::from_utf8(&self.bytes).unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or("null")
+    }
+
     /// The event that makes a page forget all hints: the snapshot of an epoch follows.
     ///
     /// Its id is its own. With the id of a hint, a receiver that drops repeats would drop that hint

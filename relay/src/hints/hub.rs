@@ -195,15 +195,21 @@ impl Hub {
     }
 
     /// Says a hint to a visitor. `partition` is the one it was decided in.
-    pub fn say(&self, subject: &Subject, said: Said, (partition, now): (u32, Millis)) {
+    pub fn say(
+        &self,
+        subject: &Subject,
+        said: Said,
+        (partition, now): (u32, Millis),
+    ) -> Arc<Frame> {
         let frame = Arc::new(Frame::of(&said.hint));
         self.meters.hint(frame.kind);
         let source = (partition, said.hint.epoch);
-        let active = Active { frame, skus: said.skus, telling: said.telling };
+        let active = Active { frame: Arc::clone(&frame), skus: said.skus, telling: said.telling };
         let mut shard = self.shard(subject);
         let handed = shard.say(subject, &active, (source, self.limits.ring_max, now));
         shard.make_room(self.limits.visitors_max / SHARDS, now);
         self.count(handed);
+        frame
     }
 
     /// Forgets what was said to a visitor, takes it off the pages, and ends the streams: for one who
@@ -216,6 +222,12 @@ impl Hub {
             self.meters.resets.increment(visitor.forget(now));
             visitor.close_all();
         }
+    }
+
+    /// What was said to a visitor and holds.
+    pub fn holding(&self, subject: &Subject, now: Millis) -> Vec<Arc<Frame>> {
+        let shard = self.shard(subject);
+        shard.visitors.get(subject).map(|visitor| visitor.holding(now)).unwrap_or_default()
     }
 
     /// Which products' stock matters to a visitor from now on.

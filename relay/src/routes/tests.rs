@@ -82,6 +82,10 @@ impl Relay {
                 path_prefix: String::new(),
                 hints,
                 signer: signer(),
+                render: Arc::new(Render {
+                    delivery: Arc::clone(&delivery),
+                    meters: AskMeters::of_pages(&metrics),
+                }),
                 delivery,
                 clock: SystemClock::shared(),
                 refused: RefusedMeters::new(&metrics),

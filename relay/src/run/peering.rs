@@ -26,6 +26,7 @@ use crate::hints::delivery::Delivery;
 use crate::hints::hub::Hub;
 use crate::metrics::ReactMeters;
 use crate::peers::{Client, PeerRoutes, Peers};
+use crate::render::Render;
 use crate::visitors::Visitors;
 
 /// How often the raw topic's partitions are counted, and how soon again while that fails.
@@ -87,12 +88,13 @@ impl Peering {
     /// What answers the others.
     pub(super) fn routes(
         &self,
-        (ask, delivery): (&Arc<Ask>, &Arc<Delivery>),
+        (ask, delivery, render): (&Arc<Ask>, &Arc<Delivery>, &Arc<Render>),
         clock: &SharedClock,
     ) -> PeerRoutes {
         PeerRoutes {
             ask: Arc::clone(ask),
             delivery: Arc::clone(delivery),
+            render: Arc::clone(render),
             signer: self.signer.clone(),
             address: self.address.clone(),
             clock: Arc::clone(clock),

@@ -188,6 +188,9 @@ impl VisitorView {
         let signals = Signals { lesson, asks, ..state.signals((tenant, visitor), &asked) };
         if asks {
             state.asked = Some(asked);
+        } else if signals.personalization == Some(false) {
+            // Who forbids it is not told again what was said before.
+            state.asked = None;
         }
         Enriched { id, kind, key, text, signals: Some(signals) }
     }

@@ -20,9 +20,9 @@ const WARM_UP: Duration = Duration::from_secs(3);
 
 /// Clicks under way, and the latencies of those that came back.
 #[derive(Debug, Default)]
-struct Clicks {
+pub(super) struct Clicks {
     sent: HashMap<EventId, Instant>,
-    latencies: Latencies,
+    pub(super) latencies: Latencies,
     /// Clicks that were sent after the warm-up.
     counted: u64,
 }
@@ -47,7 +47,7 @@ pub async fn measure(seconds: u64, style: Style) {
 }
 
 /// `pages` visitors with an open stream each click in turn, `rate` times a second together.
-async fn run(world: &World, rate: u64, pages: usize, span: Duration) -> Clicks {
+pub(super) async fn run(world: &World, rate: u64, pages: usize, span: Duration) -> Clicks {
     let clicks = Arc::new(Mutex::new(Clicks::default()));
     let mut tasks = JoinSet::new();
     let mut visitors = Vec::new();

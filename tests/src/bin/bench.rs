@@ -1,4 +1,4 @@
-//! Measures: `clickmill-bench route|collector|fairness|relay|queries|suggest [--json]`. Figures are
+//! Measures: `clickmill-bench route|collector|fairness|relay|queries|hints|suggest [--json]`. Figures are
 //! printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, queries, relay, route, suggest};
+use clickmill_tests::bench::{collector, hints, queries, relay, route, suggest};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -60,6 +60,12 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
+    /// Hints on their way to pages, with many streams open, and what an open stream takes.
+    Hints {
+        /// Seconds measured each way.
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+    },
     /// How often the next product of a recorded visit is among those suggested. Needs no Kafka.
     Suggest {
         /// A folder with click files (`session <tab> item <tab> unix time`) that have "clicks" in
@@ -89,6 +95,7 @@ async fn main() -> ExitCode {
             relay::measure(relay::Options { events, visitors, seconds }, style).await;
         }
         Bench::Queries { seconds } => queries::measure(seconds, style).await,
+        Bench::Hints { seconds } => hints::measure(seconds, style).await,
         Bench::Suggest { data } => {
             if let Err(problem) = suggest::measure(&data, style) {
                 eprintln!("suggest: {problem}");

@@ -18,13 +18,13 @@ const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries")) => {
+        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries" | "hints")) => {
             through_kafka(shell, which, words)
         }
         Some("suggest") => without_kafka(shell, "suggest", words),
         Some("sdk") => sizes(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, queries, suggest, sdk"
+            "bench needs one of route, collector, fairness, relay, queries, hints, suggest, sdk"
                 .to_owned(),
         )),
     }

@@ -229,7 +229,8 @@ impl Visitor {
             || self.active.iter().any(|active| active.frame.expires_at > now)
     }
 
-    fn holding(&self, now: Millis) -> Vec<Arc<Frame>> {
+    /// The hints that hold.
+    pub(super) fn holding(&self, now: Millis) -> Vec<Arc<Frame>> {
         let holds = |active: &&Active| active.frame.expires_at > now;
         self.active.iter().filter(holds).map(|active| Arc::clone(&active.frame)).collect()
     }
