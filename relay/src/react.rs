@@ -123,6 +123,11 @@ impl React {
         Self { policy, means, state: Mutex::default() }
     }
 
+    /// Whether there is what decisions rest on. A partition may be ours before.
+    pub fn is_ready(&self) -> bool {
+        self.means.tables.are_ready()
+    }
+
     /// Decides and says the hints of one click, if it asks for any.
     fn answer(
         &self,

@@ -125,6 +125,9 @@ impl Render {
     ) -> Told {
         let visitors = &self.delivery.visitors;
         let looked = async {
+            if !self.delivery.react.is_ready() {
+                return Err(NotHere::Restoring);
+            }
             let partition = visitors.partition_of(subject.key())?;
             if let Some(after) = asked.after {
                 if after.partition != partition {

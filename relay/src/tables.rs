@@ -98,6 +98,11 @@ impl Tables {
         Self { products, stock, rule: StockRule::default() }
     }
 
+    /// Whether both were read to their ends.
+    pub fn are_ready(&self) -> bool {
+        self.products.is_ready() && self.stock.is_ready()
+    }
+
     /// Looks at a tenant's part at a moment. Hold it briefly: both topics wait meanwhile.
     pub fn shelf<'a>(&'a self, tenant: &'a Tenant, now: Millis) -> Shelf<'a> {
         let (products, stock) = (self.products.read(), self.stock.read());

@@ -30,6 +30,9 @@ use crate::visitors::Visitors;
 /// How long a stream that opens may wait for what the visitor was told before.
 const RECALL_MAX: Duration = Duration::from_secs(30);
 
+/// Between two looks at whether the tables are read.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// After how long it is looked again who decides, though nobody said that this has changed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -148,6 +151,9 @@ impl Delivery {
         let (delivery, subject) = (Arc::clone(self), subject.clone());
         tokio::spawn(async move {
             let deadline = Instant::now() + RECALL_MAX;
+            while !delivery.react.is_ready() && Instant::now() < deadline {
+                sleep(LOOK_EVERY).await;
+            }
             let Ok(found) = delivery.visitors.find(subject.key(), deadline).await else { return };
             let Some(parts) = subject.parts() else { return };
             if let Some(asked) = found.visitor.last_asked(parts) {
