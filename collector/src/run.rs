@@ -161,6 +161,7 @@ pub(crate) async fn run_parts(
         metrics: metrics.clone(),
         readiness,
         guarded: Some(guarded),
+        pages: None,
         stop: admin_stop.clone(),
     }));
 

@@ -58,6 +58,8 @@ pub struct Config {
     pub servers: ServersConfig,
     /// The other instances.
     pub peers: PeersConfig,
+    /// The live page of the admin port.
+    pub live: LiveConfig,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
     /// Going down.
@@ -85,6 +87,7 @@ impl Default for Config {
             tokens: TokensConfig::default(),
             servers: ServersConfig::default(),
             peers: PeersConfig::default(),
+            live: LiveConfig::default(),
             connections: ConnectionLimits::default(),
             drain: DrainConfig::default(),
         }
@@ -388,6 +391,14 @@ pub struct TokensConfig {
     pub keys: Vec<SigningKey>,
 }
 
+/// The live page of the admin port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiveConfig {
+    /// Where the collector shows events as they come: an address that the page links to.
+    pub inspector: Option<String>,
+}
+
 /// Going down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -437,6 +448,9 @@ pub enum Unfit {
     /// A server's key could be guessed.
     #[error("servers.keys: the secret of {0} must have 16 bytes or more")]
     ServerKey(Tenant),
+    /// The page could not link to it.
+    #[error("live.inspector must be an address that begins with http:// or https://")]
+    Inspector,
     /// A time that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -470,6 +484,11 @@ impl Config {
         let prefix = &self.path_prefix;
         if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
             return Err(Unfit::PathPrefix);
+        }
+        let is_address =
+            |text: &String| text.starts_with("http://") || text.starts_with("https://");
+        if !self.live.inspector.iter().all(is_address) {
+            return Err(Unfit::Inspector);
         }
         let times = [
             ("hints.heartbeat", self.hints.heartbeat),
@@ -651,6 +670,10 @@ mod tests {
         assert!(
             complaint(&env("CLICKMILL_RELAY__HINTS__ORIGINS", "[\"shop.example\"]"))
                 .contains("CLICKMILL_RELAY__HINTS__ORIGINS")
+        );
+        assert!(
+            complaint(&env("CLICKMILL_RELAY__LIVE__INSPECTOR", "javascript:alert(1)"))
+                .starts_with("live.inspector must be")
         );
         assert!(complaint(&env("CLICKMILL_RELAY__PATH_PREFIX", "clicks")).contains("path_prefix"));
         assert!(complaint(&env("CLICKMILL_RELAY__HINT", "1")).contains("hint"));

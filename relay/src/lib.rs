@@ -10,6 +10,7 @@ pub mod config;
 pub mod decide;
 pub mod hints;
 pub mod learn;
+pub mod live;
 pub mod metrics;
 pub mod peers;
 pub mod react;

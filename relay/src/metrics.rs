@@ -1,9 +1,11 @@
 //! Every metric of the relay: name, help, unit and labels. All labels are bounded.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickmill_kafka::Statistics;
-use clickmill_sdk_core::wire::HintKind;
+use clickmill_sdk_core::wire::{HintKind, Slot};
 use clickmill_server::metrics::{
     Counter, Counters, Entry, Gauge, Gauges, Histogram, Histograms, LATENCY_SECONDS, Metrics,
 };
@@ -65,8 +67,35 @@ const LAG: Gauges<0> = Gauges::new(
     "Raw clicks in our partitions that were not read yet.",
     [],
 );
-const HINTS: Counters<1> =
-    Counters::new("clickmill_relay_hints_total", "Hints decided, by kind.", ["kind"]);
+const HINTS: Counters<2> = Counters::new(
+    "clickmill_relay_hints_total",
+    "Hints decided, by kind and by the place on the page (empty for the whole page).",
+    ["kind", "slot"],
+);
+const CLICK_TO_HINT: Histograms<1> = Histograms::new(
+    "clickmill_relay_click_to_hint_seconds",
+    "Time from the moment of a click, as the SDK stamped it, until the hint that answers it is handed \
+     to an open stream, by kind.",
+    ["kind"],
+    LATENCY_SECONDS,
+);
+const CLICK_TO_EXPOSURE: Histograms<1> = Histograms::new(
+    "clickmill_relay_click_to_exposure_seconds",
+    "Time from the moment of a click until the hint that answers it was seen, as the SDK stamped both \
+     (event `exposure`), by kind.",
+    ["kind"],
+    LATENCY_SECONDS,
+);
+const QUANTILES: Gauges<2> = Gauges::new(
+    "clickmill_relay_click_to_hint_quantile_seconds",
+    "Quantiles of the time from a click to the hint, over the last hints of a kind.",
+    ["kind", "quantile"],
+);
+const VIOLATIONS: Counters<0> = Counters::new(
+    "clickmill_relay_violations_total",
+    "Hints that were seen more than a second after they were taken back (event `exposure`).",
+    [],
+);
 const SILENT: Counters<1> = Counters::new(
     "clickmill_relay_silent_total",
     "Clicks that ask for a hint and get none: consent (not given), late (the hint would have \
@@ -170,6 +199,10 @@ pub const TABLE: &[Entry] = &[
     RESTORED.entry(),
     LAG.entry(),
     HINTS.entry(),
+    CLICK_TO_HINT.entry(),
+    CLICK_TO_EXPOSURE.entry(),
+    QUANTILES.entry(),
+    VIOLATIONS.entry(),
     SILENT.entry(),
     WITHHELD.entry(),
     STOCK_AGE.entry(),
@@ -318,10 +351,51 @@ impl StockMeters {
     }
 }
 
+/// How many hints of a kind make its quantiles.
+const RECENT_MAX: usize = 2_048;
+
+/// How long the hints of one kind take.
+#[derive(Clone, Debug)]
+struct Latency {
+    hint: Histogram,
+    exposure: Histogram,
+    /// The last ones, ms.
+    recent: Arc<Mutex<VecDeque<u32>>>,
+    p50: Gauge,
+    p99: Gauge,
+}
+
+impl Latency {
+    fn new(metrics: &Metrics, kind: HintKind) -> Self {
+        let kind = kind.as_str();
+        Self {
+            hint: metrics.histogram(&CLICK_TO_HINT, [kind]),
+            exposure: metrics.histogram(&CLICK_TO_EXPOSURE, [kind]),
+            recent: Arc::default(),
+            p50: metrics.gauge(&QUANTILES, [kind, "0.5"]),
+            p99: metrics.gauge(&QUANTILES, [kind, "0.99"]),
+        }
+    }
+
+    fn show(&self) {
+        let mut recent: Vec<u32> =
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        recent.sort_unstable();
+        let Some(last) = recent.len().checked_sub(1) else { return };
+        for (gauge, percent) in [(&self.p50, 50), (&self.p99, 99)] {
+            if let Some(ms) = recent.get(last * percent / 100) {
+                gauge.set(f64::from(*ms) / 1000.0);
+            }
+        }
+    }
+}
+
 /// What the hub counts.
 #[derive(Clone, Debug)]
 pub struct HubMeters {
-    hints: [Counter; HintKind::ALL.len()],
+    metrics: Metrics,
+    latency: [Latency; HintKind::ALL.len()],
+    pub(crate) violations: Counter,
     fresh: Counter,
     reset: Counter,
     resumed: Counter,
@@ -336,7 +410,9 @@ impl HubMeters {
     pub fn new(metrics: &Metrics) -> Self {
         let opened = |opening: Opening| metrics.counter(&OPENED, [opening.as_str()]);
         Self {
-            hints: HintKind::ALL.map(|kind| metrics.counter(&HINTS, [kind.as_str()])),
+            metrics: metrics.clone(),
+            latency: HintKind::ALL.map(|kind| Latency::new(metrics, kind)),
+            violations: metrics.counter(&VIOLATIONS, []),
             fresh: opened(Opening::Fresh),
             reset: opened(Opening::Reset),
             resumed: opened(Opening::Resumed),
@@ -347,11 +423,39 @@ impl HubMeters {
         }
     }
 
-    pub(crate) fn hint(&self, kind: HintKind) {
-        let at = HintKind::ALL.iter().position(|known| *known == kind);
-        if let Some(counter) = at.and_then(|at| self.hints.get(at)) {
-            counter.increment(1);
+    /// A hint was decided. Its slot is one of ours, so there are few.
+    pub(crate) fn hint(&self, kind: HintKind, slot: Option<&Slot>) {
+        let slot = slot.map_or("", Slot::as_str);
+        self.metrics.counter(&HINTS, [kind.as_str(), slot]).increment(1);
+    }
+
+    /// A hint was handed to a stream so long after the click that it answers.
+    pub(crate) fn heard(&self, kind: HintKind, after_ms: u64) {
+        if let Some(latency) = self.latency(kind) {
+            latency.hint.record(after_ms as f64 / 1000.0);
+            let mut recent = latency.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if recent.len() >= RECENT_MAX {
+                recent.pop_front();
+            }
+            recent.push_back(u32::try_from(after_ms).unwrap_or(u32::MAX));
         }
+    }
+
+    /// A hint was seen so long after the click that it answers.
+    pub(crate) fn seen(&self, kind: HintKind, after_ms: u64) {
+        if let Some(latency) = self.latency(kind) {
+            latency.exposure.record(after_ms as f64 / 1000.0);
+        }
+    }
+
+    /// Shows the quantiles of the last hints of each kind.
+    pub(crate) fn show_quantiles(&self) {
+        self.latency.iter().for_each(Latency::show);
+    }
+
+    fn latency(&self, kind: HintKind) -> Option<&Latency> {
+        let at = HintKind::ALL.iter().position(|known| *known == kind)?;
+        self.latency.get(at)
     }
 
     pub(crate) fn opened(&self, opening: Opening) {
@@ -410,7 +514,13 @@ mod tests {
         let (react, hub) = (ReactMeters::new(&metrics), HubMeters::new(&metrics));
         react.decided(12, Duration::from_micros(30));
         react.poisoned("clicks", "malformed");
-        hub.hint(HintKind::Suggest);
+        let slot = Slot::parse("suggested").unwrap();
+        hub.hint(HintKind::Suggest, Some(&slot));
+        for ms in 1..=100 {
+            hub.heard(HintKind::Suggest, ms);
+        }
+        hub.seen(HintKind::Suggest, 30);
+        hub.show_quantiles();
         RefusedMeters::new(&metrics).count(Refused::TokenMissing);
         AskMeters::new(&metrics).here.increment(1);
         AskMeters::of_pages(&metrics).here.increment(1);
@@ -419,6 +529,14 @@ mod tests {
         for entry in TABLE {
             assert!(text.contains(entry.name()), "{} is not shown", entry.name());
         }
-        assert!(text.contains("clickmill_relay_hints_total{kind=\"suggest\"} 1"), "{text}");
+        assert!(
+            text.contains("clickmill_relay_hints_total{kind=\"suggest\",slot=\"suggested\"} 1"),
+            "{text}"
+        );
+        for (quantile, seconds) in [("0.5", "0.05"), ("0.99", "0.099")] {
+            let name = "clickmill_relay_click_to_hint_quantile_seconds";
+            let line = format!("{name}{{kind=\"suggest\",quantile=\"{quantile}\"}} {seconds}");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Hints go out before the enriched record is even handed to the producer: they wait neither for
 //! its acknowledgement nor for the commit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use clickmill_sdk_core::wire::{
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
+use serde::Deserialize;
 use tracing::warn;
 
 use crate::config::Config;
@@ -170,8 +172,10 @@ impl React {
             cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
             now,
         };
-        for Said { hint, skus, .. } in self.hints(&suggestion, &shelf, stem) {
-            self.means.hub.say(&subject, Said { hint, skus, telling }, (partition, now));
+        let clicked_at = (telling == Telling::First).then_some(signals.time);
+        for said in self.hints(&suggestion, &shelf, stem) {
+            let said = Said { telling, clicked_at, ..said };
+            self.means.hub.say(&subject, said, (partition, now));
         }
         drop(shelf);
         if telling == Telling::First {
@@ -208,7 +212,7 @@ impl React {
                 decided_at: stem.now,
             };
             let skus = products.iter().map(|product| product.sku.clone()).collect();
-            Said { hint, skus, telling: Telling::First }
+            Said { hint, skus, telling: Telling::First, clicked_at: None }
         });
         hints.collect()
     }
@@ -280,7 +284,12 @@ impl React {
             cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
             ..notice.hint(false, source, now)
         };
-        let said = Said { hint, skus: vec![sku.clone()], telling: Telling::First };
+        let said = Said {
+            hint,
+            skus: vec![sku.clone()],
+            telling: Telling::First,
+            clicked_at: Some(signals.time),
+        };
         self.means.hub.say(subject, said, (partition, now));
     }
 
@@ -320,6 +329,28 @@ impl React {
             w.list_field("items", products);
         });
         Json::trusted(w.finish())
+    }
+
+    /// A page tells that a hint was seen.
+    fn note_exposure(&self, enriched: &Enriched, signals: &Signals) {
+        #[derive(Deserialize)]
+        struct Text<'a> {
+            #[serde(borrow)]
+            props: Props<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Props<'a> {
+            #[serde(borrow)]
+            hint: Cow<'a, str>,
+        }
+        if enriched.kind.as_str() != "exposure" {
+            return;
+        }
+        // The schema has looked at it; a hint that is none of ours is not found.
+        let Ok(Text { props }) = serde_json::from_str(&enriched.text) else { return };
+        let Ok(id) = HintId::parse(&props.hint) else { return };
+        let subject = Subject::new(&signals.tenant, &signals.visitor);
+        self.means.hub.seen(&subject, &id, signals.time);
     }
 
     /// Learns from visitors who allow it.
@@ -477,6 +508,7 @@ impl Sink<Seen> for React {
                         if is_lesson {
                             self.learn(&mut state, signals);
                         }
+                        self.note_exposure(&enriched, signals);
                     }
                     produce.push(self.enriched(*enriched));
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clickmill_kafka::ReaderConfig;
 use clickmill_sdk_core::wire::Topic;
-use clickmill_server::admin::{self, Admin, Check, Readiness};
+use clickmill_server::admin::{self, Admin, Check, Pages, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::{ListenError, Listeners};
 use clickmill_server::metrics::{Metrics, MetricsError};
@@ -28,6 +28,7 @@ use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::delivery::Delivery;
 use crate::hints::hub::Hub;
 use crate::learn::{Past, learn_past};
+use crate::live::Live;
 use crate::metrics::{
     self, AskMeters, DeliveryMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
 };
@@ -119,11 +120,13 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
     let stop_admin = Shutdown::new();
+    let live = Live::new(config.live.inspector.as_deref());
     let admin = tokio::spawn(admin::run(Admin {
         listener: listeners.admin,
         metrics: metrics.clone(),
         readiness,
         guarded: None,
+        pages: Some(Pages(Arc::new(move |head| live.answer(head)))),
         stop: stop_admin.clone(),
     }));
     let stop_public = Shutdown::new();

@@ -129,6 +129,7 @@ pub async fn watch_ages(
     loop {
         sleep(LOOK_EVERY).await;
         let now = Millis(clock.now_ms());
+        hub.show_quantiles();
         let is_stale = look_at_ages(tables, hub, (meters, now));
         if is_stale && !was_stale {
             warn!(

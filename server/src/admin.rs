@@ -7,8 +7,10 @@
 mod guarded;
 mod readiness;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -28,6 +30,19 @@ pub use readiness::{Check, Readiness, Report};
 /// How long the listener's own connections may take to end.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What answers for pages; none where there is no such page.
+pub type PageAnswer = Arc<dyn Fn(&Parts) -> Option<Response<Body>> + Send + Sync>;
+
+/// Pages of a service, for whoever reaches the admin listener.
+#[derive(Clone)]
+pub struct Pages(pub PageAnswer);
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
+
 /// All that the admin listener needs.
 #[derive(Debug)]
 pub struct Admin {
@@ -39,20 +54,26 @@ pub struct Admin {
     pub readiness: Readiness,
     /// Routes of the service's own.
     pub guarded: Option<Guarded>,
+    /// Pages of the service's own, for whoever reaches this listener.
+    pub pages: Option<Pages>,
     /// Ends this listener: pressed by the service as the last step of its drain.
     pub stop: Shutdown,
 }
 
 /// Serves until `stop` is pressed.
 pub async fn run(admin: Admin) {
-    let Admin { listener, metrics, readiness, guarded, stop } = admin;
+    let Admin { listener, metrics, readiness, guarded, pages, stop } = admin;
     let connection_metrics = ConnectionMetrics::new(&metrics, "admin");
     let service = move |request: Request<Incoming>, _: SocketAddr| {
         let (head, _) = request.into_parts();
         let own = guarded.as_ref().filter(|guarded| guarded.covers(head.uri.path()));
         std::future::ready(match own {
             Some(guarded) if is_asking(&head) => guarded.call(&head),
-            Some(_) | None => answer(&head, &metrics, &readiness),
+            Some(_) | None => {
+                let page =
+                    pages.as_ref().filter(|_| is_asking(&head)).and_then(|pages| (pages.0)(&head));
+                page.unwrap_or_else(|| answer(&head, &metrics, &readiness))
+            }
         })
     };
     serve(Serve {

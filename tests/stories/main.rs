@@ -15,6 +15,7 @@ mod forged_token_opens_nothing;
 mod handing_over;
 mod hot_and_bad;
 mod in_stock;
+mod live_page;
 mod long;
 mod modules;
 mod origins;

@@ -18,7 +18,7 @@ use clickmill_sdk_core::wire::{Hint, HintId, Millis, Sku, Tenant, VisitorId};
 use tokio::sync::watch;
 
 use self::shard::Shard;
-use self::visitor::{Active, Handed, Visitor};
+use self::visitor::{Active, Handed, Told, Visitor};
 use super::frame::Frame;
 use super::outbox::Outbox;
 use super::stock::{Gone, Notice, withdrawal};
@@ -27,6 +27,9 @@ use crate::metrics::HubMeters;
 pub use self::visitor::{Interest, Opening};
 
 const SHARDS: usize = 16;
+
+/// A hint that is taken back may be on its way, or be seen just then, for so long.
+const TAKEN_BACK_GRACE_MS: u64 = 1_000;
 
 /// The hub's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub struct Said {
     pub skus: Vec<Sku>,
     /// Whether it is said for the first time.
     pub telling: Telling,
+    /// When the click happened that it answers.
+    pub clicked_at: Option<Millis>,
 }
 
 /// Whether a hint is said for the first time.
@@ -202,13 +207,18 @@ impl Hub {
         (partition, now): (u32, Millis),
     ) -> Arc<Frame> {
         let frame = Arc::new(Frame::of(&said.hint));
-        self.meters.hint(frame.kind);
+        self.meters.hint(frame.kind, frame.slot.as_ref());
         let source = (partition, said.hint.epoch);
-        let active = Active { frame: Arc::clone(&frame), skus: said.skus, telling: said.telling };
+        let Said { skus, telling, clicked_at, .. } = said;
+        let active = Active { frame: Arc::clone(&frame), skus, telling, clicked_at };
         let mut shard = self.shard(subject);
         let handed = shard.say(subject, &active, (source, self.limits.ring_max, now));
         shard.make_room(self.limits.visitors_max / SHARDS, now);
+        drop(shard);
         self.count(handed);
+        if let Some(clicked_at) = clicked_at.filter(|_| handed.streams > 0) {
+            self.meters.heard(frame.kind, now.since(clicked_at));
+        }
         frame
     }
 
@@ -228,6 +238,26 @@ impl Hub {
     pub fn holding(&self, subject: &Subject, now: Millis) -> Vec<Arc<Frame>> {
         let shard = self.shard(subject);
         shard.visitors.get(subject).map(|visitor| visitor.holding(now)).unwrap_or_default()
+    }
+
+    /// A page says that a hint was seen at a moment.
+    pub fn seen(&self, subject: &Subject, id: &HintId, at: Millis) {
+        let shard = self.shard(subject);
+        let Some(visitor) = shard.visitors.get(subject) else { return };
+        match visitor.told(id) {
+            Some(Told::Holds(kind, Some(clicked_at))) => {
+                self.meters.seen(kind, at.since(clicked_at));
+            }
+            Some(Told::TakenBack(gone)) if at.since(gone) > TAKEN_BACK_GRACE_MS => {
+                self.meters.violations.increment(1);
+            }
+            Some(Told::Holds(_, None) | Told::TakenBack(_)) | None => {}
+        }
+    }
+
+    /// Shows how long hints took lately.
+    pub fn show_quantiles(&self) {
+        self.meters.show_quantiles();
     }
 
     /// Which products' stock matters to a visitor from now on.
@@ -255,6 +285,9 @@ impl Hub {
                 for (n, held) in visitor.showing(sku, now).iter().enumerate() {
                     let n = u32::try_from(n).unwrap_or(u32::MAX);
                     let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
+                    if let Some(visitor) = shard.visitors.get_mut(&subject) {
+                        visitor.note_taken_back(&held.frame.id, now);
+                    }
                     self.tell(&mut shard, (&subject, source), (hint, Vec::new()), now);
                     withdrawn += 1;
                 }
@@ -293,8 +326,9 @@ impl Hub {
         (hint, skus): (Hint, Vec<Sku>),
         now: Millis,
     ) {
-        self.meters.hint(hint.kind);
-        let said = Active { frame: Arc::new(Frame::of(&hint)), skus, telling: Telling::First };
+        self.meters.hint(hint.kind, hint.slot.as_ref());
+        let frame = Arc::new(Frame::of(&hint));
+        let said = Active { frame, skus, telling: Telling::First, clicked_at: None };
         let handed = shard.say(subject, &said, (source, self.limits.ring_max, now));
         self.count(handed);
     }

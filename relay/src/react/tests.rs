@@ -202,7 +202,7 @@ fn a_click_is_answered_and_enriched() {
     let enriched: Record = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
     assert_eq!(enriched.enrichment.unwrap().recent[0].as_str(), "A");
     assert_eq!(record.headers.first("ce_type"), Some(&b"product_view"[..]));
-    assert!(inner.counts("clickmill_relay_hints_total{kind=\"suggest\"} 2"));
+    assert!(inner.counts("clickmill_relay_hints_total{kind=\"suggest\",slot=\"suggested\"} 1"));
 }
 
 #[test]

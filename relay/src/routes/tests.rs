@@ -131,7 +131,7 @@ impl Relay {
         };
         self.hub.say(
             &subject(visitor),
-            Said { hint, skus: Vec::new(), telling: Telling::First },
+            Said { hint, skus: Vec::new(), telling: Telling::First, clicked_at: None },
             (0, now()),
         );
     }

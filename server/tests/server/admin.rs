@@ -24,6 +24,7 @@ async fn it_tells_live_from_ready_and_outlasts_the_drain() {
         metrics,
         readiness,
         guarded: None,
+        pages: None,
         stop: stop.clone(),
     }));
 

@@ -47,6 +47,7 @@ fn said(hub: &Hub, offset: u64, (slot, skus): (&str, &[&str])) -> Said {
         },
         skus: skus.iter().map(|sku| Sku::parse(*sku).unwrap()).collect(),
         telling: Telling::First,
+        clicked_at: None,
     }
 }
 

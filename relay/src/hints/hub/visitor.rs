@@ -9,6 +9,9 @@ use super::Telling;
 use crate::hints::frame::Frame;
 use crate::hints::outbox::{Outbox, Put};
 
+/// Hints of one visitor that were taken back and are remembered.
+const TAKEN_BACK_MAX: usize = 4;
+
 /// One visitor.
 #[derive(Debug)]
 pub(super) struct Visitor {
@@ -18,6 +21,8 @@ pub(super) struct Visitor {
     ring: VecDeque<Arc<Frame>>,
     /// What holds: the newest hint of each slot, in the order in which they were said.
     active: Vec<Active>,
+    /// The hints that were taken back last, oldest first.
+    taken_back: VecDeque<(HintId, Millis)>,
     outboxes: Vec<Arc<Outbox>>,
     /// The products whose stock matters to it.
     interest: Option<Box<Interest>>,
@@ -51,6 +56,17 @@ pub(super) struct Active {
     /// The products it shows.
     pub(super) skus: Vec<Sku>,
     pub(super) telling: Telling,
+    /// When the click happened that it answers.
+    pub(super) clicked_at: Option<Millis>,
+}
+
+/// What became of a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It holds; when the click happened that it answers.
+    Holds(HintKind, Option<Millis>),
+    /// It was taken back at that moment.
+    TakenBack(Millis),
 }
 
 /// How often things happened while a hint was handed to streams.
@@ -68,11 +84,27 @@ impl Visitor {
             source,
             ring: VecDeque::new(),
             active: Vec::new(),
+            taken_back: VecDeque::new(),
             outboxes: Vec::new(),
             interest: None,
             is_known: false,
             is_fresh: false,
         }
+    }
+
+    /// What became of a hint; none where that is forgotten.
+    pub(super) fn told(&self, id: &HintId) -> Option<Told> {
+        let active = self.active.iter().find(|active| active.frame.id == *id);
+        let holds = active.map(|active| Told::Holds(active.frame.kind, active.clicked_at));
+        let taken_back = self.taken_back.iter().rfind(|(gone, _)| gone == id);
+        holds.or_else(|| taken_back.map(|(_, at)| Told::TakenBack(*at)))
+    }
+
+    pub(super) fn note_taken_back(&mut self, id: &HintId, now: Millis) {
+        if self.taken_back.len() >= TAKEN_BACK_MAX {
+            self.taken_back.pop_front();
+        }
+        self.taken_back.push_back((id.clone(), now));
     }
 
     /// Whether anything that was said is remembered.
