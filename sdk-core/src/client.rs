@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// The books of the queue.
-    pub fn books(&self) -> &Books {
+    pub fn books(&self) -> Books {
         self.machine.books()
     }
 

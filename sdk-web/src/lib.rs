@@ -10,16 +10,16 @@
 // Each function is called by its name, and by our own glue alone, with what `core_new` gave it.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "wasm32")]
+mod heap;
 mod hear;
 
 use clickmill_sdk_core::client::Machine;
 
-/// A page has one thread for scripts.
+/// The standard library's allocator alone would be a tenth of the core.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static HEAP: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
-    // SAFETY: the module's memory is not shared, so no second thread can run in it.
-    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
+static HEAP: heap::Heap = heap::Heap::new();
 
 /// The core of one page, with the room where texts are handed in.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub extern "C" fn core_new() -> Box<Core> {
 /// Makes room for a text that is handed in: so many bytes of UTF-8 from this address on.
 #[unsafe(no_mangle)]
 pub extern "C" fn core_room(core: &mut Core, bytes: usize) -> *mut u8 {
-    core.heard = vec![0; bytes];
+    core.heard.resize(bytes, 0);
     core.heard.as_mut_ptr()
 }
 
@@ -46,8 +46,7 @@ pub extern "C" fn core_room(core: &mut Core, bytes: usize) -> *mut u8 {
 /// answer has.
 #[unsafe(no_mangle)]
 pub extern "C" fn core_step(core: &mut Core, what: u32, number: f64, now: f64) -> usize {
-    let heard = std::mem::take(&mut core.heard);
-    hear::hear(&mut core.machine, (what, number as u64), now as u64, &heard).len()
+    hear::hear(&mut core.machine, (what, number as u64), now as u64, &core.heard).len()
 }
 
 /// Where the answer of the last step lies: what is to be done, as the machine says it.

@@ -57,7 +57,7 @@ const fields = (object) =>
   Object.entries(object)
     .map(([name, value]) => `"${name}":${stringify(value)}`)
     .join("\x1d");
-// An object that a text may hold.
+// The object that a text may hold.
 const read = (text) => {
   try {
     return { ...parse(text) };
@@ -80,12 +80,13 @@ const judge = (status, wait, text) => {
     });
     return [RECEIPT, join(limits(rest.limits), sample, buckets, visitor, token, expires_at, ...each)];
   }
-  if (status === 401 || status === 403) return [STOPPED, ""];
+  if (status === 401 || status === 403) return [STOPPED];
   const spoils = (reason) => [SPOILED, stringify({ outcome: "rejected", reason })];
   // Any other 400 may be the word of something in between.
-  if (status === 400 || status === 413) {
+  const large = status === 413;
+  if (large || status === 400) {
     if (error === "malformed") return spoils(error);
-    if (status > 400 || error === "body_too_large") return spoils("too_large");
+    if (large || error === "body_too_large") return spoils("too_large");
   }
   // Seconds, or a date.
   const asked = wait >= 0 ? wait * 1000 : Date.parse(wait) - now();
@@ -337,12 +338,11 @@ export default async () => {
       close,
       (id, kind, latency, replayed, data) => {
         const latency_ms = latency ? +latency : undefined;
-        emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...parse(data) });
+        emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...read(data) });
       },
       (id, type, latency_ms, verdict) => {
-        const { outcome = "accepted", reason, schema, pointer, detail } = read(verdict);
-        const what = { id, type: parse(type), latency_ms: +latency_ms, outcome };
-        emit("verdict", { ...what, reason, schema, pointer, detail });
+        const own = { id, type: parse(type), latency_ms: +latency_ms };
+        emit("verdict", { outcome: "accepted", ...read(verdict), ...own });
       },
       (delivery, stream, queued, books) => {
         queued = +queued;
@@ -358,7 +358,7 @@ export default async () => {
     const allows = (purpose) => names().includes(purpose);
     // That in bits, and as a field of circumstances.
     const said = () => {
-      if (granted === undefined && !site?.as_of) return [CONSENT, "", 0];
+      if (granted === undefined && !site?.as_of) return [CONSENT];
       const all = PURPOSES.filter(allows);
       const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
       return [CONSENT, fields({ consent: { granted: all, gpc: gpc || undefined } }), bits];

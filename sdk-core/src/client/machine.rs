@@ -32,8 +32,8 @@ use self::site::{Sample, Site};
 use self::text::{EFFECT, PART};
 use self::visit::Visit;
 use super::options::ClientOptions;
-use crate::wire::Books;
 use crate::wire::Put;
+use crate::wire::{Books, Millis};
 
 /// No moment: what is due then never comes.
 const NEVER: u64 = u64::MAX;
@@ -112,7 +112,7 @@ impl Machine {
             sample: Sample::default(),
             requests: 0,
             person: None,
-            visit: Visit::default(),
+            visit: Visit::recall(&[]),
             page: Vec::new(),
             stream: Stream::Closed { failures: 0, until: 0 },
             ear: Ear::default(),
@@ -181,8 +181,11 @@ impl Machine {
     }
 
     /// The books of the queue.
-    pub fn books(&self) -> &Books {
-        &self.queue.books
+    pub fn books(&self) -> Books {
+        let [created, settled, dropped_full, dropped_old, dropped_large, dropped_consent, since] =
+            self.queue.books;
+        let since = Millis(since);
+        Books { created, settled, dropped_full, dropped_old, dropped_large, dropped_consent, since }
     }
 
     /// Events that wait.

@@ -58,7 +58,8 @@ impl Backoff {
     /// The longest wait after so many failures in a row, from 1.
     pub fn ceiling(&self, failures: u32) -> u64 {
         let doublings = failures.saturating_sub(1).min(32);
-        self.first_ms.saturating_mul(1 << doublings).min(self.ms_max)
+        // A wait that long is no wait; it only must not run over.
+        (self.first_ms.min(1 << 30) << doublings).min(self.ms_max)
     }
 }
 

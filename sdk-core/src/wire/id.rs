@@ -325,10 +325,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// These digits as bytes.
 #[inline(never)]
 pub(crate) fn digits(bytes: &[u8]) -> Vec<u8> {
-    let digit = |nibble| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-    let mut digits = Vec::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        digits.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    let mut digits = Vec::new();
+    for at in 0..bytes.len() * 2 {
+        let digit = bytes[at / 2] >> (4 - at % 2 * 4) & 15;
+        digits.push(digit + if digit < 10 { b'0' } else { b'a' - 10 });
     }
     digits
 }

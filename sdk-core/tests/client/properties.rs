@@ -137,7 +137,7 @@ fn play(turns: Vec<Turn>, limits: Limits) {
             page.wait(120_000);
         }
     }
-    let books = page.client.books().clone();
+    let books = page.client.books();
     assert_eq!(page.client.queued(), 0);
     assert_eq!(books.created, tracked.len() as u64);
     assert_eq!(books.created, books.settled + books.dropped());

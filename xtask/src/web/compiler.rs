@@ -105,8 +105,11 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
         command.env_remove(key);
     }
     let flags = match target {
-        // Without the machinery that words a panic, the core is a third smaller.
-        Target::Browser => "-Zunstable-options -Cpanic=immediate-abort".to_owned(),
+        // Without the machinery that words a panic, and the places it would name, the core is a
+        // third smaller.
+        Target::Browser => {
+            "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none".to_owned()
+        }
         // Debian's C library is older than what the standard library would like: the thread
         // functions that it lacks are never called where there are no threads.
         Target::Wasi => format!(

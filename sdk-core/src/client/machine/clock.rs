@@ -21,7 +21,7 @@ pub(super) struct Clock {
 impl Clock {
     /// Reads the clock.
     pub(super) fn read(&mut self, wall: u64) -> Now {
-        let steady = wall.saturating_add(self.behind_ms);
+        let steady = wall + self.behind_ms;
         self.behind_ms += super::since(self.last, steady);
         self.last = self.last.max(steady);
         Now { wall, steady: self.last }

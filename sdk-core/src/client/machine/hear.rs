@@ -2,8 +2,9 @@
 
 use super::clock::Now;
 use super::recent::Recent;
-use super::text::{PART, cut, cut_number, is_plain};
+use super::text::{EFFECT, PART, cut, cut_number, is_plain};
 use super::{Machine, Presence, since};
+use crate::wire::Put;
 
 /// Hints of this page whose ids are remembered, to drop a repeat.
 const SEEN_MAX: usize = 256;
@@ -59,12 +60,10 @@ impl Machine {
         let person = self.person.as_ref().filter(|person| !person.token.is_empty());
         let person = person.filter(|_| self.presence == Presence::Here && self.allows_hints());
         match (&self.stream, person) {
-            (Stream::Closed { until, failures }, Some(_)) if *until <= now.steady => {
+            (Stream::Closed { until, failures }, Some(person)) if *until <= now.steady => {
+                self.said.put(&[EFFECT, OPEN, PART]).put(&person.token);
+                self.said.put(&[PART]).put(&self.ear.last_event_id);
                 self.stream = Stream::Open { failures: *failures };
-                self.say(OPEN);
-                self.part_token();
-                let last = self.ear.last_event_id.clone();
-                self.part(&last);
             }
             (Stream::Open { .. }, None) => {
                 self.stream = Stream::Closed { failures: 0, until: 0 };
@@ -72,11 +71,6 @@ impl Machine {
             }
             _ => {}
         }
-    }
-
-    fn part_token(&mut self) {
-        let token = self.person.as_ref().map(|person| person.token.clone());
-        self.part(&token.unwrap_or_default());
     }
 
     /// The stream is closed for good: another one is opened later, with another token if the

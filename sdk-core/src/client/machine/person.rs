@@ -17,7 +17,6 @@ const ASK_AGAIN_MS_MAX: u64 = 600_000;
 const ASK_GRACE_MS: u64 = 200;
 
 /// The visitor as this browser knows them. Exists only with consent.
-#[derive(Default)]
 pub(super) struct Person {
     /// The secret: 64 hexadecimal digits.
     pub(super) proof: Vec<u8>,
@@ -43,11 +42,14 @@ impl Person {
             proof: cut(rest, FIELD).to_vec(),
             token: cut(rest, FIELD).to_vec(),
             token_ends: cut_number(rest, FIELD).unwrap_or_default(),
-            ..Self::default()
+            ask_at: 0,
+            asked: 0,
+            refusals: 0,
         };
         if !is_plain(&person.visitor) || !is_plain(&person.proof) || person.proof.len() != 64 {
-            let proof = digits(&random.block());
-            person = Self { visitor: visitor_of(&proof), proof, ..Self::default() };
+            person.proof = digits(&random.block());
+            person.visitor = visitor_of(&person.proof);
+            person.token_ends = 0;
         }
         if person.token_ends <= now.wall || !is_plain(&person.token) {
             person.token.clear();

@@ -1,9 +1,9 @@
 //! Events that wait, in the order they happened, and the books about them.
 
+use super::Facts;
 use super::clock::Now;
+use super::site::Site;
 use super::text::{FIELD, PART, cut, cut_number, is_plain};
-use super::{Facts, since};
-use crate::wire::Books;
 use crate::wire::Put;
 
 /// Where an event's text has its id: behind `{"id":"`.
@@ -11,6 +11,24 @@ const ID: std::ops::Range<usize> = 7..43;
 
 /// Types of events that come by themselves in numbers, as JSON.
 const ABUNDANT: [&[u8]; 2] = [br#""element_view""#, br#""engagement""#];
+
+/// The fields of `wire::Books`, and the place of each.
+const NAMES: [&str; 7] = [
+    "created",
+    "settled",
+    "dropped_full",
+    "dropped_old",
+    "dropped_large",
+    "dropped_consent",
+    "since",
+];
+pub(super) const CREATED: usize = 0;
+pub(super) const SETTLED: usize = 1;
+pub(super) const FULL: usize = 2;
+pub(super) const OLD: usize = 3;
+pub(super) const LARGE: usize = 4;
+pub(super) const CONSENT: usize = 5;
+pub(super) const SINCE: usize = 6;
 
 /// So many places are reserved at a time, so that storage need not be told of each.
 const RESERVE: u64 = 16;
@@ -58,7 +76,8 @@ impl Queued {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) id: Vec<u8>,
-    pub(super) books: Books,
+    /// The books, by the places below.
+    pub(super) books: [u64; NAMES.len()],
     /// The events, oldest first.
     pub(super) events: Vec<Queued>,
     /// The place the next event will get.
@@ -72,7 +91,7 @@ pub(super) struct Queue {
 impl Queue {
     /// A queue nothing was ever put into.
     pub(super) fn new(id: Vec<u8>) -> Self {
-        Self { id, books: Books::default(), events: Vec::new(), next: 0, reserved: 0, bytes: 0 }
+        Self { id, books: [0; NAMES.len()], events: Vec::new(), next: 0, reserved: 0, bytes: 0 }
     }
 
     /// Reserves more places if none is left; whether storage must be told.
@@ -97,24 +116,31 @@ impl Queue {
         }
     }
 
-    /// Puts an event at the end.
-    pub(super) fn push(&mut self, event: Queued) {
-        self.bytes += event.text.len();
-        self.events.push(event);
+    /// The events that are not in flight.
+    #[inline(never)]
+    pub(super) fn waiting(&mut self, in_flight: usize) -> &mut [Queued] {
+        self.events.get_mut(in_flight..).unwrap_or_default()
     }
 
-    /// The event to be given up first: what comes by itself in numbers before others, urgent ones
-    /// last, the oldest first. The first `in_flight` stay.
-    pub(super) fn victim(
-        &mut self,
-        in_flight: usize,
-        is_urgent: impl Fn(&[u8]) -> bool,
-    ) -> Option<&mut Queued> {
-        let worth = |event: &&mut Queued| {
+    /// Marks the event that is to be given up first: what comes by itself in numbers before others,
+    /// urgent ones last, the oldest first. The first `in_flight` stay; whether there is another.
+    pub(super) fn give_up_one(&mut self, in_flight: usize, site: &Site) -> bool {
+        let (mut least, mut victim) = (u8::MAX, None);
+        for event in self.waiting(in_flight) {
             let comes_by_itself = ABUNDANT.contains(&event.kind.as_slice());
-            u8::from(!comes_by_itself) + u8::from(is_urgent(&event.kind))
-        };
-        self.events.iter_mut().skip(in_flight).filter(|event| !event.is_gone).min_by_key(worth)
+            let worth = u8::from(!comes_by_itself) + u8::from(site.is_urgent(&event.kind));
+            if worth < least {
+                (least, victim) = (worth, Some(event));
+            }
+        }
+        match victim {
+            Some(event) => {
+                event.is_gone = true;
+                self.books[FULL] += 1;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Takes up what storage kept of an earlier page's queue: its head, then each event after its
@@ -124,82 +150,72 @@ impl Queue {
         let rest = &mut kept;
         let head = &mut cut(rest, PART);
         let id = cut(head, FIELD);
-        let _first = cut_number(head, FIELD)?;
-        let mut next = cut_number(head, FIELD).filter(|_| is_plain(id))?;
-        let mut books = [0; 6];
-        for number in &mut books {
-            *number = cut_number(head, FIELD)?;
+        if !is_plain(id) {
+            return None;
         }
         self.id = id.to_vec();
-        let mut behind = self.events.split_off(in_flight);
+        let _first = cut(head, FIELD);
+        let mut next = cut_number(head, FIELD).unwrap_or_default();
+        for at in SETTLED..SINCE {
+            let count = cut_number(head, FIELD).unwrap_or_default();
+            self.books[at] += count;
+            self.books[CREATED] += count;
+        }
+        self.books[SINCE] = cut_number(head, FIELD).unwrap_or_default();
+        let mut index = in_flight;
         while !rest.is_empty() {
             let place = cut_number(rest, PART).unwrap_or_default();
             let event = &mut cut(rest, PART);
-            let (kind, at, text) = (cut(event, FIELD), cut_number(event, FIELD), cut(event, FIELD));
-            let Some(at) = at.filter(|_| text.len() > ID.end) else { continue };
+            let kind = cut(event, FIELD).to_vec();
+            let at = cut_number(event, FIELD).unwrap_or_default();
+            let text = cut(event, FIELD).to_vec();
+            if text.len() <= ID.end {
+                continue;
+            }
             next = next.max(place + 1);
             // A page that died within a step may have counted one event more or less than it kept.
-            self.books.created += 1;
-            self.push(Queued {
-                kind: kind.to_vec(),
-                at,
-                since: now.steady,
-                place,
-                tries: 0,
-                facts: self.share(event.to_vec()),
-                text: text.to_vec(),
-                is_gone: false,
-            });
+            self.books[CREATED] += 1;
+            self.bytes += text.len();
+            let facts = self.share(event.to_vec());
+            let since = now.steady;
+            let event = Queued { kind, at, since, place, tries: 0, facts, text, is_gone: false };
+            self.events.insert(index, event);
+            index += 1;
         }
-        let first_new = next;
-        let flying = self.events.iter_mut().take(in_flight);
-        for event in flying.chain(&mut behind) {
-            event.place = next;
-            next += 1;
-        }
-        self.events.append(&mut behind);
         self.next = next;
-        let [settled, full, old, large, consent, since] = books;
-        self.books.settled += settled;
-        self.books.dropped_full += full;
-        self.books.dropped_old += old;
-        self.books.dropped_large += large;
-        self.books.dropped_consent += consent;
-        self.books.created += settled + full + old + large + consent;
-        self.books.since.0 = since;
-        Some(first_new)
-    }
-
-    /// The queue's head as storage keeps it.
-    pub(super) fn store(&self, text: &mut Vec<u8>) {
-        let first = self.events.iter().map(|event| event.place).min().unwrap_or(self.next);
-        text.put(&self.id).put(&[FIELD]).put_number(first);
-        text.put(&[FIELD]).put_number(self.next.max(self.reserved));
-        for number in self.accounts() {
-            text.put(&[FIELD]).put_number(number);
+        for (at, event) in self.events.iter_mut().enumerate() {
+            if !(in_flight..index).contains(&at) {
+                event.place = self.next;
+                self.next += 1;
+            }
         }
+        Some(next)
     }
 
-    /// The books but for the events created, which are all of these and those that wait.
-    fn accounts(&self) -> [u64; 6] {
-        let Books { settled, dropped_full, dropped_old, dropped_large, dropped_consent, .. } =
-            self.books;
-        [settled, dropped_full, dropped_old, dropped_large, dropped_consent, self.books.since.0]
+    /// The queue's head as storage keeps it: its name, the first and the next place, and the books
+    /// but for the events created, which are all of these and those that wait.
+    pub(super) fn store(&self, text: &mut Vec<u8>) {
+        let mut first = self.next;
+        for event in &self.events {
+            first = first.min(event.place);
+        }
+        text.put(&self.id);
+        for number in &[first, self.next.max(self.reserved)] {
+            text.put(&[FIELD]).put_number(*number);
+        }
+        for number in &self.books[SETTLED..] {
+            text.put(&[FIELD]).put_number(*number);
+        }
     }
 
     /// The books as JSON.
+    #[inline(never)]
     pub(super) fn write_books(&self, text: &mut Vec<u8>) {
-        text.put(b"{\"created\":").put_number(self.books.created);
-        let names =
-            ["settled", "dropped_full", "dropped_old", "dropped_large", "dropped_consent", "since"];
-        for (name, number) in names.iter().zip(self.accounts()) {
-            text.put(b",\"").put(name.as_bytes()).put(b"\":").put_number(number);
+        let mut open: &[u8] = b"{\"";
+        for (name, number) in NAMES.iter().zip(&self.books) {
+            text.put(open).put(name.as_bytes()).put(b"\":").put_number(*number);
+            open = b",\"";
         }
         text.put(b"}");
-    }
-
-    /// Whether an event is older than `age_ms_max`.
-    pub(super) fn is_old(event: &Queued, now: Now, age_ms_max: u64) -> bool {
-        since(now.wall, event.at) > age_ms_max
     }
 }

@@ -59,7 +59,7 @@ impl Machine {
         let asking = self.person.as_ref().filter(|person| hints && person.asks(now));
         let asks = asking.is_some();
         let proof = asking.map(|person| person.proof.as_slice()).unwrap_or_default();
-        let events: Vec<&Queued> = self.queue.events.iter().collect();
+        let events = self.sendable(0, false);
         let packed = self.pack(now, &events, proof, (bytes_max, events_max));
         if packed.count == 1 && packed.body.len() as u64 > bytes_max {
             self.give_up(now, TOO_LARGE);
@@ -88,6 +88,18 @@ impl Machine {
         self.part(if keepalive { b"1" } else { b"" });
     }
 
+    /// The events behind the first `flying` ones; where asked for, those alone that are urgent.
+    #[inline(never)]
+    fn sendable(&self, flying: usize, only_urgent: bool) -> Vec<&Queued> {
+        let mut events = Vec::new();
+        for event in self.queue.events.get(flying..).unwrap_or_default() {
+            if !only_urgent || self.site.is_urgent(&event.kind) {
+                events.push(event);
+            }
+        }
+        events
+    }
+
     fn pack(&self, now: Now, events: &[&Queued], proof: &[u8], limits: (u64, u64)) -> Packed {
         let label = Label {
             sent_at: now.wall,
@@ -112,9 +124,7 @@ impl Machine {
             Delivery::InFlight(_) | Delivery::Free { .. } => (0, 0),
         };
         let kept = self.footing == Footing::Allowed && self.options.storage == Storage::Kept;
-        let waiting = self.queue.events.iter().skip(flying);
-        let events: Vec<&Queued> =
-            waiting.filter(|event| !kept || self.site.is_urgent(&event.kind)).collect();
+        let events = self.sendable(flying, kept);
         let [bytes_max, events_max, _] = self.site.limits;
         let bytes_max = bytes_max.min((PARTING_BYTES_MAX.saturating_sub(flying_bytes)) as u64);
         let packed = self.pack(now, &events, &[], (bytes_max, events_max));

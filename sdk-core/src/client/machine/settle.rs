@@ -2,7 +2,7 @@
 
 use super::clock::Now;
 use super::deliver::{Delivery, Flight};
-use super::queue::Queued;
+use super::queue::{LARGE, Queued, SETTLED};
 use super::site::Sample;
 use super::text::{NUMBER_MAX, PART, cut, cut_number, is_plain};
 use super::{EFFECT, Machine, since, told};
@@ -58,7 +58,7 @@ impl Machine {
             settled += u64::from(event.is_gone);
             wait_ms = wait_ms.max(after_ms);
         }
-        self.queue.books.settled += settled;
+        self.queue.books[SETTLED] += settled;
         match wait_ms {
             // Batches grow again after one was taken.
             None => self.batch_events_max = (self.batch_events_max * 2).min(NUMBER_MAX),
@@ -95,9 +95,7 @@ impl Machine {
         if let Some(event) = self.queue.events.first_mut() {
             tell_verdict(&mut self.said, now, event, verdict);
             event.is_gone = true;
-            let books = &mut self.queue.books;
-            let is_large = verdict == TOO_LARGE;
-            *(if is_large { &mut books.dropped_large } else { &mut books.settled }) += 1;
+            self.queue.books[if verdict == TOO_LARGE { LARGE } else { SETTLED }] += 1;
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::clock::Now;
 use super::person::Person;
-use super::queue::Queue;
+use super::queue::{CONSENT, OLD};
 use super::text::{PART, cut};
 use super::visit::Visit;
-use super::{Footing, Machine, told};
+use super::{Footing, Machine, since, told};
 use crate::wire::Put;
 
 /// The effect that keeps a text under a name, or forgets it.
@@ -57,8 +57,8 @@ impl Machine {
 
     fn forget(&mut self) {
         self.person = None;
-        self.visit = Visit::default();
-        for item in ["queue", "visit", "me"] {
+        self.visit = Visit::recall(&[]);
+        for item in &["queue", "visit", "me"] {
             self.store(item);
         }
         self.queue.id = self.random.name();
@@ -70,12 +70,14 @@ impl Machine {
     pub(super) fn drop_forbidden(&mut self) {
         if self.footing == Footing::Refused {
             let in_flight = self.delivery.in_flight();
-            for event in self.queue.events.iter_mut().skip(in_flight) {
-                if event.is_personal() && !event.is_gone {
+            let mut dropped = 0;
+            for event in self.queue.waiting(in_flight) {
+                if event.is_personal() {
                     event.is_gone = true;
-                    self.queue.books.dropped_consent += 1;
+                    dropped += 1;
                 }
             }
+            self.queue.books[CONSENT] += dropped;
             self.sweep();
         }
     }
@@ -86,21 +88,19 @@ impl Machine {
         let in_flight = self.delivery.in_flight();
         let bounds = self.options.queue;
         let queue = &mut self.queue;
-        for event in queue.events.iter_mut().skip(in_flight) {
-            if !Queue::is_old(event, now, bounds.age_ms_max) {
+        let mut old = 0;
+        for event in queue.waiting(in_flight) {
+            if since(now.wall, event.at) <= bounds.age_ms_max {
                 break;
             }
             event.is_gone = true;
-            queue.books.dropped_old += 1;
+            old += 1;
         }
+        queue.books[OLD] += old;
         self.sweep();
-        while self.queue.events.len() > bounds.events_max || self.queue.bytes > bounds.bytes_max {
-            let Some(victim) = self.queue.victim(in_flight, |kind| self.site.is_urgent(kind))
-            else {
-                return;
-            };
-            victim.is_gone = true;
-            self.queue.books.dropped_full += 1;
+        while (self.queue.events.len() > bounds.events_max || self.queue.bytes > bounds.bytes_max)
+            && self.queue.give_up_one(in_flight, &self.site)
+        {
             self.sweep();
         }
     }

@@ -1,7 +1,7 @@
 //! From what the page reports to an event in the queue.
 
 use super::clock::Now;
-use super::queue::Queued;
+use super::queue::{CREATED, LARGE, Queued, SINCE};
 use super::settle::{TOO_LARGE, tell_verdict};
 use super::text::{FIELD, PART, cut};
 use super::{Facts, Footing, Machine};
@@ -43,19 +43,20 @@ impl Machine {
             text.put(b",\"sample\":").put(&self.sample.share);
         }
         let books = &mut self.queue.books;
-        if books.created == 0 {
-            books.since.0 = now.wall;
+        if books[CREATED] == 0 {
+            books[SINCE] = now.wall;
         }
-        books.created += 1;
+        books[CREATED] += 1;
         let bytes = text.len() + CONTEXT.len() + event.facts.len() + 2;
         let [.., event_bytes_max] = self.site.limits;
         if bytes as u64 > event_bytes_max {
-            books.dropped_large += 1;
+            books[LARGE] += 1;
             tell_verdict(&mut self.said, now, &event, TOO_LARGE);
             self.store_head();
             return;
         }
-        self.queue.push(event);
+        self.queue.bytes += event.text.len();
+        self.queue.events.push(event);
         self.queue.next += 1;
         if self.site.is_urgent(kind) {
             self.flush_to = self.queue.next;
@@ -80,7 +81,7 @@ impl Machine {
             facts.put(b"\"visitor\":\"").put(&person.visitor);
             facts.put(b"\"\x1d\"session\":\"").put(&self.visit.session).put(b"\"");
         }
-        for field in [&self.page, &self.consent] {
+        for field in &[&self.page, &self.consent] {
             if !field.is_empty() {
                 if !facts.is_empty() {
                     facts.put(&[FIELD]);

@@ -15,7 +15,7 @@ const HINTS_MAX: usize = 48;
 const LAST_STEP_MS: u64 = 5_000;
 
 /// The visit of a visitor who may be remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Visit {
     /// Its id; empty before its first event.
     pub(super) session: Vec<u8>,
@@ -33,18 +33,23 @@ pub(super) struct Visit {
 
 impl Visit {
     /// The visit that storage knows, or none yet.
+    #[inline(never)]
     pub(super) fn recall(mut stored: &[u8]) -> Self {
         let rest = &mut stored;
-        let mut visit = Self::default();
-        let session = cut(rest, FIELD);
+        let mut session = cut(rest, FIELD);
         if !is_plain(session) {
-            return visit;
+            (session, *rest) = (&[], &[]);
         }
-        visit.session = session.to_vec();
-        visit.started = cut_number(rest, FIELD).unwrap_or_default();
-        visit.last = cut_number(rest, FIELD).unwrap_or_default();
+        let mut visit = Self {
+            session: session.to_vec(),
+            started: cut_number(rest, FIELD).unwrap_or_default(),
+            last: cut_number(rest, FIELD).unwrap_or_default(),
+            campaign: cut(rest, FIELD).to_vec(),
+            stored_last: 0,
+            recent: Recent::default(),
+            hints: Recent::default(),
+        };
         visit.stored_last = visit.last;
-        visit.campaign = cut(rest, FIELD).to_vec();
         while !rest.is_empty() {
             let id = cut(rest, FIELD);
             match cut_number(rest, FIELD) {
