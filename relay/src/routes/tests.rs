@@ -334,3 +334,35 @@ async fn a_drain_ends_streams_after_what_waits() {
     let drained = timeout(PATIENCE, relay.serving).await.unwrap().unwrap();
     assert_eq!(drained.cut, 0);
 }
+
+#[tokio::test]
+async fn a_page_that_reads_nothing_holds_no_more_than_what_may_wait_for_it() {
+    const HINTS: u64 = 100_000;
+    let relay = Relay::start("{}").await;
+    let mut page = relay.open("v", "").await;
+    page.until(": open").await;
+    for offset in 1..=HINTS {
+        relay.say("v", offset);
+        if offset % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    // What it gets once it reads is what the system's buffers held, and then the newest hint.
+    let newest = format!("id: clicks.0.{HINTS}.0\n");
+    let (mut came, mut tail, mut buffer) = (0, Vec::new(), vec![0; 64 * 1024]);
+    while !tail.windows(newest.len()).any(|bytes| bytes == newest.as_bytes()) {
+        let count = timeout(PATIENCE, page.socket.read(&mut buffer)).await.unwrap().unwrap();
+        assert!(count > 0, "the stream ended after {came} bytes");
+        came += count;
+        // Across two reads, too.
+        tail.drain(..tail.len().saturating_sub(newest.len()));
+        tail.extend_from_slice(&buffer[..count]);
+    }
+    let all = 300 * HINTS as usize;
+    assert!(came < all / 2, "{came} bytes of {all} and more");
+    let conflated = relay.metrics.render();
+    let conflated = conflated.lines().find_map(|line| {
+        line.strip_prefix("clickmill_relay_hints_conflated_total ")?.parse::<u64>().ok()
+    });
+    assert!(conflated > Some(HINTS / 2), "{conflated:?} hints were dropped for newer ones");
+}
