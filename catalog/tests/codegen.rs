@@ -35,6 +35,15 @@ fn rust_is_as_the_golden_file() {
     check(Language::Rust, "events.rs");
 }
 
+/// The package's types are those of the schemas that come along.
+#[test]
+fn the_types_of_the_package_are_of_now() {
+    let written = codegen(&[Box::new(Builtin)], Language::TypeScript).unwrap();
+    let there = include_str!("../../sdk-web/npm/events.d.ts");
+    let how = "clickmill-catalog codegen typescript --out sdk-web/npm/events.d.ts";
+    assert_eq!(written, there, "write it anew: {how}");
+}
+
 #[test]
 fn written_rust_reads_and_writes_what_the_schema_takes() {
     let colour = EverythingLinesColour::Blue;

@@ -77,15 +77,16 @@
   };
 
   const goOn = (error) => {
-    if (error) console.warn("clickmill: no core", error);
+    if (error) console.warn("clickmill:", error);
     alone = true;
     send();
   };
 
   const give = (event) => {
+    const { id, type, at, props, facts } = event;
     const failed = tell(() => {
-      if (told !== event.facts) core.page((told = event.facts));
-      core.track(event.id, event.type, event.at, event.props);
+      if (told !== facts) core.page((told = facts));
+      core.track(id, type, at, props);
     });
     if (failed) hold(event);
   };
@@ -278,8 +279,8 @@
     }
   };
 
-  doc.addEventListener("click", clicked, true);
-  doc.addEventListener("visibilitychange", () => {
+  addEventListener("click", clicked, true);
+  addEventListener("visibilitychange", () => {
     if (!doc.hidden) return;
     if (core) tell(() => core.hidden());
     else leave();
@@ -308,14 +309,16 @@
     flush: () => (core ? tell(() => core.flush()) : send()),
     visitor,
     consent: (purposes) => {
-      if (purposes == null) return granted;
-      granted = String(purposes);
-      if (core) tell(() => core.consent(granted));
+      if (purposes != null) {
+        granted = `${purposes}`;
+        if (core) tell(() => core.consent(granted));
+      }
+      return granted;
     },
   };
 
   const start = () => {
-    if (doc.readyState === "loading") doc.addEventListener("DOMContentLoaded", () => page({}, "load"));
+    if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => page({}, "load"));
     else page({}, "load");
     if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
     setTimeout(() => core || asleep || goOn(), source ? PATIENCE : 0);

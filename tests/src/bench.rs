@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod hints;
+pub mod page;
 pub mod queries;
 pub mod relay;
 pub mod route;

@@ -1,5 +1,6 @@
 //! A real Chromium, driven from outside: it opens pages, clicks, and tells what the SDK said.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 
 use clickmill_sdk_core::wire::Books;
@@ -149,6 +150,16 @@ impl Browser {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
+        let browser = Self::bare(&[]).await;
+        browser.before_pages(WITNESS).await;
+        browser
+    }
+
+    /// One with these switches that writes nothing down, so that what it takes is the page's.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn bare(switches: &[&str]) -> Self {
         let (port, profile) = (free_port(), Folder::new("chromium"));
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -161,12 +172,25 @@ impl Browser {
         until("chromedriver", || async { http.ask(Ask::get(format!("{url}/status"))).await.ok() })
             .await;
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities(&profile));
+        builder.capabilities(capabilities(&profile, switches));
         let client = builder.connect(&url).await.expect("a window");
         let browser = Self { client, driver, _profile: profile };
         browser.cdp("Page.enable", json!({})).await;
-        browser.before_pages(WITNESS).await;
+        browser.cdp("Performance.enable", json!({})).await;
         browser
+    }
+
+    /// What the page's process counts, by Chromium's own names: `ScriptDuration` (s), `LayoutCount`
+    /// and others.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn metrics(&self) -> BTreeMap<String, f64> {
+        let said = self.cdp("Performance.getMetrics", json!({})).await;
+        let metrics = said["metrics"].as_array().into_iter().flatten();
+        let metric =
+            |metric: &Value| Some((metric["name"].as_str()?.to_owned(), metric["value"].as_f64()?));
+        metrics.filter_map(metric).collect()
     }
 
     /// Opens an address.
@@ -382,10 +406,10 @@ fn children(parent: u32) -> Vec<u32> {
     lists.flat_map(ids).collect()
 }
 
-fn capabilities(profile: &Folder) -> Capabilities {
+fn capabilities(profile: &Folder, switches: &[&str]) -> Capabilities {
     let folder = format!("--user-data-dir={}", profile.path().display());
     // Without a screen and, as on most test machines, as root and without Google's services.
-    let args = [
+    let mut args = vec![
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
@@ -398,8 +422,13 @@ fn capabilities(profile: &Folder) -> Capabilities {
         "--window-size=1280,900",
         &folder,
     ];
+    args.extend(switches);
     let options = json!({ "args": args });
-    [("goog:chromeOptions".to_owned(), options)].into_iter().collect()
+    // Some scripts measure for minutes.
+    let timeouts = json!({ "script": 600_000 });
+    [("goog:chromeOptions".to_owned(), options), ("timeouts".to_owned(), timeouts)]
+        .into_iter()
+        .collect()
 }
 
 /// A command of Chromium's own protocol, sent through its driver.

@@ -66,6 +66,13 @@ pub const SEGMENT: Project = Project {
     lock: include_str!("../npm/segment/package-lock.json"),
 };
 
+/// What the types of the SDK's package are checked with.
+pub const TYPES: Project = Project {
+    name: "TypeScript and React",
+    manifest: include_str!("../npm/types/package.json"),
+    lock: include_str!("../npm/types/package-lock.json"),
+};
+
 /// The folder with a project's `node_modules`; fetched first where it is not here. npm checks the
 /// sums, and none of the packages' own install scripts are run.
 ///

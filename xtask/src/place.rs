@@ -46,6 +46,11 @@ impl Place {
         self.target().join("sdk")
     }
 
+    /// Where the SDK's package for npm is put together.
+    pub fn npm(&self) -> PathBuf {
+        self.target().join("npm")
+    }
+
     /// Where a program of the workspace lies after a build with this cargo profile's folder
     /// (`debug`, `release`).
     pub fn program(&self, profile: &str, name: &str) -> PathBuf {

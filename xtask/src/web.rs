@@ -142,24 +142,26 @@ pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<Pat
     let wasm = compile(place, interrupt)?;
     let (out, stamp) = (place.sdk(), place.target().join("sdk.stamp"));
     let inputs = inputs(place, &wasm, effort)?;
-    if out.join(CORE).is_file() && fs::read_to_string(&stamp).is_ok_and(|was| was == inputs) {
+    let is_there = out.join(CORE).is_file() && place.npm().join("index.js").is_file();
+    if is_there && fs::read_to_string(&stamp).is_ok_and(|was| was == inputs) {
         return Ok(out);
     }
-    // A half-made bundle must not look finished.
+    // A half-made bundle must not look finished, and an old source map not like one of these files.
     let _ = fs::remove_file(&stamp);
+    for map in with_ending(&out, "map")? {
+        fs::remove_file(&map).map_err(Error::file(&map))?;
+    }
     bundle(place, &wasm, &out, interrupt)?;
     if !out.join(CORE).is_file() {
         return Err(Error::NoBundle { path: out.join(CORE) });
     }
     if effort == Effort::Release {
         squeeze::wasm(place, &out.join(CORE), interrupt)?;
-        let mut files = Vec::new();
-        collect(&out, &mut files)?;
-        for script in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "js"))
-        {
-            squeeze::script(place, script, interrupt)?;
+        for script in with_ending(&out, "js")? {
+            squeeze::script(place, &script, interrupt)?;
         }
     }
+    package(place, &out, interrupt)?;
     fs::write(&stamp, inputs).map_err(Error::file(&stamp))?;
     Ok(out)
 }
@@ -206,10 +208,29 @@ fn bundle(place: &Place, wasm: &Path, out: &Path, interrupt: &Interrupt) -> Resu
     Ok(process::run("the bundler", &mut command, interrupt)?)
 }
 
+/// Lets it make the package for npm out of them.
+fn package(place: &Place, sdk: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let mut command = cargo(place);
+    command
+        .args(["run", "--package", "clickmill-web-build", "--", "npm", "--dir"])
+        .arg(sdk)
+        .arg("--out")
+        .arg(place.npm());
+    Ok(process::run("the packager", &mut command, interrupt)?)
+}
+
+/// The files below a folder whose names end like that.
+fn with_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.retain(|file| file.extension().is_some_and(|found| found == ending));
+    Ok(files)
+}
+
 /// Everything the bundle is made of, as one sum.
 fn inputs(place: &Place, wasm: &Path, effort: Effort) -> Result<String, Error> {
     let mut files = vec![wasm.to_owned()];
-    for folder in ["sdk-web/stub", "sdk-web/build"] {
+    for folder in ["sdk-web/stub", "sdk-web/npm", "sdk-web/build"] {
         collect(&place.root().join(folder), &mut files)?;
     }
     let mut hash = Sha256::new();

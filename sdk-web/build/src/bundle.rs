@@ -47,6 +47,12 @@ pub(crate) fn write(wasm: &Path, out: &Path) -> anyhow::Result<()> {
     scripts.into_iter().try_for_each(|(name, script)| put(&out.join(name), thin(script).as_bytes()))
 }
 
-fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// The stub as it was written.
+pub(crate) fn stub() -> &'static str {
+    SCRIPTS[0].1
+}
+
+/// Writes a file.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }

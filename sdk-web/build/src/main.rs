@@ -1,6 +1,7 @@
 //! Turns the compiled browser core into the bundle that pages load, and weighs it.
 
 mod bundle;
+mod npm;
 mod sizes;
 mod thin;
 
@@ -16,6 +17,8 @@ use clap::Parser;
 enum Command {
     /// Write stub, glue and core into a folder.
     Bundle(Bundle),
+    /// Put the npm package together.
+    Npm(Npm),
     /// Print the compressed sizes of a bundle, and fail where one is above its budget.
     Sizes(Sizes),
 }
@@ -26,6 +29,16 @@ struct Bundle {
     #[arg(long)]
     wasm: PathBuf,
     /// The folder to write to.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Npm {
+    /// The folder of the bundle.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The folder to write to; what is in it goes.
     #[arg(long)]
     out: PathBuf,
 }
@@ -46,6 +59,7 @@ struct Sizes {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Bundle(args) => bundle::write(&args.wasm, &args.out),
+        Command::Npm(args) => npm::write(&args.dir, &args.out),
         Command::Sizes(args) => print_sizes(&args),
     };
     match done {

@@ -1,5 +1,5 @@
-//! Measures: `clickmill-bench route|collector|fairness|relay|queries|hints|suggest [--json]`. Figures are
-//! printed one a line.
+//! Measures: `clickmill-bench route|collector|fairness|relay|queries|hints|suggest|page [--json]`. Figures
+//! are printed one a line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, hints, queries, relay, route, suggest};
+use clickmill_tests::bench::{collector, hints, page, queries, relay, route, suggest};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -66,6 +66,12 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
+    /// What the SDK costs a page in Chromium: time, layouts, memory.
+    Page {
+        /// Events that there are when memory is weighed for the last time.
+        #[arg(long, default_value_t = 200_000)]
+        events: usize,
+    },
     /// How often the next product of a recorded visit is among those suggested. Needs no Kafka.
     Suggest {
         /// A folder with click files (`session <tab> item <tab> unix time`) that have "clicks" in
@@ -96,6 +102,7 @@ async fn main() -> ExitCode {
         }
         Bench::Queries { seconds } => queries::measure(seconds, style).await,
         Bench::Hints { seconds } => hints::measure(seconds, style).await,
+        Bench::Page { events } => page::measure(events, style).await,
         Bench::Suggest { data } => {
             if let Err(problem) = suggest::measure(&data, style) {
                 eprintln!("suggest: {problem}");

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use clickmill_xtask::kafka::Jvm;
+use clickmill_xtask::need::Need;
 use clickmill_xtask::process;
 use clickmill_xtask::web::{self, Effort};
 
@@ -22,7 +23,7 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
             through_kafka(shell, which, words)
         }
         Some("suggest") => without_kafka(shell, "suggest", words),
-        Some("sdk") => sizes(shell, words),
+        Some("sdk") => sdk(shell, words),
         _ => Err(Failure::Usage(
             "bench needs one of route, collector, fairness, relay, queries, hints, suggest, sdk"
                 .to_owned(),
@@ -55,13 +56,26 @@ fn without_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure
     Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
 }
 
-/// What a page loads, in bytes over the wire.
-fn sizes(shell: &Shell, words: Words) -> Result<(), Failure> {
+/// What the SDK costs: bytes over the wire and, unless they are only held against a budget, what a
+/// page in Chromium notices.
+fn sdk(shell: &Shell, words: Words) -> Result<(), Failure> {
+    let words = words.rest();
+    sizes(shell, &words)?;
+    if words.iter().any(|word| word == "--budget") {
+        return Ok(());
+    }
+    shell.needs(&[Need::Browser])?;
+    shell.jars()?;
+    shell.step("programs", || shell.build_route(Build::Dev, &[(TESTS, BENCH)]))?;
+    let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
+    let mut command = Command::new(shell.place.program(Build::Dev.folder(), BENCH));
+    command.arg("page").args(&words).env(TEST_KAFKA, broker.bootstrap());
+    Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
+}
+
+fn sizes(shell: &Shell, words: &[String]) -> Result<(), Failure> {
     let out = web::build(&shell.place, Effort::Release, &shell.interrupt)?;
     let mut command = shell.cargo(Build::Dev, "run");
-    command
-        .args(["--package", "clickmill-web-build", "--", "sizes", "--dir"])
-        .arg(out)
-        .args(words.rest());
+    command.args(["--package", "clickmill-web-build", "--", "sizes", "--dir"]).arg(out).args(words);
     Ok(process::run("the bundler", &mut command, &shell.interrupt)?)
 }

@@ -22,8 +22,9 @@ const REGISTRY_TESTS: &str = "real_registry::";
 /// lets one do; likewise.
 const SMALL_DISK_TESTS: &str = "small_disk::";
 
-/// Where the tests find the folder with Segment's clients.
-const SEGMENT: &str = "CLICKMILL_SEGMENT";
+/// What tests drive of npm, by what it is and where they find its folder.
+const PROJECTS: [(&npm::Project, &str); 2] =
+    [(&npm::SEGMENT, "CLICKMILL_SEGMENT"), (&npm::TYPES, "CLICKMILL_TYPES")];
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     if words.flag("--wasm") {
@@ -39,15 +40,18 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
         let file = npm::file(&shell.place, AXE.0, "axe.min.js", &shell.interrupt);
         file.map_err(|error| Failure::Told(error.to_string()))
     })?;
-    let segment = shell.step("Segment's clients", || {
-        let folder = npm::folder(&shell.place, &npm::SEGMENT, &shell.interrupt);
-        folder.map_err(|error| Failure::Told(error.to_string()))
+    let projects = shell.step("packages of npm", || {
+        let folder = |(project, name)| {
+            let folder = npm::folder(&shell.place, project, &shell.interrupt);
+            folder.map(|folder| (name, folder)).map_err(|error| Failure::Told(error.to_string()))
+        };
+        PROJECTS.into_iter().map(folder).collect::<Result<Vec<_>, _>>()
     })?;
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
 
     let mut command = shell.cargo(Build::Dev, "test");
     command.args(["--workspace", "--no-fail-fast"]);
-    command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).env(SEGMENT, segment);
+    command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).envs(projects);
     if all {
         command.args(["--", "--include-ignored"]);
         command.args(["--skip", REGISTRY_TESTS, "--skip", SMALL_DISK_TESTS]);

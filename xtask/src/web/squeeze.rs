@@ -37,10 +37,15 @@ pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<
     in_place(place, (BINARYEN, "bin/wasm-opt"), file, &OPTIONS, interrupt)
 }
 
-/// Squeezes a script in place: names that nobody outside sees become short.
+/// Squeezes a script in place: names that nobody outside sees become short. What they were is in a
+/// source map beside it.
 pub(super) fn script(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
-    let options = ["--module", "--compress", "passes=3", "--mangle"];
-    in_place(place, (UGLIFY, "bin/uglifyjs"), file, &options, interrupt)
+    let folder = file.parent().unwrap_or(file).display();
+    let map = format!("includeSources,base='{folder}'");
+    let options = ["--module", "--compress", "passes=3", "--mangle", "--source-map", &map];
+    in_place(place, (UGLIFY, "bin/uglifyjs"), file, &options, interrupt)?;
+    let (written, map) = (file.with_extension("squeezed.map"), file.with_extension("js.map"));
+    fs::rename(&written, &map).map_err(Error::file(&written))
 }
 
 fn in_place(

@@ -1,0 +1,145 @@
+// The SDK as a module: the stub, begun by `init` instead of by a script tag. Importing it does nothing,
+// and where there is no page its calls do nothing either, so that servers may render what uses it.
+// The build puts the stub in the place of its name.
+
+const stub = () => {
+  /* the stub */
+};
+
+const isPage = typeof document !== "undefined";
+const said = new Set();
+/** Says once what is wrong and what to do. */
+const advise = (text) => {
+  if (said.has(text)) return;
+  said.add(text);
+  console.warn(`clickmill: ${text}`);
+};
+
+const api = (call) => {
+  if (!isPage) return;
+  if (!window.clickmill) advise(`${call} came before init({ key, collector }); it is not sent`);
+  return window.clickmill;
+};
+
+// ---- Hints that hold ----
+
+const hints = new Map();
+const ears = new Set();
+const set = (slot, hint) => {
+  if (hint) hints.set(slot, hint);
+  else if (!hints.delete(slot)) return;
+  ears.forEach((run) => run());
+};
+const expire = (slot, hint) => {
+  const left = hint.expires_at - Date.now();
+  if (hints.get(slot) !== hint || !(left < Infinity)) return;
+  if (left <= 0) set(slot);
+  else setTimeout(expire, Math.min(left, 2 ** 31 - 1), slot, hint);
+};
+const hear = ({ detail }) => {
+  const { kind, slot = "page", id, content } = detail;
+  if (kind === "suggest" || kind === "promote") {
+    if (hints.get(slot)?.id === id) return;
+    set(slot, detail);
+    expire(slot, detail);
+  } else if (kind === "withdraw") {
+    const gone = content?.hint;
+    for (const [place, hint] of [...hints]) {
+      if ((!detail.slot || place === slot) && (!gone || hint.id === gone)) set(place);
+    }
+  } else if (kind === "reset") [...hints.keys()].forEach((place) => set(place));
+};
+
+// ---- Beginning ----
+
+const check = async (key, collector) => {
+  let reply;
+  try {
+    reply = await fetch(`${collector}/v1/config?k=${encodeURIComponent(key)}`);
+    if (reply.ok) return;
+    const { error } = await reply.json();
+    if (error === "unknown_write_key") {
+      advise(`the collector does not know the write key "${key}": give the one of a [[sites]] entry in its configuration`);
+    } else if (error === "origin_not_allowed") {
+      advise(`pages of ${location.origin} may not use this write key: add it to the origins of its [[sites]] entry`);
+    } else advise(`the collector answers ${reply.status} ${error || ""}`);
+  } catch {
+    advise(
+      reply
+        ? `what answers at ${collector} is no collector: its answer of ${reply.status} is not JSON`
+        : `${collector} does not answer: is the address right, is ${location.origin} among the origins of the site, ` +
+            "and does the page's connect-src allow it?",
+    );
+  }
+};
+
+/** Begins. The first call counts. */
+export const init = ({ key, collector, hints: stream, core, consent, beforeSend, plugins = [] } = {}) => {
+  if (!isPage) return;
+  if (window.clickmill) return advise("init came twice, or beside a script tag; the first one counts");
+  if (!key || !collector) return advise("init needs a key, the site's write key, and a collector, its address");
+  const tag = document.createElement("script");
+  // Not a script that runs: the stub reads its settings from here.
+  tag.type = "text/plain";
+  const list = Array.isArray(consent) ? consent.join() : consent;
+  for (const [name, value] of Object.entries({ key, collector, hints: stream, core, consent: list })) {
+    if (value !== undefined) tag.dataset[name] = value;
+  }
+  document.head.append(tag);
+  document.addEventListener("clickmill:hint", hear);
+  if (beforeSend) {
+    document.addEventListener("clickmill:event", (event) => {
+      const props = beforeSend(event.detail);
+      if (props === false) event.preventDefault();
+      else if (props) event.detail.props = props;
+    });
+  }
+  stub();
+  for (const plugin of plugins) plugin(window.clickmill);
+  (window.requestIdleCallback || setTimeout)(() => check(key, collector));
+};
+
+// ---- Calls ----
+
+export const track = (type, props) => api("track")?.track(type, props);
+export const page = (props) => api("page")?.page(props);
+export const consent = (purposes) => api("consent")?.consent(Array.isArray(purposes) ? purposes.join() : purposes);
+export const flush = () => api("flush")?.flush();
+export const visitor = () => api("visitor")?.visitor();
+
+/** Hears of `hint`, `verdict`, `state` and `event`; gives back what ends that. */
+export const on = (name, run) => {
+  if (!isPage) return () => {};
+  const ear = ({ detail }) => run(detail);
+  document.addEventListener(`clickmill:${name}`, ear);
+  return () => document.removeEventListener(`clickmill:${name}`, ear);
+};
+
+/** The hint that a slot shows now. */
+export const hint = (slot = "page") => hints.get(slot);
+
+/** Hears that the hint of some slot is another one; gives back what ends that. */
+export const subscribe = (run) => {
+  ears.add(run);
+  return () => ears.delete(run);
+};
+
+/** The arm of an experiment, 0 where it is not known. */
+export const variant = (experiment) => {
+  const clickmill = api("variant");
+  if (clickmill && !clickmill.variant) advise('variant needs plugins: [experiments()] of "clickmill/experiments"');
+  return clickmill?.variant?.(experiment) ?? 0;
+};
+
+/** Resolves when it is known which experiments run. */
+export const variants = async () => {
+  await (isPage && window.clickmill?.variants?.());
+};
+
+const calls = { init, track, page, consent, flush, visitor, on, hint, variant };
+
+/** Calls by name: `clickmill("track", "search", { query })`. */
+export default (name, ...all) => {
+  if (Object.hasOwn(calls, name)) return calls[name](...all);
+  if (isPage) advise(`there is no command "${name}"; there are ${Object.keys(calls).join(", ")}`);
+};

@@ -1,0 +1,145 @@
+//! What the SDK costs a page in Chromium: time on the main thread, layouts, and memory.
+
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::child::built;
+use crate::figure::{Figure, Style};
+use crate::front::Front;
+use crate::world::World;
+
+/// Pages that begin, for the median.
+const PAGES: usize = 7;
+/// Events until memory is weighed for the first time, and whose time is taken.
+const FIRST: usize = 10_000;
+/// The collector that they go to is a development build.
+const SWITCHES: [&str; 2] = ["--js-flags=--expose-gc", "--enable-precise-memory-info"];
+
+const PAGE: &str =
+    "<!doctype html><html lang=en><title>Page</title><h1>Page</h1><p>Text</p></html>";
+
+/// Looks for long tasks and for the core's memory.
+const EYES: &str = "
+window.tasks = [];
+new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)))
+  .observe({ type: 'longtask' });
+window.memories = [];
+for (const name of ['instantiate', 'instantiateStreaming']) {
+  const make = WebAssembly[name];
+  WebAssembly[name] = async (...all) => {
+    const made = await make.apply(WebAssembly, all);
+    memories.push(made.instance.exports.memory);
+    return made;
+  };
+}
+";
+
+/// Begins the SDK and waits until its core has spoken.
+const BEGIN: &str = "
+const done = arguments[0];
+document.addEventListener('clickmill:state', ({ detail }) => {
+  window.state = detail;
+  done(true);
+});
+window.answered = 0;
+document.addEventListener('clickmill:verdict', () => answered++);
+const script = document.createElement('script');
+script.src = '/files/clickmill.js';
+Object.assign(script.dataset, DATA);
+document.head.append(script);
+";
+
+/// Takes so many events, some in each task, waits for those on their way, and says how long the calls
+/// took, ms.
+const TAKE: &str = "
+const done = arguments[0];
+let spent = 0;
+const before = answered;
+const wait = () => new Promise((go) => setTimeout(go));
+(async () => {
+  for (let n = 0; n < COUNT; n += 20) {
+    const began = performance.now();
+    for (let i = 0; i < 20; i++) {
+      clickmill.track('product_view', { sku: `KET-${i}`, category: 'kettles', price_cents: 3999, currency: 'GBP' });
+    }
+    spent += performance.now() - began;
+    await wait();
+    while (n - (answered - before) > 400) await wait();
+  }
+  clickmill.flush();
+  while (answered - before < COUNT) await wait();
+  done(spent);
+})();
+";
+
+/// Bytes in use after what is garbage has gone.
+const WEIGH: &str = "
+gc();
+return performance.memory.usedJSHeapSize
+  + memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0)";
+
+/// Measures and prints; `events` is how many there are when memory is weighed for the last time.
+///
+/// # Panics
+/// When something fails, or an event was dropped.
+pub async fn measure(events: usize, style: Style) {
+    let world = World::builder().edge().await;
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let site = Front::of_files(sdk, PAGE.to_owned()).await;
+    let browser = Browser::bare(&SWITCHES).await;
+    browser.before_pages(EYES).await;
+    let data = json!({
+        "key": world.write_key(), "collector": world.collector.url, "consent": "analytics",
+        "core": "/files/clickmill_core.js",
+    });
+    let begin = BEGIN.replace("DATA", &data.to_string());
+    let print = |name, value, unit| Figure { bench: "sdk", name, value, unit }.print(style);
+
+    let mut inits = Vec::new();
+    for _ in 0..PAGES {
+        browser.open(&format!("{}/page", site.url)).await;
+        // What the driver's own script takes.
+        let (_, idle) = scripted(&browser, "setTimeout(arguments[0], 300)").await;
+        let (_, begun) = scripted(&browser, &begin).await;
+        inits.push((begun - idle).max(0.0) * 1000.0);
+    }
+    inits.sort_by(f64::total_cmp);
+    print("init_ms", inits[PAGES / 2], "ms");
+    print("init_longest_task_ms", longest(&browser).await, "ms");
+
+    let before = browser.metrics().await;
+    let (spent, script) = scripted(&browser, &TAKE.replace("COUNT", &FIRST.to_string())).await;
+    let after = browser.metrics().await;
+    let each = |seconds: f64| seconds * 1e6 / FIRST as f64;
+    print("us_per_event", each(spent.as_f64().expect("a time") / 1000.0), "µs");
+    print("us_per_event_with_delivery", each(script), "µs");
+    print("longest_task_ms", longest(&browser).await, "ms");
+    print("layouts", after["LayoutCount"] - before["LayoutCount"], "layouts");
+
+    let first = weight(&browser).await;
+    scripted(&browser, &TAKE.replace("COUNT", &events.saturating_sub(FIRST).to_string())).await;
+    let last = weight(&browser).await;
+    print("heap_first_bytes", first, "bytes");
+    print("heap_last_bytes", last, "bytes");
+    print("heap_ratio", last / first, "");
+    let books = browser.run("return state.books").await;
+    assert_eq!(books["created"], books["settled"], "{books}");
+    browser.close().await;
+}
+
+/// Runs a script to its end: what it says, and how long scripts ran meanwhile, s.
+async fn scripted(browser: &Browser, script: &str) -> (Value, f64) {
+    let before = browser.metrics().await;
+    let said = browser.later(script).await;
+    let after = browser.metrics().await;
+    (said, after["ScriptDuration"] - before["ScriptDuration"])
+}
+
+/// The longest task so far of those that count as long, which is from 50 ms; 0 where there is none.
+async fn longest(browser: &Browser) -> f64 {
+    browser.run("return Math.max(0, ...tasks)").await.as_f64().unwrap_or_default()
+}
+
+async fn weight(browser: &Browser) -> f64 {
+    browser.run(WEIGH).await.as_f64().expect("bytes")
+}

@@ -1,0 +1,115 @@
+//! Hard places for the SDK, in a real browser: wherever it is, the books balance with Kafka.
+
+use clickmill_sdk_core::wire::{Record, Topic};
+use clickmill_tests::browser::{Browser, SeenState};
+use clickmill_tests::child::built;
+use clickmill_tests::until::{until, until_enough};
+use clickmill_tests::{Front, Visit, World};
+use serde_json::json;
+
+use crate::before_the_core::each_is_there_once;
+
+/// A disk that is full: what is to be kept is refused.
+const FULL: &str = "
+IDBObjectStore.prototype.put = () => {
+  sessionStorage.refused = 1;
+  throw new DOMException('full', 'QuotaExceededError');
+};
+";
+
+/// Marks a page that comes back as it was.
+const MARK: &str = "
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) sessionStorage.persisted = 1;
+});
+";
+
+/// A page with nothing but the SDK, under a policy of its own.
+async fn plain_page(world: &World, policy: &str) -> Front {
+    let page = format!(
+        r#"<!doctype html><html lang="en"><title>Plain</title>
+<meta http-equiv="Content-Security-Policy" content="{policy}; connect-src 'self' {0}">
+<script src="/files/clickmill.js" data-key="{1}" data-collector="{0}" data-consent="analytics"
+  data-core="/files/clickmill_core.js" defer></script><h1>Plain</h1></html>"#,
+        world.collector.url,
+        world.write_key(),
+    );
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    Front::of_files(sdk, page).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_events_at_once_are_all_told_of() {
+    // Nobody writes down what each of them says.
+    let (world, browser) = (World::start().await, Browser::bare(&[]).await);
+    let keep =
+        "document.addEventListener('clickmill:state', ({ detail }) => (window.state = detail))";
+    browser.before_pages(keep).await;
+    let site = plain_page(&world, "script-src 'self' 'wasm-unsafe-eval'").await;
+    browser.open(&format!("{}/page", site.url)).await;
+    let ready = || async { browser.run("return !!window.state").await };
+    until_enough("the core", ready, |ready| *ready == true).await;
+    browser
+        .run(
+            "for (let n = 0; n < 10000; n++) clickmill.track('product_view', { sku: `KET-${n}` });
+             clickmill.flush();",
+        )
+        .await;
+    let state = || async {
+        let state: SeenState =
+            serde_json::from_value(browser.run("return { page_since: 0, ...state }").await)
+                .expect("a state");
+        state
+    };
+    let is_over = |state: &SeenState| state.queued == 0 && state.books.created == 10_001;
+    let books = until_enough("nothing waits", state, is_over).await.books;
+    assert_eq!(books.created, books.settled + books.dropped(), "{books:?}");
+    let there = usize::try_from(books.created - books.dropped()).expect("a count");
+    let ids = || async { world.ids(Topic::ClicksRaw).await.len() };
+    let found = until_enough("all that were not dropped", ids, |count| *count >= there).await;
+    assert_eq!(found, there);
+    world.books_balance().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_comes_back_as_it_was_goes_on() {
+    let visit = Visit::builder().before_pages(MARK).start().await;
+    visit.run("window.alive = 1; clickmill.track('product_view', { sku: 'KET-1' })").await;
+    visit.go("/c/kettles").await;
+    visit.has_core().await;
+    visit.client.back().await.expect("the page before");
+    let back = "return [window.alive === 1, sessionStorage.persisted === '1']";
+    assert_eq!(visit.run(back).await, json!([true, true]), "it is the page that was left");
+    visit.run("clickmill.track('product_view', { sku: 'KET-2' }); clickmill.flush()").await;
+    each_is_there_once(&visit.world, &[("page_view", 3), ("product_view", 2)]).await;
+    let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
+    let restored = records.iter().filter(|record| record.props.as_str().contains("restore"));
+    assert_eq!(restored.count(), 1, "one page view is of the page that came back");
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_no_event() {
+    let visit = Visit::builder().before_pages(FULL).start().await;
+    visit.run("clickmill.track('product_view', { sku: 'KET-1' })").await;
+    until("something was refused", || async {
+        (visit.run("return sessionStorage.refused").await == "1").then_some(())
+    })
+    .await;
+    visit.run("clickmill.flush()").await;
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 1)]).await;
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_policy_forbids_the_core_the_stub_sends_alone() {
+    let (world, browser) = (World::start().await, Browser::start().await);
+    let site = plain_page(&world, "script-src 'self'").await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;
+    let records = world.read(Topic::ClicksRaw).await;
+    assert!(browser.sent().await.iter().all(|sent| sent.by == "web-stub"), "{records:?}");
+    browser.close().await;
+}
