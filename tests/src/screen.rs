@@ -21,6 +21,8 @@ pub struct Screen {
     pub slots: BTreeMap<String, Shown>,
     /// Hints that were shown, and when they were here.
     pub shown: Vec<(Shown, Millis)>,
+    /// Hints that are shown no more, and until when they were.
+    pub gone: Vec<(Shown, Millis)>,
     /// The ids of hints that were taken back while they were shown.
     pub withdrawn: Vec<String>,
     /// Hints that came twice, or from an older epoch.
@@ -46,23 +48,24 @@ impl Screen {
                     serde_json::from_str(hint.content.as_str()).unwrap_or_default();
                 let named = content["hint"].as_str().unwrap_or_default();
                 if self.slots.get(&slot).is_some_and(|shown| shown.hint == named) {
-                    self.slots.remove(&slot);
+                    self.gone.extend(self.slots.remove(&slot).map(|shown| (shown, at)));
                     self.withdrawn.push(named.to_owned());
                 }
             }
             _ => {
                 let shown = Shown { hint: id, skus: products(hint) };
                 self.shown.push((shown.clone(), at));
-                self.slots.insert(slot, shown);
+                self.gone.extend(self.slots.insert(slot, shown).map(|shown| (shown, at)));
             }
         }
     }
 
-    /// All that was shown goes; what holds follows.
-    pub fn reset(&mut self, data: &str) {
+    /// All that was shown goes at a moment; what holds follows.
+    pub fn reset(&mut self, data: &str, at: Millis) {
         let data: Value = serde_json::from_str(data).unwrap_or_default();
         self.enter(data["epoch"].as_u64().unwrap_or_default(), "a reset");
-        self.slots.clear();
+        let shown = std::mem::take(&mut self.slots);
+        self.gone.extend(shown.into_values().map(|shown| (shown, at)));
         self.seen.clear();
         self.resets += 1;
     }

@@ -35,7 +35,7 @@ impl Watched {
             let mut screen = self.0.lock().expect("no holder panics");
             match frame {
                 Frame::Hint(hint, _) => screen.take(&hint, now()),
-                Frame::Reset(data) => screen.reset(&data),
+                Frame::Reset(data) => screen.reset(&data, now()),
                 Frame::Comment | Frame::Retry(_) => {}
             }
         }
@@ -64,12 +64,16 @@ async fn a_thousand_products_sell_out_under_load_and_no_page_shows_one_that_has(
     let stocked: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 5)).collect();
     world.kafka.stock(&stocked);
 
-    let (over, mut screens) = (Arc::new(AtomicBool::new(false)), Vec::new());
+    // Half of the visitors look on while products sell out; the others have put their page aside, so
+    // that nothing but being taken back changes what it shows.
+    let (over, aside) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let mut screens = Vec::new();
     let (mut streams, mut visitors) = (JoinSet::new(), JoinSet::new());
     for first in 0..VISITORS {
         let (page, screen) = (world.page(), Watched::default());
         streams.spawn(screen.clone().watch(page.listen().await));
-        visitors.spawn(browse(page, first, Arc::clone(&over)));
+        let until = if first % 2 == 0 { &over } else { &aside };
+        visitors.spawn(browse(page, first, Arc::clone(until)));
         screens.push(screen);
     }
     until("every page shows something", || async {
@@ -78,8 +82,10 @@ async fn a_thousand_products_sell_out_under_load_and_no_page_shows_one_that_has(
     })
     .await;
 
-    // They sell out in an order of their own, a hundred a second.
-    let (levels, mut ticks) = (world.kafka.levels(), interval(Duration::from_millis(10)));
+    aside.store(true, Ordering::Release);
+
+    // They sell out in an order of their own, fifty a second.
+    let (levels, mut ticks) = (world.kafka.levels(), interval(Duration::from_millis(20)));
     for n in 0..PRODUCTS {
         ticks.tick().await;
         levels.say(&format!("p{}", (n * 619) % PRODUCTS), 0);
@@ -111,7 +117,8 @@ async fn a_thousand_products_sell_out_under_load_and_no_page_shows_one_that_has(
         withdrawn += screen.withdrawn.len();
         shown += screen.shown.len();
         resets += screen.resets;
-        for (shown, at) in &screen.shown {
+        // When it came, and until when it was there.
+        for (shown, at) in screen.shown.iter().chain(&screen.gone) {
             for sku in &shown.skus {
                 let after = at.0.saturating_sub(sold_out[sku]);
                 if at.0 > sold_out[sku] {
@@ -122,11 +129,12 @@ async fn a_thousand_products_sell_out_under_load_and_no_page_shows_one_that_has(
         }
     }
     eprintln!(
-        "{shown} hints shown, {withdrawn} taken back, {} products shown after they sold out, the \
-         latest {latest} ms after",
-        late.count()
+        "{shown} hints shown, {withdrawn} taken back; products came or were there after they sold out \
+         {} times, the longest for {latest} ms, p50 {} ms",
+        late.count(),
+        late.quantile_ms(0.5)
     );
-    assert!(latest <= BUDGET_MS, "a page was shown a product {latest} ms after it sold out");
+    assert!(latest <= BUDGET_MS, "a page showed a product {latest} ms after it sold out");
     // Every hint that was shown when one of its products sold out was taken back, and nothing else.
     // A page that was slow got a snapshot in place of the hint and what takes it back.
     let said = world.relay.metric(r#"clickmill_relay_hints_total{kind="withdraw""#).await as usize;

@@ -50,7 +50,7 @@ impl Transcript {
     }
 
     fn reset(&mut self, data: &str) {
-        self.screen.reset(data);
+        self.screen.reset(data, now());
         self.answered = None;
     }
 
