@@ -35,5 +35,5 @@ impl View for Looks {
 }
 
 fn main() -> Result<(), Failure> {
-    app::run(App { name: "looks", topic: "web.clicks.raw.pii.v1", view: Looks, tables: () })
+    app::run(App::new("looks", "web.clicks.raw.pii.v1", Looks, ()))
 }

@@ -8,7 +8,7 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 8] = [
+const BUILTIN: [(&str, &str); 9] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
@@ -25,6 +25,10 @@ const BUILTIN: [(&str, &str); 8] = [
     (
         "web.clicks.enriched.pii.v1.toml",
         include_str!("../contracts/web.clicks.enriched.pii.v1.toml"),
+    ),
+    (
+        "web.clicks.enriched.open.v1.toml",
+        include_str!("../contracts/web.clicks.enriched.open.v1.toml"),
     ),
     (
         "web.clicks.poisoned.pii.v1.toml",

@@ -28,4 +28,6 @@ pub use registry::{
     Builtin, Credentials, Document, Fetched, Folder, Refusal, Registry, RegistryOptions,
     SchemaSource, SchemaText, SourceError, Standing,
 };
-pub use schema::{Formats, Resolved, SchemaRef, SchemaSet, Schemas, Tree, Violation, subject};
+pub use schema::{
+    Formats, Resolved, SchemaRef, SchemaSet, Schemas, Tree, Violation, subject, take_out,
+};

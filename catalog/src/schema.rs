@@ -4,6 +4,7 @@ mod documents;
 mod pii;
 mod set;
 mod store;
+mod take_out;
 mod tree;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use self::documents::Documents;
 pub use self::set::{Resolved, SchemaSet};
 pub use self::store::Schemas;
+pub use self::take_out::take_out;
 use self::tree::Borrowed;
 pub use self::tree::Tree;
 use crate::{Refusal, SchemaText};

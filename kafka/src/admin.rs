@@ -14,7 +14,7 @@ use rdkafka::config::FromClientConfig as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
-use crate::{Class, Error, KafkaConfig};
+use crate::{Class, Error, KafkaConfig, NextOffset};
 
 /// How often a topic that is being made is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -190,6 +190,24 @@ impl Admin {
             Some(Ok(_)) => Ok(()),
             Some(Err((_, code))) => Err(Error::code(doing, code)),
             None => Err(Error::timed_out(doing)),
+        }
+    }
+
+    /// Deletes the records before these offsets.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or does not allow it.
+    pub async fn delete_before(&self, offsets: &[NextOffset]) -> Result<(), Error> {
+        const DOING: &str = "deleting records";
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = crate::consumer::offsets(offsets)?;
+        let deleted = self.inner.delete_records(&list, &self.options()).await;
+        let deleted = deleted.map_err(|error| Error::doing(DOING, &error))?;
+        match deleted.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(Error::doing(DOING, &error)),
+            None => Ok(()),
         }
     }
 

@@ -5,8 +5,11 @@ mod group;
 mod partition;
 mod reader;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -14,7 +17,7 @@ pub use self::config::{GroupConfig, Isolation, ReaderConfig, Start};
 pub use self::group::{Commit, GroupConsumer, Hooks, NoRebalance, Rebalance, Revocation};
 pub use self::partition::PartitionReader;
 pub use self::reader::{Reader, Step};
-use crate::Error;
+use crate::{Error, KafkaConfig};
 
 /// A record as it was read; its bytes are borrowed from the consumer.
 pub struct Message<'a>(BorrowedMessage<'a>);
@@ -128,6 +131,37 @@ impl From<StartAt> for Offset {
             StartAt::Tail(records) => Self::OffsetTail(records.into()),
         }
     }
+}
+
+/// What a group has committed of these partitions, asked from outside of it; those without a commit
+/// are missing. Blocks up to `wait`.
+///
+/// # Errors
+/// When the group's coordinator does not answer in time.
+pub fn committed(
+    kafka: &KafkaConfig,
+    group: &str,
+    of: &[TopicPartition],
+    wait: Duration,
+) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+    let mut client = kafka.client()?;
+    client.set("group.id", group).set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = client.create().map_err(Error::making)?;
+    let asked = list(of.iter().map(|at| (at, Offset::Invalid)))?;
+    let committed = consumer.committed_offsets(asked, wait);
+    let committed = committed
+        .map_err(|error| Error::doing(format!("asking for offsets of {group}"), &error))?;
+    Ok(offsets_of(&committed))
+}
+
+/// The offsets in a list; partitions without one are missing.
+fn offsets_of(list: &TopicPartitionList) -> BTreeMap<TopicPartition, i64> {
+    let offsets = list.elements().into_iter().filter_map(|element| {
+        let Offset::Offset(offset) = element.offset() else { return None };
+        let (topic, partition) = (element.topic().to_owned(), element.partition());
+        Some((TopicPartition { topic, partition }, offset))
+    });
+    offsets.collect()
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {

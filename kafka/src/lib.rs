@@ -20,7 +20,7 @@ pub use config::{KafkaConfig, Protocol, Secret, Security};
 pub use consumer::{
     Commit, GroupConfig, GroupConsumer, Hooks, Isolation, Message, NextOffset, NoRebalance,
     PartitionReader, Reader, ReaderConfig, Rebalance, Revocation, Start, StartAt, Step,
-    TopicPartition,
+    TopicPartition, committed,
 };
 pub use error::{Class, Error, Failure};
 pub use headers::{CloudEvent, Headers, NotHeaders, SchemaId, names};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, TransactionConfig};
-use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot, Tenant};
+use clickmill_sdk_core::wire::{Purpose, SessionRule, Slot, Tenant, Topic};
 use clickmill_server::config::{self, ConfigError, Secret, duration};
 use clickmill_server::cors::Origins;
 use clickmill_server::listen::{ListenConfig, NoTrust};
@@ -56,6 +56,8 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// The keys of web servers that may ask about their visitors.
     pub servers: ServersConfig,
+    /// The open copy of enriched clicks.
+    pub open: OpenConfig,
     /// The other instances.
     pub peers: PeersConfig,
     /// The live page of the admin port.
@@ -86,6 +88,7 @@ impl Default for Config {
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),
             servers: ServersConfig::default(),
+            open: OpenConfig::default(),
             peers: PeersConfig::default(),
             live: LiveConfig::default(),
             connections: ConnectionLimits::default(),
@@ -98,6 +101,9 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ViewConfig {
+    /// Which version of the view is served: the number at the end of its topic's name. Versions from 2
+    /// on have a group and a folder of their own; see `clickmill-relay rebuild`.
+    pub version: u32,
     /// The consumer group; the topic prefix comes before it.
     pub group: String,
     /// A name of this instance that outlives a restart: it then gets its partitions back without
@@ -143,6 +149,7 @@ pub struct ViewConfig {
 impl Default for ViewConfig {
     fn default() -> Self {
         Self {
+            version: 1,
             group: "clickmill-relay".to_owned(),
             instance: None,
             session_timeout: Duration::from_secs(10),
@@ -169,14 +176,33 @@ pub struct ServersConfig {
     pub keys: Vec<ServerKey>,
 }
 
-/// A web server's key.
+/// A tenant's key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerKey {
-    /// Whose visitors it may ask about.
+    /// Whose visitors it is for.
     pub tenant: Tenant,
     /// The key itself: 16 bytes or more.
     pub secret: Secret,
+}
+
+/// The open copy of enriched clicks: without what is personal, under pseudonyms.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenConfig {
+    /// A secret for each tenant whose clicks are copied, from which pseudonyms are made; none makes
+    /// no copies.
+    pub keys: Vec<ServerKey>,
+    /// Whether the schemas that Clickmill brings along tell what is personal.
+    pub builtin: bool,
+    /// Folders of schemas, `<event type>/<version>.json`: the collector's own.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Default for OpenConfig {
+    fn default() -> Self {
+        Self { keys: Vec::new(), builtin: true, folders: Vec::new() }
+    }
 }
 
 /// How the instances of one group ask each other.
@@ -451,6 +477,9 @@ pub enum Unfit {
     /// The page could not link to it.
     #[error("live.inspector must be an address that begins with http:// or https://")]
     Inspector,
+    /// Pseudonyms could be turned back.
+    #[error("open.keys: the secret of {0} must have 16 bytes or more")]
+    OpenKey(Tenant),
     /// A time that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -481,6 +510,10 @@ impl Config {
         if let Some(key) = weak {
             return Err(Unfit::ServerKey(key.tenant.clone()));
         }
+        let weak = self.open.keys.iter().find(|key| key.secret.expose().len() < SECRET_BYTES_MIN);
+        if let Some(key) = weak {
+            return Err(Unfit::OpenKey(key.tenant.clone()));
+        }
         let prefix = &self.path_prefix;
         if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
             return Err(Unfit::PathPrefix);
@@ -497,6 +530,9 @@ impl Config {
             ("view.transaction_timeout", self.view.transaction_timeout),
             ("suggest.lifetime", self.suggest.lifetime),
         ];
+        if self.view.version == 0 {
+            return Err(Unfit::Zero("view.version"));
+        }
         match times.into_iter().find(|(_, time)| time.is_zero()) {
             Some((key, _)) => Err(Unfit::Zero(key)),
             None => Ok(()),
@@ -510,8 +546,33 @@ impl Config {
             session_timeout_ms: millis(self.view.session_timeout),
             fetch_wait_max_ms: FETCH_WAIT_MAX_MS,
             queue_bytes_max: self.view.queue_bytes_max,
-            ..GroupConfig::new(format!("{}{}", self.topic_prefix, self.view.group))
+            ..GroupConfig::new(self.group_name())
         }
+    }
+
+    /// The group of this version of the view, with the topic prefix.
+    pub(crate) fn group_name(&self) -> String {
+        let (prefix, group) = (&self.topic_prefix, &self.view.group);
+        match self.view.version {
+            1 => format!("{prefix}{group}"),
+            version => format!("{prefix}{group}.v{version}"),
+        }
+    }
+
+    /// The topic of this version of the view, in full.
+    pub(crate) fn sessions_topic(&self) -> String {
+        let first = Topic::SessionsView.name(&self.topic_prefix);
+        let name = first.strip_suffix("v1").unwrap_or(&first);
+        format!("{name}v{}", self.view.version)
+    }
+
+    /// Where the states of this version lie.
+    pub(crate) fn state_folder(&self) -> Option<PathBuf> {
+        let folder = self.view.state_folder.clone()?;
+        Some(match self.view.version {
+            1 => folder,
+            version => folder.join(format!("v{version}")),
+        })
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -535,7 +596,7 @@ impl Config {
             format!("{:016x}", RandomState::new().hash_one(std::process::id()))
         });
         TransactionConfig {
-            id: format!("{}{}-{instance}", self.topic_prefix, self.view.group),
+            id: format!("{}-{instance}", self.group_name()),
             timeout_ms: millis(self.view.transaction_timeout),
             marks: PARTITIONS_MAX,
             producer: self.producer.clone(),

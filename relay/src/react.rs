@@ -25,6 +25,7 @@ use crate::decide::visits::{self, Visits};
 use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
+use crate::open::Open;
 use crate::stock::StockPolicy;
 use crate::tables::{Products, Shelf, Tables};
 use crate::views::visitor::{self, Enriched, Lesson, Seen, Signals};
@@ -37,6 +38,8 @@ const PAGES: &str = "pages";
 pub struct Policy {
     /// The topic of enriched clicks, in full.
     pub enriched: Arc<str>,
+    /// Makes open copies of enriched clicks; none makes none.
+    pub open: Option<Open>,
     /// The topic of records that could not be read, in full.
     pub poisoned: Arc<str>,
     /// The places that suggestions fill.
@@ -64,6 +67,7 @@ impl Policy {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self {
             enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
+            open: None,
             poisoned: Topic::ClicksPoisoned.name(&config.topic_prefix).into(),
             slots: suggest.slots.clone(),
             products_max: suggest.products_max,
@@ -510,6 +514,8 @@ impl Sink<Seen> for React {
                         }
                         self.note_exposure(&enriched, signals);
                     }
+                    let open = self.policy.open.as_ref();
+                    produce.extend(open.and_then(|open| open.copy(&enriched.text)));
                     produce.push(self.enriched(*enriched));
                 }
             }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use clickmill_catalog::SourceError;
 use clickmill_kafka::ReaderConfig;
 use clickmill_sdk_core::wire::Topic;
 use clickmill_server::admin::{self, Admin, Check, Pages, Readiness};
@@ -32,6 +33,7 @@ use crate::live::Live;
 use crate::metrics::{
     self, AskMeters, DeliveryMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
 };
+use crate::open::Open;
 use crate::react::{Means, Policy, ProductWatch, React};
 use crate::render::Render;
 use crate::routes::Routes;
@@ -66,6 +68,9 @@ pub enum RunError {
     /// The table of metrics is wrong: a fault of the program.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The schemas that tell what is personal cannot be read.
+    #[error("open: {0}")]
+    Schemas(#[from] SourceError),
     /// Certificate or key of the public listener is no good.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -91,7 +96,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         meters: ReactMeters::new(&metrics),
         clock: Arc::clone(&clock),
     };
-    let react = Arc::new(React::new(Policy::of(&config), means));
+    let open = Open::of(&config.open, &config.topic_prefix)?;
+    let react = Arc::new(React::new(Policy { open, ..Policy::of(&config) }, means));
     let ages = (readers.tables.clone(), StockMeters::new(&metrics), Arc::clone(&clock));
     let visitors = Visitors::default();
     let peering = Peering::open(&config, (&metrics, &hub)).await?;
@@ -253,17 +259,20 @@ async fn finish(mut view: Runtime, deadline: Instant) -> Result<(), RunError> {
     }
 }
 
-fn runtime(config: &Config) -> RuntimeConfig {
+pub(crate) fn runtime(config: &Config) -> RuntimeConfig {
     RuntimeConfig {
         name: "visitor",
         kafka: config.kafka.clone(),
         group: config.group(),
         topic: Topic::ClicksRaw.name(&config.topic_prefix),
-        changelog: Topic::SessionsView.name(&config.topic_prefix),
+        siblings: Vec::new(),
+        purge: None,
+        until: None,
+        changelog: config.sessions_topic(),
         advert: advert(config),
         transaction: config.transaction(),
         pacing: config.pacing(),
-        state_folder: config.view.state_folder.clone(),
+        state_folder: config.state_folder(),
         write_every: config.view.write_every,
         tombstones_kept: config.view.tombstones_kept,
         restores_max: config.view.restores_max,

@@ -340,6 +340,7 @@ pub(crate) mod tests {
     fn put<T: Rows>(table: &Table<T>, offset: u64, key: &str, value: Option<&str>) {
         let place = Place { partition: 0, offset };
         let raw = Raw {
+            source: 0,
             place,
             key: Some(key.as_bytes()),
             value: value.map(str::as_bytes),
@@ -414,7 +415,7 @@ pub(crate) mod tests {
             br#"{"sku":"A","name":"","category":"","price_cents":1,"currency":"EUR","url":"/"}"#;
         let mut reason = |key: &[u8]| {
             let place = Place { partition: 0, offset: 0 };
-            let raw = Raw { place, key: Some(key), value: Some(value), timestamp_ms: 0 };
+            let raw = Raw { source: 0, place, key: Some(key), value: Some(value), timestamp_ms: 0 };
             products.apply(&raw).err().map(|poison| poison.reason)
         };
         assert_eq!(reason(b"shop:B"), Some("wrong_key"));

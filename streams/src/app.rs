@@ -1,51 +1,91 @@
-//! A view as a program of its own: the arguments that every such program takes, and a run from
+//! Views as a program of their own: the arguments that every such program takes, and a run from
 //! start to signal.
 //!
-//! With `--dev` the topics that the view needs are made if they are missing, on one broker and
-//! with the partitions of the topic that drives it. Without it they are the catalogue's business.
+//! With `--dev` the topics that are missing are made, on one broker. Without it they are the
+//! catalogue's business, which reads what `--contracts` writes down of topics between stages.
 
+mod topics;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use clickmill_kafka::{
-    Admin, Creation, GroupConfig, KafkaConfig, ProducerConfig, TopicSpec, TransactionConfig,
-};
+use clickmill_kafka::{GroupConfig, Headers, KafkaConfig, ProducerConfig, TransactionConfig};
+use futures_util::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use self::topics::Topics;
 use crate::{
-    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Raw, Runtime, RuntimeConfig, Sink,
-    View,
+    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Purge, Raw, Runtime, RuntimeConfig,
+    Sink, View,
 };
 
-/// How long Kafka may take to tell of topics.
-const ADMIN_WAIT: Duration = Duration::from_secs(10);
+/// How often topics between stages are emptied of what was folded: as often as Kafka Streams does.
+const PURGE_EVERY: Duration = Duration::from_secs(30);
 
-/// What a program of a view is.
+/// A view, and the topics around it. All topics are named without the prefix that a cluster may ask
+/// for, those of a fold's outputs as well.
 #[derive(Debug)]
 pub struct App<V: View> {
-    /// Its name: of its group, its folder and, with `.view` behind it, of its changelog.
-    pub name: &'static str,
-    /// The topic that drives it, unless `--topic` names another.
-    pub topic: &'static str,
-    /// The fold.
-    pub view: V,
-    /// The tables it looks into.
-    pub tables: V::Tables,
+    name: &'static str,
+    topic: &'static str,
+    view: V,
+    tables: V::Tables,
+    siblings: Vec<&'static str>,
+    writes: Vec<&'static str>,
+    bounds: Bounds,
 }
 
-/// Keeps a view over a topic, exactly once.
-#[derive(Debug, Parser)]
+impl<V: View<Output = Produce>> App<V> {
+    /// A view of that name, which its group, its folder and, with `.view` behind it, its changelog
+    /// get; with the topic that drives it unless `--topic` names another, the fold, and the tables
+    /// that it looks into.
+    pub fn new(name: &'static str, topic: &'static str, view: V, tables: V::Tables) -> Self {
+        let (siblings, writes, bounds) = (Vec::new(), Vec::new(), Bounds::default());
+        Self { name, topic, view, tables, siblings, writes, bounds }
+    }
+
+    /// The same fed by a further topic, too; its records have the next [`Raw::source`].
+    #[must_use]
+    pub fn beside(mut self, topic: &'static str) -> Self {
+        self.siblings.push(topic);
+        self
+    }
+
+    /// The same with a topic that it writes: `--dev` makes it, with as many partitions as the topic
+    /// that drives the view.
+    #[must_use]
+    pub fn writing(mut self, topic: &'static str) -> Self {
+        self.writes.push(topic);
+        self
+    }
+
+    /// The same with other bounds of what it remembers.
+    #[must_use]
+    pub fn bounded(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+}
+
+/// An output of a fold without headers, for a topic that is named without the prefix.
+pub fn output(topic: &Arc<str>, key: Vec<u8>, value: Option<Vec<u8>>) -> Produce {
+    Produce { topic: Arc::clone(topic), key: Some(key), value, headers: Headers::default() }
+}
+
+/// Keeps views over topics, exactly once.
+#[derive(Clone, Debug, Parser)]
 struct Arguments {
     /// Some brokers, separated by commas.
     #[arg(long, default_value = "127.0.0.1:9092")]
     bootstrap: String,
-    /// What comes before every topic and the group.
+    /// What comes before every topic and group.
     #[arg(long, default_value = "")]
     prefix: String,
-    /// The topic to follow instead of the view's own.
+    /// The topic to follow instead of the (first) view's own.
     #[arg(long)]
     topic: Option<String>,
     /// A name of this instance that outlives a restart.
@@ -57,6 +97,9 @@ struct Arguments {
     /// Makes the topics that are missing.
     #[arg(long)]
     dev: bool,
+    /// Writes the contracts of topics between stages into this folder, and ends.
+    #[arg(long)]
+    contracts: Option<PathBuf>,
 }
 
 /// Why the program ended.
@@ -81,96 +124,194 @@ pub enum Failure {
 /// # Errors
 /// Why it cannot run, or not go on.
 pub fn run<V: View<Output = Produce>>(app: App<V>) -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(follow(app, arguments))
+    Flow::default().stage(app).run()
 }
 
-async fn follow<V: View<Output = Produce>>(
-    app: App<V>,
-    arguments: Arguments,
-) -> Result<(), Failure> {
-    let App { name, topic, view, tables } = app;
-    let Arguments { bootstrap, prefix, topic: other, instance, state, dev } = arguments;
-    let kafka = KafkaConfig { bootstrap, ..KafkaConfig::default() };
-    let topic = format!("{prefix}{}", other.as_deref().unwrap_or(topic));
-    let changelog = format!("{prefix}{name}.view");
-    if dev {
-        make(&kafka, (&topic, &changelog)).await?;
+/// Several views as one program: each is a stage with a group and a changelog of its own, and reads
+/// what other stages have committed.
+///
+/// Whoever hands records on under another key writes them to a topic [between](Through) two stages:
+/// they lie in the transaction of the stage that said them, and their offsets in that of the next
+/// one, so each is folded once.
+#[derive(Default)]
+pub struct Flow {
+    throughs: Vec<Through>,
+    stages: Vec<Box<dyn Stage>>,
+}
+
+/// A topic between two stages, keyed anew (Kafka Streams' repartition topic). One stage reads it,
+/// and has Kafka delete what it has folded.
+#[derive(Clone, Copy, Debug)]
+pub struct Through {
+    /// Its name.
+    pub topic: &'static str,
+    /// How many partitions `--dev` and the contract give it: as many as what is read beside it.
+    pub partitions: u32,
+    /// Who answers for it, for the contract.
+    pub owner: &'static str,
+    /// What stands in its key, for the contract.
+    pub holds: &'static str,
+    /// Where the shape of its values is laid down, for the contract: `file:…` or `subject:…`.
+    pub schema: &'static str,
+}
+
+impl Flow {
+    /// The same with a topic between stages.
+    #[must_use]
+    pub fn through(mut self, through: Through) -> Self {
+        self.throughs.push(through);
+        self
     }
-    let id = format!("{prefix}{name}");
-    let config = RuntimeConfig {
-        name,
-        kafka,
-        group: GroupConfig {
-            instance: Some(format!("{id}-{instance}")),
-            ..GroupConfig::new(id.clone())
-        },
-        topic,
-        changelog,
-        advert: None,
-        transaction: TransactionConfig {
-            id: format!("{id}-{instance}"),
-            timeout_ms: 10_000,
-            marks: 4096,
-            producer: ProducerConfig::default(),
-        },
-        pacing: Pacing::default(),
-        state_folder: state,
-        write_every: Duration::from_secs(10),
-        tombstones_kept: Duration::from_secs(23 * 3_600),
-        restores_max: 4,
-        bounds: Bounds::default(),
-        finish_max: Duration::from_secs(5),
-    };
-    let parts = Parts {
-        view,
-        tables,
-        is_ready: Box::new(|| true),
-        sink: Arc::new(Pass { name }),
-        now_ms: Box::new(now_ms),
-        meters: Meters::noop(),
-        on_statistics: None,
-    };
+
+    /// The same with one more stage.
+    #[must_use]
+    pub fn stage<V: View<Output = Produce>>(mut self, app: App<V>) -> Self {
+        self.stages.push(Box::new(app));
+        self
+    }
+
+    /// Runs all stages until SIGINT or SIGTERM, or until one cannot go on.
+    ///
+    /// # Errors
+    /// Why it cannot run, or not go on.
+    pub fn run(self) -> Result<(), Failure> {
+        let arguments = Arguments::parse();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(follow(self, arguments))
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow")
+            .field("throughs", &self.throughs)
+            .field("stages", &self.stages.len())
+            .finish()
+    }
+}
+
+/// A view of any type, ready to be started.
+trait Stage {
+    fn name(&self) -> &'static str;
+    fn topics(&self) -> Topics;
+    /// `purged`: the topics that it has emptied, without the prefix.
+    fn start(
+        self: Box<Self>,
+        arguments: &Arguments,
+        purged: &[&'static str],
+    ) -> Result<Runtime, Error>;
+}
+
+async fn follow(flow: Flow, mut arguments: Arguments) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (mut runtime, _) = Runtime::start(config, parts)?;
-    tokio::select! {
-        ended = runtime.ended() => return Ok(ended?),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let Flow { throughs, stages } = flow;
+    if let Some(folder) = &arguments.contracts {
+        let program = stages.first().map_or("", |stage| stage.name());
+        return Ok(topics::write_contracts(folder, program, &throughs)?);
     }
-    runtime.status().stop();
-    Ok(runtime.ended().await?)
-}
-
-/// Makes the changelog with as many partitions as the topic has.
-async fn make(kafka: &KafkaConfig, (topic, changelog): (&str, &str)) -> Result<(), Failure> {
-    let admin = Admin::new(kafka, ADMIN_WAIT)?;
-    let found = admin.describe(&[topic, changelog]).await?;
-    let driving = found.get(topic).ok_or_else(|| Failure::NoTopic(topic.to_owned()))?;
-    if found.contains_key(changelog) {
-        return Ok(());
+    if arguments.dev {
+        topics::make_throughs(&arguments, &throughs).await?;
     }
-    let spec = TopicSpec {
-        name: changelog.to_owned(),
-        partitions: driving.partitions,
-        replication: 1,
-        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+    let purged: Vec<&str> = throughs.iter().map(|through| through.topic).collect();
+    let mut running = Vec::with_capacity(stages.len());
+    for stage in stages {
+        if arguments.dev {
+            topics::make(&arguments, &stage.topics()).await?;
+        }
+        running.push(stage.start(&arguments, &purged)?);
+        // Further stages read what the first one says.
+        arguments.topic = None;
+    }
+    let first = {
+        let ended = select_all(running.iter_mut().map(|runtime| Box::pin(runtime.ended())));
+        tokio::select! {
+            (ended, which, _) = ended => Some((ended, which)),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+        }
     };
-    for creation in admin.create(&[spec]).await? {
-        match creation {
-            Creation::Made => info!(topic = changelog, "made"),
-            Creation::Existed => {}
-            Creation::Failed(error) => return Err(error.into()),
+    let (mut outcome, over) = match first {
+        Some((ended, which)) => (ended, Some(which)),
+        None => (Ok(()), None),
+    };
+    running.iter().for_each(|runtime| runtime.status().stop());
+    for (which, runtime) in running.iter_mut().enumerate() {
+        if Some(which) != over {
+            outcome = outcome.and(runtime.ended().await);
         }
     }
-    Ok(())
+    Ok(outcome?)
+}
+
+impl<V: View<Output = Produce>> Stage for App<V> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn topics(&self) -> Topics {
+        Topics {
+            driving: self.topic,
+            beside: self.siblings.clone(),
+            changelog: format!("{}.view", self.name),
+            writes: self.writes.clone(),
+        }
+    }
+
+    fn start(
+        self: Box<Self>,
+        arguments: &Arguments,
+        purged: &[&'static str],
+    ) -> Result<Runtime, Error> {
+        let Self { name, topic, view, tables, siblings, writes: _, bounds } = *self;
+        let Arguments { bootstrap, prefix, topic: other, instance, state, .. } = arguments;
+        let reads = |through: &&&str| **through == topic || siblings.contains(*through);
+        let topics: Vec<_> = purged.iter().filter(reads).map(|t| format!("{prefix}{t}")).collect();
+        let id = format!("{prefix}{name}");
+        let config = RuntimeConfig {
+            name,
+            kafka: KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() },
+            group: GroupConfig {
+                instance: Some(format!("{id}-{instance}")),
+                ..GroupConfig::new(id.clone())
+            },
+            topic: format!("{prefix}{}", other.as_deref().unwrap_or(topic)),
+            siblings: siblings.iter().map(|topic| format!("{prefix}{topic}")).collect(),
+            purge: (!topics.is_empty()).then_some(Purge { topics, every: PURGE_EVERY }),
+            until: None,
+            changelog: format!("{id}.view"),
+            advert: None,
+            transaction: TransactionConfig {
+                id: format!("{id}-{instance}"),
+                timeout_ms: 10_000,
+                marks: 4096,
+                producer: ProducerConfig::default(),
+            },
+            pacing: Pacing::default(),
+            state_folder: state.clone(),
+            write_every: Duration::from_secs(10),
+            tombstones_kept: Duration::from_secs(23 * 3_600),
+            restores_max: 4,
+            bounds,
+            finish_max: Duration::from_secs(5),
+        };
+        let parts = Parts {
+            view,
+            tables,
+            is_ready: Box::new(|| true),
+            sink: Arc::new(Pass { name, prefix: prefix.clone() }),
+            now_ms: Box::new(now_ms),
+            meters: Meters::noop(),
+            on_statistics: None,
+        };
+        Ok(Runtime::start(config, parts)?.0)
+    }
 }
 
 /// Produces what folds say.
 struct Pass {
     name: &'static str,
+    prefix: String,
 }
 
 impl Sink<Produce> for Pass {
@@ -182,7 +323,12 @@ impl Sink<Produce> for Pass {
 
     fn closed(&self, _: u32) {}
 
-    fn live(&self, _: At, outputs: Vec<Produce>) -> Vec<Produce> {
+    fn live(&self, _: At, mut outputs: Vec<Produce>) -> Vec<Produce> {
+        if !self.prefix.is_empty() {
+            for output in &mut outputs {
+                output.topic = format!("{}{}", self.prefix, output.topic).into();
+            }
+        }
         outputs
     }
 

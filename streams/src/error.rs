@@ -28,12 +28,33 @@ pub enum Error {
         /// The partition.
         partition: u32,
     },
+    /// A topic that feeds the view is not there.
+    #[error("there is no topic {0}")]
+    NoTopic(String),
+    /// A topic beside the one that drives the view does not place keys alike.
+    #[error(
+        "the topic {sibling} has {partitions} partitions and {topic}, which drives the view, has \
+         {wanted}: they must have as many, or a key's records lie apart"
+    )]
+    NotAlike {
+        /// The topic beside it.
+        sibling: String,
+        /// How many partitions it has.
+        partitions: u32,
+        /// The topic that drives the view.
+        topic: String,
+        /// How many that one has.
+        wanted: u32,
+    },
     /// The group has given our partitions to others without asking.
     #[error("partitions were lost to others")]
     Lost,
     /// The states on the disk cannot be read or written.
     #[error("local state: {0}")]
     Store(String),
+    /// There is no room for states on the disk.
+    #[error("local state: no room on the disk for {0}")]
+    Full(String),
     /// The thread could not be started.
     #[error("no thread for {name}: {source}")]
     Thread {

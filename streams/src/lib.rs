@@ -20,10 +20,13 @@
 
 #![forbid(unsafe_code)]
 
+mod alarms;
 pub mod app;
 mod changelog;
+mod compare;
 mod driver;
 mod error;
+pub mod join;
 mod owners;
 mod record;
 mod restore;
@@ -41,14 +44,17 @@ mod view;
 mod writer;
 
 pub use changelog::TASK_KEY;
+pub use compare::{Comparison, Example, compare};
 pub use driver::Driver;
 pub use error::Error;
 pub use owners::{Advert, Owner, Owners};
 pub use record::{Place, Poison, Produce, Raw};
-pub use runtime::{Looking, Lookup, Meters, NotHere, Parts, Runtime, RuntimeConfig, Seen, Status};
+pub use runtime::{
+    Looking, Lookup, Meters, NotHere, Parts, Purge, Runtime, RuntimeConfig, Seen, Status,
+};
 pub use sink::{At, Sink};
 pub use states::Bounds;
 pub use table::{Reading, Rows, Table, TableConfig, Version, Watch};
 pub use task::Task;
 pub use transactions::Pacing;
-pub use view::{Around, State, View};
+pub use view::{Around, Due, State, View};

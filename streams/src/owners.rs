@@ -78,7 +78,7 @@ mod tests {
             let (key, value) = advert.row(what);
             let place = Place { partition: 0, offset };
             let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
-            table.apply(&Raw { place, key, value, timestamp_ms: 0 }).unwrap();
+            table.apply(&Raw { source: 0, place, key, value, timestamp_ms: 0 }).unwrap();
         };
         assert_eq!(table.read().of(3), None);
         says(0, "a:1", (3, 7));
@@ -90,7 +90,7 @@ mod tests {
 
         let raw = |key, value| {
             let place = Place { partition: 0, offset: 9 };
-            Raw { place, key: Some(key), value: Some(value), timestamp_ms: 0 }
+            Raw { source: 0, place, key: Some(key), value: Some(value), timestamp_ms: 0 }
         };
         for (key, value) in [(&b"x"[..], &b"{}"[..]), (b"3", b"{}"), (b"-1", b"{}")] {
             assert_eq!(table.apply(&raw(key, value)).unwrap_err().reason, "malformed");

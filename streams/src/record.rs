@@ -23,6 +23,9 @@ impl fmt::Display for Place {
 /// A record as Kafka gave it, not read yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
+    /// The topic it is of: 0 for the one that drives the view, from 1 on its siblings in the order
+    /// of [`RuntimeConfig::siblings`](crate::RuntimeConfig::siblings).
+    pub source: usize,
     /// Where it lies.
     pub place: Place,
     /// Its key.
@@ -47,6 +50,7 @@ impl<'a> Raw<'a> {
     /// A message as a consumer gave it.
     pub fn of(message: &'a Message<'_>) -> Self {
         Self {
+            source: 0,
             place: Place {
                 partition: u32::try_from(message.partition()).unwrap_or_default(),
                 offset: u64::try_from(message.offset()).unwrap_or_default(),

@@ -51,11 +51,13 @@ impl Restore {
     /// committed since would be missing.
     pub(crate) fn run<V: View>(
         &self,
+        view: &V,
         store: Option<&Store>,
         (partition, now_ms): (u32, u64),
         is_over: &dyn Fn() -> bool,
     ) -> Result<Restored<V>, Error> {
         let started = Instant::now();
+        let store = store.filter(|store| !store.is_given_up());
         let _reserved = match store {
             Some(store) => Some(reserve(store, partition, is_over)?),
             None => None,
@@ -72,22 +74,8 @@ impl Restore {
         })?;
         let (low, high) = (u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0));
 
-        let shelved = store.map(|store| store.shelf(partition)).transpose()?;
-        let (shelf, extent) = match shelved {
-            Some((shelf, extent)) => (Some(shelf), extent),
-            None => (None, None),
-        };
-        let extent = match extent {
-            Some(extent) => match self.doubt(&extent, (low, high), now_ms) {
-                None => extent,
-                Some(why) => {
-                    warn!(view = self.view, partition, why, "local state is made anew");
-                    shelf.iter().try_for_each(Shelf::clear)?;
-                    Extent { next: low, at_ms: now_ms, ..Extent::default() }
-                }
-            },
-            None => Extent { next: low, at_ms: now_ms, ..Extent::default() },
-        };
+        let (shelf, extent) = self.shelved(store, partition, ((low, high), now_ms));
+        let extent = extent.unwrap_or(Extent { next: low, at_ms: now_ms, ..Extent::default() });
 
         let (from, stream_time_ms) = (extent.next, extent.stream_time_ms);
         let mut filling = Filling {
@@ -110,11 +98,39 @@ impl Restore {
         if let Some(error) = filling.trouble {
             return Err(error);
         }
-        let Filling { task, extent, on_disk, records, .. } = filling;
+        let Filling { mut task, extent, on_disk, records, .. } = filling;
+        if V::WAKES {
+            task.set_alarms(view)?;
+        }
         let took_ms = started.elapsed().as_millis();
         info!(view = self.view, partition, records, keys = task.states.len(), took_ms, "restored");
         let next = extent.next.max(high);
         Ok(Restored { task, epoch: extent.epoch, next, on_disk, records })
+    }
+
+    /// What lies on the disk, as far as it is to be trusted; nothing where the disk fails.
+    fn shelved(
+        &self,
+        store: Option<&Store>,
+        partition: u32,
+        (bounds, now_ms): ((u64, u64), u64),
+    ) -> (Option<Shelf>, Option<Extent>) {
+        let Some(store) = store else { return (None, None) };
+        let shelved = store.shelf(partition).and_then(|(shelf, extent)| {
+            let doubt = extent.as_ref().and_then(|extent| self.doubt(extent, bounds, now_ms));
+            if let Some(why) = doubt {
+                warn!(view = self.view, partition, why, "local state is made anew");
+                shelf.clear()?;
+            }
+            Ok((shelf, extent.filter(|_| doubt.is_none())))
+        });
+        match shelved {
+            Ok((shelf, extent)) => (Some(shelf), extent),
+            Err(error) => {
+                store.give_up(&error);
+                (None, None)
+            }
+        }
     }
 
     /// Why what lies on the disk cannot be the beginning of what the changelog holds.
@@ -185,7 +201,11 @@ impl<V: View> Filling<V> {
                 self.on_disk = self.extent.clone();
                 self.task.states.make_room();
             }
-            Err(error) => self.trouble = self.trouble.take().or(Some(error)),
+            Err(error) => {
+                // This restore is at its end; the next one does without the disk.
+                shelf.store().give_up(&error);
+                self.trouble = self.trouble.take().or(Some(error));
+            }
         }
     }
 }

@@ -6,9 +6,11 @@
 //! it as well.
 
 mod partitions;
+mod purging;
 mod restoring;
 mod starting;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,13 +23,13 @@ use clickmill_kafka::{
 };
 use metrics::{Counter, Gauge};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::partitions::{Hook, Next, Partitions};
 pub use self::partitions::{Lookup, NotHere, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
-use crate::{Advert, Error, Pacing, Raw, Sink, View};
+use crate::{Advert, Error, Pacing, Sink, View};
 
 /// How a view is run.
 #[derive(Clone, Debug)]
@@ -38,8 +40,16 @@ pub struct RuntimeConfig {
     pub kafka: KafkaConfig,
     /// The consumer group.
     pub group: GroupConfig,
-    /// The topic that drives the view, in full.
+    /// The topic that drives the view, in full. The group shares its partitions out.
     pub topic: String,
+    /// Further topics that feed the view, in full, with as many partitions as that one and keys
+    /// placed alike: whoever has a partition of it reads the same partition of each of these.
+    pub siblings: Vec<String>,
+    /// Which of these topics are purged; none keeps what they hold.
+    pub purge: Option<Purge>,
+    /// Where the view ends by itself: the offset of each partition of the driving topic that is not
+    /// folded any more. All partitions must be ours for that; none goes on for ever.
+    pub until: Option<BTreeMap<u32, u64>>,
     /// The topic that holds its states, in full: compacted, and with as many partitions.
     pub changelog: String,
     /// How other instances learn which partitions this one owns; none keeps it to itself.
@@ -62,6 +72,15 @@ pub struct RuntimeConfig {
     pub bounds: Bounds,
     /// How long the last transaction may take when a partition is given up.
     pub finish_max: Duration,
+}
+
+/// Topics that nobody but the view reads: what it has folded is deleted from time to time.
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// The topics, in full.
+    pub topics: Vec<String>,
+    /// How often.
+    pub every: Duration,
 }
 
 /// What a runtime is made of.
@@ -198,7 +217,15 @@ impl Runtime {
     ) -> Result<(Self, Looking<V::State>), Error> {
         let (name, status) = (config.name, Status::default());
         let store = match &config.state_folder {
-            Some(folder) => Some(open(&folder.join(name))?),
+            Some(folder) => match open(&folder.join(name)) {
+                Ok(store) => Some(store),
+                // It costs the local copy, not the view.
+                Err(failure @ Error::Full(_)) => {
+                    error!(view = name, %failure, "states stay in memory alone");
+                    None
+                }
+                Err(failure) => return Err(failure),
+            },
             None => None,
         };
         let (tell, ended) = oneshot::channel();
@@ -237,8 +264,10 @@ impl Runtime {
 }
 
 fn open(folder: &std::path::Path) -> Result<Store, Error> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::Store(format!("{}: {error}", folder.display())))?;
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => Error::Full(folder.display().to_string()),
+        _ => Error::Store(format!("{}: {error}", folder.display())),
+    })?;
     Store::open(folder)
 }
 
@@ -256,6 +285,9 @@ type StatisticsHook = dyn Fn(&Statistics) + Send + Sync;
 /// is: restores are looked after then.
 const READ_WAIT: Duration = Duration::from_millis(1);
 const REST_WAIT: Duration = Duration::from_millis(10);
+
+/// How long Kafka may take to tell of topics.
+const ASK_WAIT: Duration = Duration::from_secs(10);
 
 /// Records that are folded between two looks at commits.
 const POLLS_MAX: usize = 256;
@@ -300,6 +332,7 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
         // First, since it takes its time to find the group's coordinator.
         let consumer = GroupConsumer::new(&self.config.kafka, group, hooks)?;
         self.partitions.begin()?;
+        self.check_siblings(&consumer)?;
         consumer.subscribe(&[self.config.topic.as_str()])?;
         let outcome = self.keep_reading(&consumer);
         if outcome.is_err() {
@@ -309,6 +342,27 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
         drop(consumer);
         self.partitions.end();
         outcome
+    }
+
+    /// A key's records must lie in partitions of one number.
+    fn check_siblings(&self, consumer: &GroupConsumer<Hook<V, S>>) -> Result<(), Error> {
+        let RuntimeConfig { topic, siblings, .. } = &self.config;
+        if siblings.is_empty() {
+            return Ok(());
+        }
+        let of = |topic: &str| {
+            let partitions = consumer.partitions(topic, ASK_WAIT)?;
+            partitions.ok_or_else(|| Error::NoTopic(topic.to_owned()))
+        };
+        let wanted = of(topic)?;
+        for sibling in siblings {
+            let partitions = of(sibling)?;
+            if partitions != wanted {
+                let (topic, sibling) = (topic.clone(), sibling.clone());
+                return Err(Error::NotAlike { sibling, partitions, topic, wanted });
+            }
+        }
+        Ok(())
     }
 
     /// Reads, and goes back to what was committed when a transaction fails, without leaving the
@@ -355,7 +409,7 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
                         is_behind = false;
                         break;
                     }
-                    Some(Ok(message)) => self.partitions.feed(&Raw::of(&message))?,
+                    Some(Ok(message)) => self.partitions.feed(&self.partitions.raw(&message))?,
                     Some(Err(error @ clickmill_kafka::Error::OutOfRange(_))) => {
                         return Err(error.into());
                     }

@@ -182,6 +182,38 @@ impl<S: State> States<S> {
         slot.live.as_deref_mut().ok_or_else(|| Trouble::Poison(vanished()))
     }
 
+    /// The state of a key that is to be woken, as old as it may be; none where there is none.
+    pub(crate) fn wake(&mut self, key: &[u8]) -> Result<Option<&mut S>, Trouble> {
+        if self.look(key)?.is_none() {
+            return Ok(None);
+        }
+        let Some(at) = self.find(key)? else { return Ok(None) };
+        let Some(slot) = self.slots[at].as_mut() else { return Ok(None) };
+        if !slot.is_changed {
+            slot.is_changed = true;
+            self.changed.push(at);
+        }
+        Ok(slot.live.as_deref_mut())
+    }
+
+    /// Shows every state, those in memory and those on the disk alone. One that cannot be read is
+    /// left out.
+    pub(crate) fn each(&self, mut show: impl FnMut(&[u8], &S)) -> Result<(), Error> {
+        for slot in self.slots.iter().flatten() {
+            match (&slot.live, &slot.sealed) {
+                (Some(live), _) => show(&slot.key, live),
+                (None, Some(bytes)) => drop(S::read(bytes).map(|state| show(&slot.key, &state))),
+                (None, None) => {}
+            }
+        }
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        shelf.each(|key, bytes| {
+            if !self.index.contains_key(key) {
+                drop(S::read(bytes).map(|state| show(key, &state)));
+            }
+        })
+    }
+
     /// The state of a key as it is; none where there is none.
     pub(crate) fn look(&mut self, key: &[u8]) -> Result<Option<&S>, Trouble> {
         let Some(at) = self.find(key)? else { return Ok(None) };

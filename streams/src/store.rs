@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::Error;
 
@@ -37,6 +37,9 @@ pub(crate) struct Store {
     meta: Keyspace,
     /// Partitions that are being restored.
     restoring: Arc<Mutex<BTreeSet<u32>>>,
+    /// Whether the disk has failed: then nothing is written any more, and nothing restored from it.
+    /// What lies there already is read while it is needed.
+    is_given_up: Arc<AtomicBool>,
 }
 
 /// How far a partition's states on the disk are.
@@ -68,7 +71,7 @@ impl Store {
     /// it held lies in the changelog as well.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         Self::try_open(folder).or_else(|error| {
-            if is_in_use(&error) || !folder.exists() {
+            if is_in_use(&error) || is_full(&error) || !folder.exists() {
                 return Err(disk(folder, error));
             }
             let aside = beside(folder);
@@ -91,7 +94,7 @@ impl Store {
             .worker_threads(1)
             .open()?;
         let meta = database.keyspace("meta", options)?;
-        Ok(Self { database, meta, restoring: Arc::default() })
+        Ok(Self { database, meta, restoring: Arc::default(), is_given_up: Arc::default() })
     }
 
     /// The states of a partition, and how far they are; empty ones where they are damaged.
@@ -113,6 +116,19 @@ impl Store {
                 shelf.clear()?;
                 Ok((shelf, None))
             }
+        }
+    }
+
+    /// Whether the disk has failed.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Acquire)
+    }
+
+    /// Notes that the disk has failed. The view goes on without it, until its process is started
+    /// again: what it held lies in the changelog.
+    pub(crate) fn give_up(&self, failure: &Error) {
+        if !self.is_given_up.swap(true, Ordering::AcqRel) {
+            error!(%failure, "the disk does not take states any more: they stay in memory alone");
         }
     }
 
@@ -189,6 +205,11 @@ impl Shelf {
         Ok(())
     }
 
+    /// The database it is in.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The newest batch that lies on the disk.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
@@ -210,6 +231,15 @@ impl Shelf {
     /// Makes sure that what was written outlives the machine, not only the process.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         self.store.database.persist(PersistMode::SyncData).map_err(failed)
+    }
+
+    /// Shows every key with its state's bytes.
+    pub(crate) fn each(&self, mut show: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        for guard in self.states.iter() {
+            let (key, value) = guard.into_inner().map_err(failed)?;
+            show(&key, unpack(&value)?.1);
+        }
+        Ok(())
     }
 
     /// Looks at so many keys behind one, and tells those touched last before a moment.
@@ -291,10 +321,29 @@ fn failed(error: fjall::Error) -> Error {
 
 #[allow(clippy::needless_pass_by_value)]
 fn disk(folder: &Path, error: fjall::Error) -> Error {
-    Error::Store(match is_in_use(&error) {
-        true => format!("{} is in use by another process", folder.display()),
-        false => format!("{}: {error}", folder.display()),
-    })
+    match error {
+        error if is_in_use(&error) => {
+            Error::Store(format!("{} is in use by another process", folder.display()))
+        }
+        error if is_full(&error) => Error::Full(folder.display().to_string()),
+        error => Error::Store(format!("{}: {error}", folder.display())),
+    }
+}
+
+/// Whether there is no room on the disk.
+fn is_full(error: &fjall::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        fjall::Error::Io(error) => Some(error),
+        error => std::error::Error::source(error),
+    };
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn is_in_use(error: &fjall::Error) -> bool {

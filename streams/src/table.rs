@@ -282,7 +282,13 @@ mod tests {
     }
 
     fn raw<'a>(offset: u64, key: &'a [u8], value: Option<&'a [u8]>) -> Raw<'a> {
-        Raw { place: Place { partition: 1, offset }, key: Some(key), value, timestamp_ms: 0 }
+        Raw {
+            source: 0,
+            place: Place { partition: 1, offset },
+            key: Some(key),
+            value,
+            timestamp_ms: 0,
+        }
     }
 
     #[test]

@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use tracing::warn;
+
+use crate::alarms::Alarms;
 use crate::states::{Bounds, States, Trouble};
 use crate::store::Shelf;
-use crate::{Around, Poison, Raw, View};
+use crate::{Around, Due, Error, Place, Poison, Raw, View};
 
 /// One partition of one view.
 pub struct Task<V: View> {
     pub(crate) states: States<V::State>,
-    /// The offset that comes next; what lies before it was folded.
-    next: u64,
+    alarms: Alarms,
+    /// The offset that comes next from each source; what lies before it was folded.
+    next: Vec<u64>,
     pub(crate) stream_time_ms: u64,
 }
 
@@ -19,7 +23,7 @@ pub struct Task<V: View> {
 pub(crate) enum Refused {
     Poison(Poison),
     /// The disk failed: the task cannot go on.
-    Disk(crate::Error),
+    Disk(Error),
 }
 
 impl<V: View> Task<V> {
@@ -29,41 +33,127 @@ impl<V: View> Task<V> {
     }
 
     pub(crate) fn on(bounds: Bounds, shelf: Option<Shelf>) -> Self {
-        Self { states: States::new(bounds, shelf), next: 0, stream_time_ms: 0 }
+        let states = States::new(bounds, shelf);
+        Self { states, alarms: Alarms::default(), next: vec![0], stream_time_ms: 0 }
     }
 
-    /// Goes on at this offset.
-    pub(crate) fn go_on_at(&mut self, next: u64) {
-        self.next = next;
+    /// Goes on at these offsets, one for each source.
+    pub(crate) fn go_on_at(&mut self, next: &[u64]) {
+        self.next = next.to_vec();
     }
 
-    /// Folds one record. One that was folded before says nothing and changes nothing.
+    /// Sets the alarms of all keys, from their states.
+    pub(crate) fn set_alarms(&mut self, view: &V) -> Result<(), Error> {
+        let Self { states, alarms, .. } = self;
+        states.each(|key, state| {
+            if let Some(due) = view.due(state) {
+                alarms.set(key, due);
+            }
+        })
+    }
+
+    /// Folds one record, and first wakes whom it is time for; what is said comes in that order. A
+    /// record that was folded before says nothing and changes nothing.
     pub(crate) fn feed(
         &mut self,
         view: &V,
         raw: &Raw<'_>,
-        (tables, now_ms): (&V::Tables, u64),
-    ) -> Result<Vec<V::Output>, Refused> {
-        if raw.place.offset < self.next {
-            return Ok(Vec::new());
+        around: (&V::Tables, u64),
+        said: &mut Vec<V::Output>,
+    ) -> Result<(), Refused> {
+        let (tables, now_ms) = around;
+        match self.next.get_mut(raw.source) {
+            Some(next) if raw.place.offset >= *next => *next = raw.place.offset + 1,
+            Some(_) | None => return Ok(()),
         }
-        self.next = raw.place.offset + 1;
         let input = view.decode(raw).map_err(Refused::Poison)?;
         let time_ms = view.time_ms(&input).min(raw.timestamp_ms);
-        let around = |stream_time_ms| Around { place: raw.place, stream_time_ms, now_ms, tables };
+        let stream_time_ms = self.stream_time_ms.max(time_ms);
+        let Raw { key, place, .. } = *raw;
+        let around = Around { key, place, stream_time_ms, now_ms, tables };
         let Some(key) = raw.key else {
             // It leaves no trace: stream time is what is known of the keys.
-            let around = around(self.stream_time_ms.max(time_ms));
-            return Ok(view.fold(&mut V::State::default(), input, &around));
+            said.extend(view.fold(&mut V::State::default(), input, &around));
+            return Ok(());
         };
         if key == crate::changelog::TASK_KEY {
             let detail = "this key is reserved for the task".to_owned();
             return Err(Refused::Poison(Poison { reason: "reserved_key", detail }));
         }
-        let stream_time_ms = self.stream_time_ms.max(time_ms);
+        if V::WAKES {
+            self.wake(view, Due::Stream(stream_time_ms), &around, said)?;
+        }
         let state = self.states.change(key, stream_time_ms)?;
         self.stream_time_ms = stream_time_ms;
-        Ok(view.fold(state, input, &around(stream_time_ms)))
+        said.extend(view.fold(state, input, &around));
+        let due = view.due(state);
+        debug_assert!(
+            V::WAKES || due.is_none(),
+            "a view whose keys are due must say that it WAKES"
+        );
+        if let (true, Some(due)) = (V::WAKES, due) {
+            self.alarms.set(key, due);
+        }
+        Ok(())
+    }
+
+    /// Wakes everybody whom the wall clock says it is time for.
+    pub(crate) fn wake_by_the_clock(
+        &mut self,
+        view: &V,
+        (partition, tables, now_ms): (u32, &V::Tables, u64),
+        said: &mut Vec<V::Output>,
+    ) -> Result<(), Refused> {
+        if !V::WAKES {
+            return Ok(());
+        }
+        let place = Place { partition, offset: self.next_offset() };
+        let stream_time_ms = self.stream_time_ms;
+        let around = Around { key: None, place, stream_time_ms, now_ms, tables };
+        self.wake(view, Due::Wall(now_ms), &around, said)
+    }
+
+    fn wake(
+        &mut self,
+        view: &V,
+        now: Due,
+        around: &Around<'_, V::Tables>,
+        said: &mut Vec<V::Output>,
+    ) -> Result<(), Refused> {
+        while let Some((key, set_for)) = self.alarms.next(now) {
+            match self.wake_key(view, (&key, set_for), around, said) {
+                Ok(()) => {}
+                Err(Trouble::Disk(error)) => return Err(Refused::Disk(error)),
+                // Its next record tells of it once more, as poison.
+                Err(Trouble::Poison(poison)) => warn!(%poison, "a state is not woken"),
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_key(
+        &mut self,
+        view: &V,
+        (key, set_for): (&[u8], Due),
+        around: &Around<'_, V::Tables>,
+        said: &mut Vec<V::Output>,
+    ) -> Result<(), Trouble> {
+        let Some(due) = self.states.look(key)?.and_then(|state| view.due(state)) else {
+            return Ok(());
+        };
+        if !due.is_by(set_for) {
+            // It was put off since, and has its turn after whoever comes before it now.
+            self.alarms.set(key, due);
+            return Ok(());
+        }
+        let Some(state) = self.states.wake(key)? else { return Ok(()) };
+        let Around { place, stream_time_ms, now_ms, tables, .. } = *around;
+        let around = Around { key: Some(key), place, stream_time_ms, now_ms, tables };
+        said.extend(view.wake(state, &around));
+        if let Some(next) = view.due(state).filter(|next| !next.is_by(due)) {
+            self.alarms.set(key, next);
+        }
+        Ok(())
     }
 
     /// The state of a key.
@@ -71,9 +161,9 @@ impl<V: View> Task<V> {
         Ok(self.states.look(key)?)
     }
 
-    /// The offset that comes next.
+    /// The offset that comes next from the topic that drives the view.
     pub(crate) fn next_offset(&self) -> u64 {
-        self.next
+        self.next.first().copied().unwrap_or_default()
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{Place, Poison, Raw};
 ///
 /// A fold is pure. It sees nothing but its arguments, so that folding the same records again gives
 /// the same states and outputs: recovery and the [`Driver`](crate::Driver) rest on that.
+///
+/// Several topics may feed a view. A key's records come in the order of their own topic; between
+/// topics there is none, so a fold must come to the same state whichever comes first.
 pub trait View: Send + Sync + 'static {
     /// A record, read.
     type Input;
@@ -19,7 +22,10 @@ pub trait View: Send + Sync + 'static {
     /// What a fold says.
     type Output;
 
-    /// Reads a record.
+    /// Whether keys are woken, see [`View::due`]. Restoring a partition reads every state then.
+    const WAKES: bool = false;
+
+    /// Reads a record. Where several topics feed the view, [`Raw::source`] tells which it is of.
     ///
     /// # Errors
     /// What cannot be read is poison: it is passed over and reported to the sink.
@@ -44,6 +50,35 @@ pub trait View: Send + Sync + 'static {
         let _ = state;
         false
     }
+
+    /// When a key is to be woken although it gets no record; asked whenever its state has changed,
+    /// if [`View::WAKES`]. It should be before the key is too old to be remembered
+    /// ([`Bounds::ttl_ms`](crate::Bounds)).
+    fn due(&self, state: &Self::State) -> Option<Due> {
+        let _ = state;
+        None
+    }
+
+    /// Wakes a key whose time has come, before the record that moved stream time so far is folded.
+    /// A state that is due at the same moment still is woken again only after its next record.
+    fn wake(
+        &self,
+        state: &mut Self::State,
+        around: &Around<'_, Self::Tables>,
+    ) -> Vec<Self::Output> {
+        let _ = (state, around);
+        Vec::new()
+    }
+}
+
+/// When a key is to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Once stream time has come so far, ms: the same records wake it at the same place, whenever
+    /// they are folded. While its partition gets no records, nobody is woken.
+    Stream(u64),
+    /// Once the wall clock says so, ms since 1970.
+    Wall(u64),
 }
 
 /// What is remembered for one key, and how it is written down for the changelog and the disk.
@@ -77,7 +112,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> State for T {
 /// What a fold may look at besides state and record.
 #[derive(Debug)]
 pub struct Around<'a, T> {
-    /// Where the record lies.
+    /// The key; none where the record has none.
+    pub key: Option<&'a [u8]>,
+    /// Where the record lies. For a key that is woken: the record that is folded next.
     pub place: Place,
     /// The greatest time seen in this partition, this record's included, ms.
     pub stream_time_ms: u64,

@@ -1,7 +1,6 @@
 //! Writes states to the disk on a thread of its own, so that folds do not wait for it.
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::Error;
@@ -30,43 +29,40 @@ impl Batch {
 /// The thread that writes. Dropped, it finishes what waits.
 pub(crate) struct Writer {
     batches: Option<SyncSender<Batch>>,
-    failed: Arc<Mutex<Option<Error>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(crate) fn start() -> Result<Self, Error> {
         let (batches, to_do) = sync_channel::<Batch>(WAITING_MAX);
-        let failed = Arc::new(Mutex::new(None));
-        let tell = Arc::clone(&failed);
         let name = "state-writer".to_owned();
         let thread = std::thread::Builder::new()
             .name(name.clone())
             .spawn(move || {
                 for batch in to_do {
+                    let store = batch.shelf.store();
+                    if store.is_given_up() {
+                        continue;
+                    }
+                    // What is not on the disk stays in memory, and lies in the changelog.
                     if let Err(error) = batch.put() {
-                        *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        return;
+                        store.give_up(&error);
                     }
                 }
             })
             .map_err(|source| Error::Thread { name, source })?;
-        Ok(Self { batches: Some(batches), failed, thread: Some(thread) })
+        Ok(Self { batches: Some(batches), thread: Some(thread) })
     }
 
     /// Hands a batch over. Waits where too many wait already.
     pub(crate) fn write(&self, batch: Batch) -> Result<(), Error> {
-        let Some(batches) = &self.batches else { return Err(self.failure()) };
+        let broken = || Error::Broken("the state writer".to_owned());
+        let Some(batches) = &self.batches else { return Err(broken()) };
         match batches.try_send(batch) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(batch)) => batches.send(batch).map_err(|_| self.failure()),
-            Err(TrySendError::Disconnected(_)) => Err(self.failure()),
+            Err(TrySendError::Full(batch)) => batches.send(batch).map_err(|_| broken()),
+            Err(TrySendError::Disconnected(_)) => Err(broken()),
         }
-    }
-
-    fn failure(&self) -> Error {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failed.unwrap_or_else(|| Error::Broken("the state writer".to_owned()))
     }
 }
 

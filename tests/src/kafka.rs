@@ -129,6 +129,40 @@ impl Kafka {
         Levels { producer: self.producer(), topic: self.topic(Topic::Stock) }
     }
 
+    /// Makes topics of any name under this story's prefix, named without it.
+    ///
+    /// # Panics
+    /// When the broker does not do it.
+    pub async fn make(&self, topics: &[&str], partitions: u32, settings: &[(&str, &str)]) {
+        let config = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let config: std::collections::BTreeMap<String, String> = config.collect();
+        let spec = |topic: &&str| TopicSpec {
+            name: format!("{}{topic}", self.prefix),
+            partitions,
+            replication: 1,
+            config: config.clone(),
+        };
+        let specs: Vec<TopicSpec> = topics.iter().map(spec).collect();
+        for made in self.admin().create(&specs).await.expect("topics are made") {
+            assert!(matches!(made, Creation::Made), "{made:?}");
+        }
+    }
+
+    /// Writes records to a topic under this story's prefix, and waits until they have arrived: key
+    /// and value, none for a tombstone.
+    ///
+    /// # Panics
+    /// When the broker does not take them.
+    pub fn put(&self, topic: &str, records: &[(String, Option<String>)]) {
+        let (producer, topic) = (self.producer(), format!("{}{topic}", self.prefix));
+        for (key, value) in records {
+            let mut record = BaseRecord::<str, str>::to(&topic).key(key);
+            record.payload = value.as_deref();
+            producer.send(record).map_err(|(error, _)| error).expect("a record is taken");
+        }
+        producer.flush(PATIENCE).expect("all records arrive");
+    }
+
     /// Takes a topic away and makes it anew, empty, under the same name.
     ///
     /// # Panics
@@ -156,8 +190,26 @@ impl Kafka {
     /// # Panics
     /// When the broker does not do it.
     pub async fn add_partitions(&self, topic: Topic, partitions: u32) {
-        let added = self.admin().increase_partitions(&self.topic(topic), partitions).await;
+        self.add_partitions_to(topic.as_str(), partitions).await;
+    }
+
+    /// The same for any topic under this story's prefix.
+    ///
+    /// # Panics
+    /// When the broker does not do it.
+    pub async fn add_partitions_to(&self, topic: &str, partitions: u32) {
+        let topic = format!("{}{topic}", self.prefix);
+        let added = self.admin().increase_partitions(&topic, partitions).await;
         added.expect("partitions are added");
+    }
+
+    /// Whether there is a topic of that name under this story's prefix.
+    ///
+    /// # Panics
+    /// When the broker does not tell.
+    pub async fn has(&self, topic: &str) -> bool {
+        let topic = format!("{}{topic}", self.prefix);
+        self.admin().partitions(&topic).await.expect("an answer").is_some()
     }
 
     fn admin(&self) -> Admin {

@@ -31,10 +31,15 @@ impl Difference {
     /// partition's enriched clicks record by record, in their order, and each visitor's newest
     /// state byte by byte.
     pub async fn of(kafka: &Kafka) -> Self {
+        Self::with_states_of(kafka, Topic::SessionsView.as_str()).await
+    }
+
+    /// The same with the states of another version of the view, by its topic's name.
+    pub async fn with_states_of(kafka: &Kafka, view: &str) -> Self {
         let mut difference = Self::default();
         let raw = by_partition(kafka.records(Topic::ClicksRaw).await);
         let mut enriched = by_partition(kafka.records(Topic::ClicksEnriched).await);
-        let mut states = newest(kafka.records(Topic::SessionsView).await);
+        let mut states = newest(kafka.records_of(view).await);
         for (partition, records) in raw {
             let said = enriched.remove(&partition).unwrap_or_default();
             difference.inputs += records.len();
@@ -62,6 +67,7 @@ impl Difference {
         let mut keys = BTreeMap::new();
         for record in records {
             let raw = Raw {
+                source: 0,
                 place: Place {
                     partition: number,
                     offset: u64::try_from(record.offset).expect("an offset"),

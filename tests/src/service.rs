@@ -233,6 +233,8 @@ pub struct Relay {
     /// Where other relays ask it.
     pub peers: String,
     config: PathBuf,
+    state: PathBuf,
+    room: Option<Room>,
     program: Program,
 }
 
@@ -249,6 +251,7 @@ impl Relay {
         (origins, settings): (&str, &str),
     ) -> Self {
         let (port, admin_port, peer_port) = (free_port(), free_port(), free_port());
+        let state = folder.path().join(format!("relay-{port}"));
         let config = format!(
             r#"
             topic_prefix = "{prefix}"
@@ -270,28 +273,58 @@ impl Relay {
             "#,
             prefix = kafka.prefix,
             bootstrap = kafka.bootstrap,
-            state = folder.path().join(format!("relay-{port}")).display(),
+            state = state.display(),
         );
         let config = folder.write(&format!("relay-{port}.toml"), &config);
         let mut relay = Self {
             url: format!("http://127.0.0.1:{port}"),
             admin: format!("http://127.0.0.1:{admin_port}"),
             peers: format!("127.0.0.1:{peer_port}"),
-            program: Self::run(&config),
+            program: Self::run(&config, None),
             config,
+            state,
+            room: None,
         };
         relay.is_ready().await;
         relay
     }
 
-    fn run(config: &Path) -> Program {
+    fn run(config: &Path, room: Option<&Room>) -> Program {
         let arguments = HashMap::from([("--config", config.display().to_string())]);
-        Program::spawn("clickmill-relay", &arguments, &config.with_extension("log"), None)
+        Program::spawn("clickmill-relay", &arguments, &config.with_extension("log"), room)
+    }
+
+    /// From its next start on its states lie on an empty disk of that size.
+    pub fn gets_a_disk_of(&mut self, bytes: u64) {
+        self.room = Some(Room::new(&self.state, bytes));
     }
 
     /// Waits until it says that it is ready.
     pub async fn is_ready(&mut self) {
         self.program.answers(&format!("{}/ready", self.admin)).await;
+    }
+
+    /// Changes its file; it is read at the next start.
+    ///
+    /// # Panics
+    /// When the file cannot be changed.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.config).expect("the configuration");
+        std::fs::write(&self.config, change(text)).expect("a file in a folder of our own");
+    }
+
+    /// Runs one of its program's commands with its configuration to the end: its exit code and all
+    /// that it says.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn ask(&self, command: &[&str]) -> (Option<i32>, String) {
+        let mut program = Command::new(built("clickmill-relay"));
+        program.arg("--config").arg(&self.config).args(command).env_clear();
+        let ran = tokio::task::spawn_blocking(move || program.output()).await;
+        let ended = ran.expect("a thread").expect("the relay's program");
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// All that it has said.
@@ -321,7 +354,7 @@ impl Relay {
 
     /// Starts it again, as it was.
     pub async fn restart(&mut self) {
-        self.program = Self::run(&self.config);
+        self.program = Self::run(&self.config, self.room.as_ref());
         self.is_ready().await;
     }
 }

@@ -105,3 +105,47 @@ async fn a_partition_that_the_changelog_lacks_is_named_and_taken_up_once_it_is_t
     assert_eq!(world.enriched(13).await.len(), 13);
     world.relay.is_ready().await;
 }
+
+/// What a real disk with an end does; run where one may be mounted, see `cargo xtask test`.
+mod small_disk {
+    use clickmill_tests::reference::Difference;
+    use clickmill_tests::service::ENRICHED;
+    use clickmill_tests::until::until_enough;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs to mount a small disk: cargo xtask test --all"]
+    async fn a_full_disk_costs_the_local_copy_and_not_the_view() {
+        let mut world = World::start().await;
+        assert!(world.relay.stop().await.success());
+        world.relay.reconfigure(|text| format!("view.write_every = \"100ms\"\n{text}"));
+        world.relay.gets_a_disk_of(2 << 20);
+        world.restart_relay().await;
+        let clicks = Clicks::of(&world.kafka, 3_000);
+        let told = "the disk does not take states any more";
+        let enriched = async || world.relay.metric(ENRICHED).await as usize;
+        let mut sent = 0;
+        let mut after_it = 0;
+        // What comes once it is full is answered as ever, of visitors old and new.
+        while after_it < 6 {
+            assert!(sent < 60_000, "the disk takes too much");
+            (sent..sent + 500).for_each(|n| clicks.send(n));
+            sent += 500;
+            until_enough("all clicks are enriched", enriched, |n| *n >= sent).await;
+            after_it += u32::from(world.relay.log().contains(told));
+        }
+        assert_eq!(world.relay.metric(RESTARTS).await, 0.0, "it is no failure of the view");
+        assert_eq!(world.relay.log().matches(told).count(), 1, "told once");
+
+        // All states come back from Kafka, killed or not.
+        world.relay.kill();
+        world.restart_relay().await;
+        (sent..sent + 500).for_each(|n| clicks.send(n));
+        let enriched = async || world.relay.metric(ENRICHED).await as usize;
+        until_enough("all clicks are enriched", enriched, |n| *n >= 500).await;
+        let difference = Difference::of(&world.kafka).await;
+        assert_eq!(difference.count, 0, "{difference}");
+        assert_eq!(difference.inputs, sent + 500);
+    }
+}

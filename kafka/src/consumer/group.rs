@@ -12,7 +12,9 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::{GroupConfig, Message, NextOffset, StartAt, TopicPartition, list, partitions};
+use super::{
+    GroupConfig, Message, NextOffset, StartAt, TopicPartition, list, offsets_of, partitions,
+};
 use crate::context::{Reporter, report_through_reporter};
 use crate::{Error, GroupMetadata, KafkaConfig, OnStatistics};
 
@@ -69,6 +71,13 @@ pub enum Revocation {
 /// What happens when partitions come and go. Called inside [`GroupConsumer::poll`], on the thread
 /// that polls, and once more when the consumer is closed or dropped.
 pub trait Rebalance: Send + Sync + 'static {
+    /// Partitions of other topics that go with a partition which the group gives out. They are read,
+    /// added and taken away together with it; the group itself knows nothing of them.
+    fn siblings(&self, of: &TopicPartition) -> Vec<TopicPartition> {
+        let _ = of;
+        Vec::new()
+    }
+
     /// Partitions were added. Returns where to start in each, in their order; missing entries mean
     /// [`StartAt::Committed`].
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt>;
@@ -165,6 +174,18 @@ impl<R: Rebalance> GroupConsumer<R> {
         assignment
             .map(|list| partitions(&list))
             .map_err(|error| Error::doing("asking for the assignment", &error))
+    }
+
+    /// How many partitions a topic has; none where there is no such topic.
+    ///
+    /// # Errors
+    /// When Kafka does not answer in time.
+    pub fn partitions(&self, topic: &str, wait: Duration) -> Result<Option<u32>, Error> {
+        // Asked about all topics: asking about one by name could create it.
+        let metadata = self.inner.fetch_metadata(None, wait);
+        let metadata = metadata.map_err(|error| Error::doing("asking for the topics", &error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found.map(|found| u32::try_from(found.partitions().len()).unwrap_or(u32::MAX)))
     }
 
     /// The hook, to share state with it.
@@ -270,22 +291,18 @@ impl<R: Rebalance> ConsumerContext for Context<R> {
 }
 
 impl<R: Rebalance> Context<R> {
-    fn assign(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &mut TopicPartitionList,
-    ) -> KafkaResult<()> {
-        let added = partitions(list);
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        let added = self.with_siblings(list);
         info!(added = added.len(), "partitions were assigned");
-        if !added.is_empty() {
-            let starts = self.hook.assigned(consumer, &added);
-            for (at, start) in added.iter().zip(starts) {
-                list.set_partition_offset(&at.topic, at.partition, start.into())?;
-            }
+        let mut list = TopicPartitionList::with_capacity(added.len());
+        let starts = if added.is_empty() { vec![] } else { self.hook.assigned(consumer, &added) };
+        let starts = starts.into_iter().chain(std::iter::repeat(StartAt::Committed));
+        for (at, start) in added.iter().zip(starts) {
+            list.add_partition_offset(&at.topic, at.partition, start.into())?;
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list)?,
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&list)?,
         }
         if !added.is_empty() {
             self.hook.started(consumer, &added);
@@ -294,16 +311,30 @@ impl<R: Rebalance> Context<R> {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
-        let removed = partitions(list);
+        let removed = self.with_siblings(list);
         let how = if consumer.assignment_lost() { Revocation::Lost } else { Revocation::Asked };
         info!(removed = removed.len(), ?how, "partitions were revoked");
         if !removed.is_empty() {
             self.hook.revoked(consumer, &removed, how);
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            RebalanceProtocol::Cooperative => {
+                let mut list = TopicPartitionList::with_capacity(removed.len());
+                for at in &removed {
+                    list.add_partition(&at.topic, at.partition);
+                }
+                consumer.incremental_unassign(&list)
+            }
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
         }
+    }
+
+    /// The partitions of a list, and behind them those that go with them.
+    fn with_siblings(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
+        let mut all = partitions(list);
+        let siblings: Vec<_> = all.iter().flat_map(|at| self.hook.siblings(at)).collect();
+        all.extend(siblings);
+        all
     }
 }
 
@@ -325,15 +356,7 @@ impl<R: Rebalance> Commit for BaseConsumer<Context<R>> {
         let committed = self
             .committed_offsets(asked, wait)
             .map_err(|error| Error::doing("asking for committed offsets", &error))?;
-        let offsets = committed.elements().into_iter().filter_map(|element| {
-            let Offset::Offset(offset) = element.offset() else { return None };
-            let at = TopicPartition {
-                topic: element.topic().to_owned(),
-                partition: element.partition(),
-            };
-            Some((at, offset))
-        });
-        Ok(offsets.collect())
+        Ok(offsets_of(&committed))
     }
 
     fn bounds(&self, of: &TopicPartition, wait: Duration) -> Result<(i64, i64), Error> {

@@ -36,6 +36,7 @@ impl Inner {
         let clock = ManualClock::at(NOW);
         let policy = Policy {
             enriched: "enriched".into(),
+            open: None,
             poisoned: "poisoned".into(),
             slots: vec![Slot::parse("suggested").unwrap(), Slot::parse("more").unwrap()],
             products_max: 2,
@@ -279,7 +280,7 @@ fn a_record_that_cannot_be_read_goes_to_the_dead_letters() {
     let poison = Poison::malformed("not JSON");
     let letter = |value: &[u8]| {
         let (key, place) = (Some(&b"k"[..]), at.place);
-        let raw = Raw { place, key, value: Some(value), timestamp_ms: NOW };
+        let raw = Raw { source: 0, place, key, value: Some(value), timestamp_ms: NOW };
         let letter = inner.react.poisoned(at, Some(&raw), &poison).unwrap();
         assert_eq!((&*letter.topic, letter.key.as_deref()), ("poisoned", Some(&b"k"[..])));
         serde_json::from_slice::<Poisoned>(letter.value.as_deref().unwrap()).unwrap()

@@ -15,6 +15,8 @@ pub enum Topic {
     ClicksOverflow,
     /// What happened, with what was known of the visitor: [`Record`](super::Record).
     ClicksEnriched,
+    /// The same without what is personal, under pseudonyms: [`Record`](super::Record).
+    ClicksOpen,
     /// Raw records that the relay could not read: [`Poisoned`](super::Poisoned), under the key they
     /// had.
     ClicksPoisoned,
@@ -32,12 +34,13 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ClicksRaw,
         Self::ClicksRejected,
         Self::ClicksUnvalidated,
         Self::ClicksOverflow,
         Self::ClicksEnriched,
+        Self::ClicksOpen,
         Self::ClicksPoisoned,
         Self::SessionsView,
         Self::RelayOwners,
@@ -53,6 +56,7 @@ impl Topic {
             Self::ClicksUnvalidated => "web.clicks.unvalidated.pii.v1",
             Self::ClicksOverflow => "web.clicks.overflow.pii.v1",
             Self::ClicksEnriched => "web.clicks.enriched.pii.v1",
+            Self::ClicksOpen => "web.clicks.enriched.open.v1",
             Self::ClicksPoisoned => "web.clicks.poisoned.pii.v1",
             Self::SessionsView => "web.sessions.view.pii.v1",
             Self::RelayOwners => "relay.owners.view.open.v1",

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
-    Commit, GroupConsumer, NextOffset, Rebalance, Revocation, StartAt, TopicPartition,
+    Commit, GroupConsumer, Message, NextOffset, Rebalance, Revocation, StartAt, TopicPartition,
 };
 use tracing::{error, info, warn};
 
+use super::purging::Purging;
 use super::restoring::{Order, Restoring};
 use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
@@ -18,7 +19,7 @@ use crate::store::{Entry, Extent, Shelf, Store};
 use crate::task::Refused;
 use crate::transactions::{Committed, Filled, Instead, Part, Target, Transactions};
 use crate::writer::{Batch, Writer};
-use crate::{At, Error, Poison, Produce, Raw, Sink, Task, View};
+use crate::{At, Error, Place, Poison, Produce, Raw, Sink, Task, View};
 
 /// How long going back to an offset may take.
 const SEEK_WAIT: Duration = Duration::from_secs(5);
@@ -34,11 +35,22 @@ const BATCH_BYTES: usize = 4 << 20;
 /// partition of a million keys is through within an hour or so.
 const SWEEP_KEYS: usize = 256;
 
+/// How often offsets are committed that have not changed. Kafka forgets those of a topic that the
+/// group is not subscribed to after a week, and siblings are such topics.
+const OFFSETS_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// All partitions of a running view. Its lock is held by the thread that polls while it works on
 /// a record or closes a transaction, and by whoever looks a state up.
 pub(super) struct Partitions<V: View, S> {
     config: RuntimeConfig,
-    parts: Parts<V, S>,
+    /// The topics that feed the view; the first one drives it.
+    sources: Vec<String>,
+    view: Arc<V>,
+    tables: V::Tables,
+    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    sink: Arc<S>,
+    now_ms: Box<dyn Fn() -> u64 + Send + Sync>,
+    meters: Meters,
     store: Option<Store>,
     status: Status,
     core: Mutex<Core<V>>,
@@ -59,16 +71,21 @@ struct Means<V: View> {
     transactions: Transactions,
     restoring: Restoring<V>,
     writer: Writer,
+    purging: Option<Purging>,
 }
 
 struct Held<V: View> {
     task: Task<V>,
     phase: Phase,
     epoch: u64,
-    /// Everything before this offset was folded.
-    read_to: u64,
-    /// Everything before this offset is in a transaction that was closed.
-    closed_to: u64,
+    /// Everything before these offsets was folded, one for each source.
+    read_to: Vec<u64>,
+    /// Everything before these offsets is in a transaction that was closed.
+    closed_to: Vec<u64>,
+    /// Whether a record was seen that is not to be folded any more.
+    is_through: bool,
+    /// When the offsets of all sources were committed last.
+    offsets_at: Instant,
     /// Stream time by then, ms.
     closed_ms: u64,
     /// The changelog up to here is in the states.
@@ -82,6 +99,9 @@ struct Held<V: View> {
     /// Said, for the transaction that is being filled.
     outputs: Vec<(At, Produce)>,
 }
+
+/// A partition that is live now, and the offsets to read it from again if records slipped in.
+type Opened = (u32, Option<Vec<u64>>);
 
 /// What the reading thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,13 +152,16 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         parts: Parts<V, S>,
         (store, status): (Option<Store>, Status),
     ) -> Self {
+        let Parts { view, tables, is_ready, sink, now_ms, meters, on_statistics: _ } = parts;
         let core =
             Mutex::new(Core { held: BTreeMap::new(), means: None, broken: None, outputs: 0 });
-        Self { config, parts, store, status, core }
+        let sources = std::iter::once(&config.topic).chain(&config.siblings).cloned().collect();
+        let view = Arc::new(view);
+        Self { config, sources, view, tables, is_ready, sink, now_ms, meters, store, status, core }
     }
 
     pub(super) fn meters(&self) -> &Meters {
-        &self.parts.meters
+        &self.meters
     }
 
     /// Takes over what a former beginning left open, and gets ready for partitions.
@@ -150,7 +173,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             changelog: config.changelog.clone(),
             advert: config.advert.clone(),
             instead: self.instead(),
-            poisoned: self.parts.meters.poisoned.clone(),
+            poisoned: self.meters.poisoned.clone(),
         };
         let transactions = Transactions::start(target, config.pacing)?;
         let restore = Restore {
@@ -162,8 +185,11 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             queue_bytes_max: config.group.queue_bytes_max.max(RESTORE_QUEUE_BYTES),
             quiet_max: transactions.wait() + Duration::from_secs(5),
         };
-        let restoring = Restoring::start(&restore, self.store.as_ref(), config.restores_max)?;
-        let means = Means { transactions, restoring, writer: Writer::start()? };
+        let of = (&self.view, self.store.as_ref());
+        let restoring = Restoring::start(&restore, of, config.restores_max)?;
+        let purging = config.purge.as_ref().map(|purge| Purging::start(&config.kafka, purge));
+        let (writer, purging) = (Writer::start()?, purging.transpose()?);
+        let means = Means { transactions, restoring, writer, purging };
         let mut core = self.lock();
         core.means = Some(means);
         core.broken = None;
@@ -181,14 +207,14 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             if let Some(held) = self.lock().held.remove(number) {
                 held.stop_restoring();
             }
-            self.parts.sink.closed(*number);
+            self.sink.closed(*number);
         }
         self.begin()?;
-        let ours: Vec<_> = numbers.iter().filter_map(|n| self.topic_partition(*n)).collect();
+        let ours: Vec<_> = numbers.iter().flat_map(|number| self.at(*number)).collect();
         group.pause(&ours)?;
         let starts = starts(group, &ours)?;
         let mut core = self.lock();
-        for (number, start) in numbers.iter().zip(starts) {
+        for (number, start) in numbers.iter().zip(starts.chunks(self.sources.len())) {
             self.open(&mut core, *number, start);
             // What the consumer has fetched beyond that is to be read again.
             if let Some(Held { phase: Phase::Restoring { has_slipped, .. }, .. }) =
@@ -213,12 +239,12 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let mut core = self.lock();
         for (number, held) in std::mem::take(&mut core.held) {
             held.stop_restoring();
-            self.parts.sink.closed(number);
+            self.sink.closed(number);
         }
         let means = core.means.take();
         drop(core);
         drop(means);
-        self.parts.meters.partitions.set(0.0);
+        self.meters.partitions.set(0.0);
     }
 
     /// Folds a record, and hands what was said to the sink and its records to the transaction.
@@ -240,37 +266,91 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 return Ok(());
             }
         }
-        if raw.place.offset < held.read_to {
+        if let (0, Some(until)) = (raw.source, &self.config.until)
+            && until.get(&raw.place.partition).is_none_or(|until| raw.place.offset >= *until)
+        {
+            held.is_through = true;
             return Ok(());
         }
-        let parts = &self.parts;
-        let at = At { place: raw.place, now_ms: (parts.now_ms)() };
+        match held.read_to.get_mut(raw.source) {
+            Some(read_to) if raw.place.offset >= *read_to => *read_to = raw.place.offset + 1,
+            Some(_) | None => return Ok(()),
+        }
+        let at = At { place: raw.place, now_ms: (self.now_ms)() };
         let transactions = &mut means.transactions;
         // Its state is a record, too.
         transactions.fill(1);
         let raw = &raw.not_from_the_future(at.now_ms);
-        match held.task.feed(&parts.view, raw, (&parts.tables, at.now_ms)) {
-            Ok(said) => {
-                parts.meters.folded.increment(1);
-                let produce = parts.sink.live(at, said);
-                *outputs += produce.len() as u64;
-                transactions.fill(produce.len());
-                held.outputs.extend(produce.into_iter().map(|record| (at, record)));
-            }
+        let mut said = Vec::new();
+        let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
+        // Whom a record has woken has said something, even where the record itself is poison.
+        if fed.is_ok() || !said.is_empty() {
+            let produce = self.sink.live(at, said);
+            *outputs += produce.len() as u64;
+            transactions.fill(produce.len());
+            held.outputs.extend(produce.into_iter().map(|record| (at, record)));
+        }
+        match fed {
+            Ok(()) => self.meters.folded.increment(1),
             Err(Refused::Poison(poison)) => {
-                parts.meters.poisoned.increment(1);
-                let letter = parts.sink.poisoned(at, Some(raw), &poison);
+                self.meters.poisoned.increment(1);
+                let letter = self.sink.poisoned(at, Some(raw), &poison);
                 held.outputs.extend(letter.map(|letter| (at, letter)));
             }
             Err(Refused::Disk(error)) => return Err(error),
         }
-        held.read_to = raw.place.offset + 1;
+        Ok(())
+    }
+
+    /// A message as a record of its source.
+    pub(super) fn raw<'a>(&self, message: &'a Message<'_>) -> Raw<'a> {
+        let source = match self.sources.as_slice() {
+            [_] => 0,
+            sources => {
+                // One of no topic of ours is passed over.
+                let topic = message.topic();
+                sources.iter().position(|source| source == topic).unwrap_or(usize::MAX)
+            }
+        };
+        Raw { source, ..Raw::of(message) }
+    }
+
+    /// Wakes the keys of live partitions whom the wall clock says it is time for, and has offsets
+    /// committed that were not for long.
+    fn keep_time(&self, core: &mut Core<V>) -> Result<(), Error> {
+        let Core { held, means, outputs, .. } = core;
+        let Some(means) = means.as_mut() else { return Ok(()) };
+        let now_ms = (self.now_ms)();
+        for (number, held) in held.iter_mut() {
+            if !matches!(held.phase, Phase::Live) {
+                continue;
+            }
+            if self.sources.len() > 1 && held.offsets_at.elapsed() > OFFSETS_EVERY {
+                means.transactions.fill(1);
+            }
+            let place = Place { partition: *number, offset: held.task.next_offset() };
+            let (at, mut said) = (At { place, now_ms }, Vec::new());
+            let around = (*number, &self.tables, now_ms);
+            match held.task.wake_by_the_clock(&*self.view, around, &mut said) {
+                Ok(()) => {}
+                Err(Refused::Disk(error)) => return Err(error),
+                Err(Refused::Poison(_)) => continue,
+            }
+            if said.is_empty() {
+                continue;
+            }
+            let produce = self.sink.live(at, said);
+            *outputs += produce.len() as u64;
+            // The state that was woken is a record, too.
+            means.transactions.fill(1 + produce.len());
+            held.outputs.extend(produce.into_iter().map(|record| (at, record)));
+        }
         Ok(())
     }
 
     /// A record that Kafka never takes is poison of its own.
     fn instead(&self) -> Instead {
-        let (sink, poisoned) = (Arc::clone(&self.parts.sink), self.parts.meters.poisoned.clone());
+        let (sink, poisoned) = (Arc::clone(&self.sink), self.meters.poisoned.clone());
         Box::new(move |at, topic| {
             poisoned.increment(1);
             sink.poisoned(at, None, &too_large(topic))
@@ -291,23 +371,42 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             self.take_restored(&mut core)?;
             let live = self.take_committed(&mut core, Duration::ZERO)?;
+            self.keep_time(&mut core)?;
             let Some(means) = &core.means else { return Ok(Next::Rest) };
             let now = Instant::now();
-            let alone = core.held.values().any(|held| self.wants_rest(held, now));
+            let alone = core.held.values().any(|held| self.wants_rest(held, now))
+                || means.purging.as_ref().is_some_and(Purging::is_due);
             if means.transactions.is_due(now, (is_behind, alone)) {
                 self.close(&mut core, group)?;
+            }
+            if self.is_through(&core) {
+                self.status.stop();
             }
             (live, core.next())
         };
         for (number, start) in live {
-            self.let_go_on(group, number, start)?;
+            self.let_go_on(group, number, start.as_deref())?;
         }
         Ok(next)
     }
 
+    /// Whether the view has come to where it is to end.
+    fn is_through(&self, core: &Core<V>) -> bool {
+        let (Some(until), Some(means)) = (&self.config.until, &core.means) else { return false };
+        if means.transactions.is_filling() || means.transactions.is_committing() {
+            return false;
+        }
+        until.iter().all(|(number, until)| {
+            core.held.get(number).is_some_and(|held| {
+                let is_live = matches!(held.phase, Phase::Live);
+                is_live && (held.is_through || held.read_to.first().is_some_and(|to| to >= until))
+            })
+        })
+    }
+
     fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
-        if !(self.parts.is_ready)() {
+        if !(self.is_ready)() {
             return Ok(());
         }
         while let Some((order, restored)) = means.restoring.next() {
@@ -318,7 +417,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 continue;
             }
             let has_slipped = *has_slipped;
-            held.restored(restored?, &self.parts.meters);
+            held.restored(restored?, &self.meters);
             held.phase = Phase::Opening { has_slipped };
             // Its epoch is committed without waiting for a record.
             means.transactions.fill(1);
@@ -327,11 +426,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     }
 
     /// Takes note of a commit that has ended; returns the partitions that are live with it.
-    fn take_committed(
-        &self,
-        core: &mut Core<V>,
-        wait: Duration,
-    ) -> Result<Vec<(u32, Option<u64>)>, Error> {
+    fn take_committed(&self, core: &mut Core<V>, wait: Duration) -> Result<Vec<Opened>, Error> {
         let Some(means) = core.means.as_mut() else { return Ok(Vec::new()) };
         if let Some(committed) = means.transactions.ended(wait)? {
             self.committed(core, &committed)?;
@@ -343,8 +438,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             for (number, held) in &mut core.held {
                 if let Phase::Raising { has_slipped } = held.phase {
                     held.phase = Phase::Live;
-                    live.push((*number, has_slipped.then_some(held.read_to)));
-                    self.parts.sink.opened(*number, held.epoch);
+                    live.push((*number, has_slipped.then(|| held.read_to.clone())));
+                    self.sink.opened(*number, held.epoch);
                 }
             }
             if !live.is_empty() {
@@ -356,7 +451,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
 
     fn committed(&self, core: &mut Core<V>, committed: &Committed) -> Result<(), Error> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
-        let meters = &self.parts.meters;
+        let meters = &self.meters;
         meters.commits.increment(1);
         meters.outputs.increment(committed.outputs);
         let is_settled = !means.transactions.is_committing();
@@ -378,7 +473,24 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         }
         meters.keys.set(keys as f64);
         meters.bytes.set(bytes as f64);
-        Ok(())
+        match &mut means.purging {
+            Some(purging) if is_settled && purging.is_due() => {
+                purging.order(self.folded(&core.held))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// How far the topics that are purged were folded and committed, where all that was closed is.
+    fn folded(&self, held: &BTreeMap<u32, Held<V>>) -> Vec<NextOffset> {
+        let Some(purge) = &self.config.purge else { return Vec::new() };
+        let of = |(number, held): (&u32, &Held<V>)| {
+            let offsets: Vec<_> = self.at(*number).zip(held.closed_to.clone()).collect();
+            offsets
+        };
+        let folded = held.iter().flat_map(of);
+        let folded = folded.filter(|(at, offset)| *offset > 0 && purge.topics.contains(&at.topic));
+        folded.filter_map(|(at, offset)| next_offset(at, offset)).collect()
     }
 
     /// Whether a partition waits for a moment when all that is sealed is committed: to go live, or
@@ -393,7 +505,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
 
     fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
         let states = &held.task.states;
-        let Some(shelf) = states.shelf() else { return false };
+        let shelf = states.shelf().filter(|shelf| !shelf.store().is_given_up());
+        let Some(shelf) = shelf else { return false };
         let is_time = now.duration_since(held.written_at) >= self.config.write_every;
         let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
         // One batch after another: what comes meanwhile goes with the next.
@@ -425,7 +538,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             next: held.changelog_next,
             epoch: held.epoch,
             stream_time_ms: held.closed_ms,
-            at_ms: (self.parts.now_ms)(),
+            at_ms: (self.now_ms)(),
             batches: 0,
         });
     }
@@ -439,7 +552,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let mut epoch = None;
             if let Phase::Opening { has_slipped } = held.phase {
                 // A number that grows even where the changelog was lost.
-                held.epoch = (held.epoch + 1).max((self.parts.now_ms)());
+                held.epoch = (held.epoch + 1).max((self.now_ms)());
                 epoch = Some(held.epoch);
                 held.phase = Phase::Raising { has_slipped };
             }
@@ -447,9 +560,16 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let outputs = std::mem::take(&mut held.outputs);
             parts.push(Part { partition: *number, epoch, outputs, states });
             held.closed_ms = held.task.stream_time_ms;
-            if held.read_to > held.closed_to {
-                held.closed_to = held.read_to;
-                next.extend(self.next_offset(*number, held.read_to));
+            let is_time = held.offsets_at.elapsed() > OFFSETS_EVERY;
+            let offsets = held.read_to.iter().zip(&mut held.closed_to).zip(self.at(*number));
+            for ((read_to, closed_to), at) in offsets {
+                if *read_to > *closed_to || (is_time && *read_to > 0) {
+                    *closed_to = *read_to;
+                    next.extend(next_offset(at, *read_to));
+                }
+            }
+            if is_time {
+                held.offsets_at = Instant::now();
             }
         }
         let outputs = std::mem::take(&mut core.outputs);
@@ -457,11 +577,11 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     }
 
     fn seal(&self, number: u32, held: &mut Held<V>) -> Vec<Entry> {
-        let (sealed, poisons) = held.task.states.seal(&self.parts.view);
+        let (sealed, poisons) = held.task.states.seal(&*self.view);
         for poison in &poisons {
             warn!(partition = number, %poison, "a state cannot be written: it stays as it was");
         }
-        self.parts.meters.poisoned.increment(poisons.len() as u64);
+        self.meters.poisoned.increment(poisons.len() as u64);
         sealed
     }
 
@@ -469,47 +589,44 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         &self,
         group: &GroupConsumer<Hook<V, S>>,
         number: u32,
-        start: Option<u64>,
+        starts: Option<&[u64]>,
     ) -> Result<(), Error> {
-        let Some(at) = self.topic_partition(number) else { return Ok(()) };
-        group.resume(std::slice::from_ref(&at))?;
-        if let Some(offset) = start.and_then(|start| i64::try_from(start).ok()) {
-            group.seek(&NextOffset { at, offset }, SEEK_WAIT)?;
+        let all: Vec<_> = self.at(number).collect();
+        group.resume(&all)?;
+        for (at, start) in all.into_iter().zip(starts.unwrap_or_default()) {
+            if let Some(next) = next_offset(at, *start) {
+                group.seek(&next, SEEK_WAIT)?;
+            }
         }
         Ok(())
     }
 
-    fn next_offset(&self, number: u32, offset: u64) -> Option<NextOffset> {
-        let offset = i64::try_from(offset).ok()?;
-        Some(NextOffset { at: self.topic_partition(number)?, offset })
-    }
-
-    fn topic_partition(&self, number: u32) -> Option<TopicPartition> {
-        let partition = i32::try_from(number).ok()?;
-        Some(TopicPartition { topic: self.config.topic.clone(), partition })
+    /// A partition of each source, in their order.
+    fn at(&self, number: u32) -> impl Iterator<Item = TopicPartition> {
+        // Kafka's own numbers are no larger.
+        let partition = i32::try_from(number).unwrap_or(i32::MAX);
+        self.sources.iter().map(move |topic| TopicPartition { topic: topic.clone(), partition })
     }
 
     fn tell(&self, core: &Core<V>) {
         let is_live = |held: &&Held<V>| matches!(held.phase, Phase::Live);
         let live = core.held.values().filter(is_live).count();
         self.status.tell(core.held.len() - live);
-        self.parts.meters.partitions.set(core.held.len() as f64);
+        self.meters.partitions.set(core.held.len() as f64);
     }
 
-    /// Takes a partition that was assigned, and has it restored.
-    fn open(&self, core: &mut Core<V>, number: u32, start: Start) -> StartAt {
-        let Start { next: read_to, misfit } = start;
-        if let Some(why) = misfit {
-            self.parts.meters.misfits.increment(1);
-            let (view, topic) = (self.config.name, &self.config.topic);
+    /// Takes a partition that was assigned, with where to start in each source, and has it restored.
+    fn open(&self, core: &mut Core<V>, number: u32, starts: &[Start]) {
+        for (Start { next: read_to, misfit }, topic) in starts.iter().zip(&self.sources) {
+            let Some(why) = misfit else { continue };
+            self.meters.misfits.increment(1);
+            let view = self.config.name;
             error!(view, topic, partition = number, read_to, "{why}; read from its beginning");
         }
+        let read_to: Vec<u64> = starts.iter().map(|start| start.next).collect();
         let is_over = Arc::new(AtomicBool::new(false));
-        let order = Order {
-            partition: number,
-            now_ms: (self.parts.now_ms)(),
-            is_over: Arc::clone(&is_over),
-        };
+        let order =
+            Order { partition: number, now_ms: (self.now_ms)(), is_over: Arc::clone(&is_over) };
         let ordered = match &core.means {
             Some(means) => means.restoring.order(order),
             None => Ok(()),
@@ -517,15 +634,17 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         if let Err(error) = ordered {
             core.broken = Some(error);
         }
-        self.parts.sink.assigned(number);
+        self.sink.assigned(number);
         core.held.insert(
             number,
             Held {
                 task: Task::new(self.config.bounds),
                 phase: Phase::Restoring { is_over, has_slipped: false },
                 epoch: 0,
-                read_to,
-                closed_to: read_to,
+                read_to: read_to.clone(),
+                closed_to: read_to.clone(),
+                is_through: false,
+                offsets_at: Instant::now(),
                 closed_ms: 0,
                 changelog_next: 0,
                 extent: Extent::default(),
@@ -534,11 +653,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 outputs: Vec::new(),
             },
         );
-        info!(view = self.config.name, partition = number, read_to, "partition is assigned");
-        match i64::try_from(read_to) {
-            Ok(from) if from > 0 => StartAt::Offset(from),
-            Ok(_) | Err(_) => StartAt::Beginning,
-        }
+        info!(view = self.config.name, partition = number, ?read_to, "partition is assigned");
     }
 
     /// Commits what was folded and brings the states of partitions that go to the disk.
@@ -560,12 +675,16 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 // Not committed: the changelog is ahead of the disk then, as after a crash.
                 continue;
             }
-            while shelf.written() < held.extent.batches && Instant::now() < until {
+            let store = shelf.store();
+            let is_behind = |held: &Held<V>| shelf.written() < held.extent.batches;
+            while is_behind(held) && !store.is_given_up() && Instant::now() < until {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
             self.begin_round(held);
-            while shelf.written() == held.extent.batches && held.round.is_some() {
-                held.next_batch(shelf.clone()).put()?;
+            while !is_behind(held) && held.round.is_some() && !store.is_given_up() {
+                if let Err(failure) = held.next_batch(shelf.clone()).put() {
+                    store.give_up(&failure);
+                }
             }
         }
         Ok(())
@@ -597,7 +716,7 @@ impl<V: View> Held<V> {
     fn restored(&mut self, restored: Restored<V>, meters: &Meters) {
         meters.restored.increment(restored.records);
         self.task = restored.task;
-        self.task.go_on_at(self.read_to);
+        self.task.go_on_at(&self.read_to);
         self.epoch = restored.epoch;
         self.changelog_next = restored.next;
         self.closed_ms = self.task.stream_time_ms;
@@ -629,6 +748,10 @@ impl<V: View> Held<V> {
 pub(super) struct Hook<V: View, S>(pub(super) Arc<Partitions<V, S>>);
 
 impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
+    fn siblings(&self, of: &TopicPartition) -> Vec<TopicPartition> {
+        self.0.at(number(of)).skip(1).collect()
+    }
+
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt> {
         // Read before the changelog, and only stable ones: a transaction that somebody is still
         // committing would otherwise be in one and not in the other.
@@ -643,11 +766,16 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
             }
         };
         let mut core = self.0.lock();
-        let number = |at: &TopicPartition| u32::try_from(at.partition).unwrap_or_default();
-        let starts = added.iter().zip(starts);
-        let starts = starts.map(|(at, start)| self.0.open(&mut core, number(at), start)).collect();
+        // Sorted by partition, each has its sources in their order.
+        let mut by_number = BTreeMap::<u32, Vec<Start>>::new();
+        for (at, start) in added.iter().zip(&starts) {
+            by_number.entry(number(at)).or_default().push(*start);
+        }
+        for (number, starts) in by_number {
+            self.0.open(&mut core, number, &starts);
+        }
         self.0.tell(&core);
-        starts
+        starts.into_iter().map(Start::at).collect()
     }
 
     fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
@@ -658,7 +786,7 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
 
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation) {
         let numbers: Vec<u32> =
-            removed.iter().filter_map(|at| u32::try_from(at.partition).ok()).collect();
+            removed.iter().filter(|at| at.topic == self.0.config.topic).map(number).collect();
         let mut core = self.0.lock();
         let finished = match how {
             // Given up already: there is nothing to finish.
@@ -674,7 +802,7 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
         for number in &numbers {
             if let Some(held) = core.held.remove(number) {
                 held.stop_restoring();
-                self.0.parts.sink.closed(*number);
+                self.0.sink.closed(*number);
             }
         }
         self.0.tell(&core);
@@ -775,6 +903,14 @@ impl<V: View, S> Partitions<V, S> {
             Err(TryLockError::WouldBlock) => Err(NotHere::Busy),
         }
     }
+}
+
+fn number(of: &TopicPartition) -> u32 {
+    u32::try_from(of.partition).unwrap_or_default()
+}
+
+fn next_offset(at: TopicPartition, offset: u64) -> Option<NextOffset> {
+    Some(NextOffset { at, offset: i64::try_from(offset).ok()? })
 }
 
 fn too_large(topic: &str) -> Poison {

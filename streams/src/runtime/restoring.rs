@@ -26,7 +26,7 @@ pub(super) struct Restoring<V: View> {
 impl<V: View> Restoring<V> {
     pub(super) fn start(
         restore: &Restore,
-        store: Option<&Store>,
+        (view, store): (&Arc<V>, Option<&Store>),
         threads: usize,
     ) -> Result<Self, Error> {
         let (orders, to_do) = channel::<Order>();
@@ -34,7 +34,7 @@ impl<V: View> Restoring<V> {
         let (tell, done) = channel();
         for n in 0..threads.max(1) {
             let (to_do, tell) = (Arc::clone(&to_do), tell.clone());
-            let (restore, store) = (restore.clone(), store.cloned());
+            let (restore, view, store) = (restore.clone(), Arc::clone(view), store.cloned());
             let name = format!("restore-{n}");
             std::thread::Builder::new()
                 .name(name.clone())
@@ -45,7 +45,7 @@ impl<V: View> Restoring<V> {
                         let Ok(order) = order else { return };
                         let is_over = || order.is_over.load(Ordering::Acquire);
                         let what = (order.partition, order.now_ms);
-                        let run = restore.run(store.as_ref(), what, &is_over);
+                        let run = restore.run(&*view, store.as_ref(), what, &is_over);
                         if tell.send((order, run)).is_err() {
                             return;
                         }

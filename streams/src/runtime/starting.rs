@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clickmill_kafka::{Commit, TopicPartition};
+use clickmill_kafka::{Commit, StartAt, TopicPartition};
 
 /// How long Kafka may take to tell committed offsets, and where partitions end.
 const ASK_WAIT: Duration = Duration::from_secs(10);
@@ -14,6 +14,16 @@ pub(super) struct Start {
     pub(super) next: u64,
     /// Why that is not where the group left off.
     pub(super) misfit: Option<&'static str>,
+}
+
+impl Start {
+    /// As a consumer takes it.
+    pub(super) fn at(self) -> StartAt {
+        match i64::try_from(self.next) {
+            Ok(from) if from > 0 => StartAt::Offset(from),
+            Ok(_) | Err(_) => StartAt::Beginning,
+        }
+    }
 }
 
 /// Where to start in each of these partitions, in their order. Only stable offsets count: one that

@@ -89,8 +89,8 @@ impl View for Joined {
         click: Click,
         around: &Around<'_, Table<Customers>>,
     ) -> Vec<Self::Output> {
-        let Around { place, stream_time_ms, now_ms, tables } = *around;
-        let around = Around { place, stream_time_ms, now_ms, tables: &() };
+        let Around { key, place, stream_time_ms, now_ms, tables } = *around;
+        let around = Around { key, place, stream_time_ms, now_ms, tables: &() };
         let said = self.0.fold(state, click, &around);
         said.into_iter()
             .filter_map(|seen| match seen {
@@ -182,6 +182,9 @@ pub async fn run(options: Options) {
             ..GroupConfig::new(format!("{prefix}bench"))
         },
         topic: Topic::ClicksRaw.name(&prefix),
+        siblings: Vec::new(),
+        purge: None,
+        until: None,
         changelog: Topic::SessionsView.name(&prefix),
         advert: None,
         transaction: TransactionConfig {

@@ -1,0 +1,354 @@
+//! What views are built of, on a real Kafka: keys that are woken, topics side by side.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, TransactionConfig};
+use clickmill_streams::{
+    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Purge, Raw, Runtime, RuntimeConfig,
+    Sink, View, app,
+};
+use clickmill_tests::child::Program;
+use clickmill_tests::page::now;
+use clickmill_tests::until::{until, until_enough};
+use clickmill_tests::{Folder, Kafka};
+use metrics::Counter;
+use serde_json::Value;
+
+const MINUTE_MS: u64 = 60 * 1000;
+
+/// Starts an example as a program of its own.
+pub(crate) fn example(name: &'static str, kafka: &Kafka, folder: &Folder) -> Program {
+    let arguments = HashMap::from([
+        ("--dev", format!("--bootstrap={}", kafka.bootstrap)),
+        ("--prefix", kafka.prefix.clone()),
+        ("--state", folder.path().join("state").display().to_string()),
+    ]);
+    Program::spawn(name, &arguments, &folder.path().join("example.log"), None)
+}
+
+/// Some clicks of each of these visitors at once.
+fn clicks(visitors: &[String], at_ms: u64, count: u64) -> Vec<(String, Option<String>)> {
+    let click = |visitor: &String, n| {
+        (visitor.clone(), Some(format!(r#"{{"time":{},"props":{{}}}}"#, at_ms + n)))
+    };
+    visitors.iter().flat_map(|visitor| (0..count).map(move |n| click(visitor, n))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_visit_ends_once_though_the_view_is_killed() {
+    const RAW: &str = "web.clicks.raw.pii.v1";
+    let (kafka, folder) = (Kafka::start(3), Folder::new("visits"));
+    let visitors: Vec<String> = (0..40).map(|n| format!("shop:v{n}")).collect();
+    let began = now().0 - 600 * MINUTE_MS;
+    let ended = async || match kafka.has("visits.ended").await {
+        true => kafka.records_of("visits.ended").await,
+        false => Vec::new(),
+    };
+
+    let mut own = example("examples/ended_visits", &kafka, &folder);
+    // Three clicks, an hour's rest that ends the visit, two more: the first records of the second
+    // visits end the first visits.
+    kafka.put(RAW, &clicks(&visitors, began, 3));
+    until("the view goes", async || {
+        kafka.has("visits.view").await.then_some(())?;
+        let states = kafka.records_of("visits.view").await;
+        states.iter().any(|state| state.value.contains("clicks")).then_some(())
+    })
+    .await;
+    own.kill();
+    kafka.put(RAW, &clicks(&visitors, began + 60 * MINUTE_MS, 2));
+    let mut own = example("examples/ended_visits", &kafka, &folder);
+    until_enough("first visits have ended", async || ended().await.len(), |n| *n > 5).await;
+    own.kill();
+    // And at last one that ends all second visits, and stays.
+    kafka.put(RAW, &clicks(&visitors, began + 300 * MINUTE_MS, 1));
+    let mut own = example("examples/ended_visits", &kafka, &folder);
+    let wanted = 2 * visitors.len();
+    until_enough("all visits have ended", async || ended().await.len(), |n| *n >= wanted).await;
+    // One click more in each partition: had a visit not been closed for good, it would end again.
+    kafka.put(RAW, &clicks(&visitors, began + 301 * MINUTE_MS, 1));
+    until("all is folded", async || {
+        let mut newest = BTreeMap::new();
+        for state in kafka.records_of("visits.view").await {
+            newest.insert(state.key, state.value);
+        }
+        let twice = newest.values().filter(|state| state.contains(r#""clicks":2"#)).count();
+        (twice == visitors.len()).then_some(())
+    })
+    .await;
+    assert!(own.stop().await.success());
+
+    let mut visits = BTreeMap::<String, Vec<u64>>::new();
+    for record in ended().await {
+        let visit: Value = serde_json::from_str(&record.value).expect("a visit");
+        visits
+            .entry(record.key.expect("a key"))
+            .or_default()
+            .push(visit["clicks"].as_u64().expect("a count"));
+    }
+    assert_eq!(visits.len(), visitors.len());
+    assert!(visits.values().all(|clicks| clicks == &[3, 2]), "{visits:?}");
+}
+
+/// Sums what two topics say of a key, apart from each other.
+struct Sums;
+
+impl View for Sums {
+    type Input = (usize, u64);
+    type State = [u64; 2];
+    type Tables = ();
+    type Output = Produce;
+
+    fn decode(&self, raw: &Raw<'_>) -> Result<(usize, u64), Poison> {
+        let text = String::from_utf8_lossy(raw.value.unwrap_or_default());
+        Ok((raw.source, text.parse().map_err(Poison::malformed)?))
+    }
+
+    fn time_ms(&self, _: &(usize, u64)) -> u64 {
+        1
+    }
+
+    fn fold(
+        &self,
+        sums: &mut [u64; 2],
+        (source, more): (usize, u64),
+        around: &Around<'_, ()>,
+    ) -> Vec<Produce> {
+        sums[source] += more;
+        let key = around.key.unwrap_or_default().to_vec();
+        vec![app::output(&"sums.said".into(), key, Some(format!("{source} {more}").into_bytes()))]
+    }
+}
+
+struct Said(String);
+
+impl Sink<Produce> for Said {
+    fn assigned(&self, _: u32) {}
+    fn opened(&self, _: u32, _: u64) {}
+    fn closed(&self, _: u32) {}
+
+    fn live(&self, _: At, mut outputs: Vec<Produce>) -> Vec<Produce> {
+        for output in &mut outputs {
+            output.topic = format!("{}{}", self.0, output.topic).into();
+        }
+        outputs
+    }
+
+    fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
+        panic!("{}: {poison}", at.place);
+    }
+}
+
+/// Starts an instance of the view in this process; counts how often it began anew.
+fn sums(kafka: &Kafka, instance: &str, restarts: &Arc<AtomicU64>) -> Runtime {
+    let full = |topic: &str| format!("{}{topic}", kafka.prefix);
+    let config = RuntimeConfig {
+        name: "sums",
+        kafka: KafkaConfig::plain(&kafka.bootstrap),
+        group: GroupConfig { session_timeout_ms: 6_000, ..GroupConfig::new(full("sums")) },
+        topic: full("sums.left"),
+        siblings: vec![full("sums.right")],
+        purge: Some(Purge { topics: vec![full("sums.right")], every: Duration::from_millis(100) }),
+        until: None,
+        changelog: full("sums.view"),
+        advert: None,
+        transaction: TransactionConfig {
+            id: full(instance),
+            timeout_ms: 10_000,
+            marks: 8,
+            producer: ProducerConfig::default(),
+        },
+        pacing: Pacing::default(),
+        state_folder: None,
+        write_every: Duration::from_secs(10),
+        tombstones_kept: Duration::from_secs(3_600),
+        restores_max: 2,
+        bounds: Bounds::default(),
+        finish_max: Duration::from_secs(5),
+    };
+    let parts = Parts {
+        view: Sums,
+        tables: (),
+        is_ready: Box::new(|| true),
+        sink: Arc::new(Said(kafka.prefix.clone())),
+        now_ms: Box::new(|| now().0),
+        meters: Meters { restarts: Counter::from_arc(Arc::clone(restarts)), ..Meters::noop() },
+        on_statistics: None,
+    };
+    Runtime::start(config, parts).expect("a runtime").0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_side_by_side_are_folded_once_while_instances_come_and_go() {
+    const KEYS: u64 = 50;
+    const ROUNDS: u64 = 8;
+    let kafka = Kafka::start(4);
+    kafka.make(&["sums.left", "sums.right", "sums.said"], 4, &[]).await;
+    kafka.make(&["sums.view"], 4, &[("cleanup.policy", "compact")]).await;
+    let restarts = Arc::default();
+    let mut instances = vec![sums(&kafka, "one", &restarts)];
+    for round in 0..ROUNDS {
+        let records = |more: u64| -> Vec<_> {
+            let record = |key| (format!("k{key}"), Some((more + round).to_string()));
+            (0..KEYS).map(record).collect()
+        };
+        kafka.put("sums.left", &records(1));
+        kafka.put("sums.right", &records(1_000));
+        match round {
+            2 => instances.push(sums(&kafka, "two", &restarts)),
+            4 => {
+                let mut first = instances.remove(0);
+                first.status().stop();
+                first.ended().await.expect("it ends well");
+            }
+            6 => instances.push(sums(&kafka, "three", &restarts)),
+            _ => {}
+        }
+    }
+    let wanted = (2 * KEYS * ROUNDS) as usize;
+    let said = async || kafka.records_of("sums.said").await.len();
+    until_enough("everything was folded", said, |n| *n >= wanted).await;
+    for mut instance in instances {
+        instance.status().stop();
+        instance.ended().await.expect("it ends well");
+    }
+    assert_eq!(said().await, wanted, "once");
+    // What was folded of the topic that nobody else reads is deleted, and of the other one nothing.
+    assert_eq!(kafka.records_of("sums.left").await.len(), wanted / 2);
+    assert!(kafka.records_of("sums.right").await.len() < wanted / 2);
+    let mut states = BTreeMap::new();
+    for state in kafka.records_of("sums.view").await {
+        states.insert(state.key.expect("a key"), state.value);
+    }
+    states.remove("!task");
+    let rounds: u64 = (0..ROUNDS).sum();
+    let sums = format!("[{},{}]", ROUNDS + rounds, 1_000 * ROUNDS + rounds);
+    assert_eq!(states.len(), KEYS as usize);
+    assert!(states.values().all(|state| *state == sums), "{sums} and not {states:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_do_not_place_keys_alike_are_named() {
+    let kafka = Kafka::start(2);
+    kafka.make(&["sums.left", "sums.said"], 2, &[]).await;
+    kafka.make(&["sums.right"], 3, &[]).await;
+    kafka.make(&["sums.view"], 2, &[("cleanup.policy", "compact")]).await;
+    let restarts = Arc::default();
+    let mut runtime = sums(&kafka, "one", &restarts);
+    kafka.put("sums.left", &[("k".to_owned(), Some("1".to_owned()))]);
+    until("it tries again", async || (restarts.load(Ordering::Relaxed) > 2).then_some(())).await;
+    assert!(!runtime.status().is_ready());
+    assert_eq!(kafka.records_of("sums.view").await.len(), 0);
+    kafka.add_partitions_to("sums.left", 3).await;
+    kafka.add_partitions_to("sums.view", 3).await;
+    until("it goes on once they are alike", async || {
+        let states = kafka.records_of("sums.view").await;
+        states.iter().any(|state| state.value == "[1,0]").then_some(())
+    })
+    .await;
+    runtime.status().stop();
+    runtime.ended().await.expect("it ends well");
+}
+
+/// Orders and customers as they change, and what the newest of them say.
+#[derive(Default)]
+struct Shop {
+    orders: BTreeMap<String, (String, u64)>,
+    customers: BTreeMap<String, String>,
+}
+
+impl Shop {
+    /// Changes what is told by a number: an order comes, changes its customer or goes, a customer
+    /// comes, is renamed or goes. The topic, the key and the value.
+    fn change(&mut self, n: u64) -> (&'static str, (String, Option<String>)) {
+        // Any numbers without a pattern do.
+        let any = |of: u64, salt: u64| {
+            let mixed = (3 * n + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33) % of
+        };
+        let (key, other) = (any(40, 0), any(12, 1));
+        match any(10, 2) {
+            0 => {
+                self.orders.remove(&format!("o{key}"));
+                ("shop.orders", (format!("o{key}"), None))
+            }
+            1..6 => {
+                let value = format!(r#"{{"customer":"c{other}","cents":{n}}}"#);
+                self.orders.insert(format!("o{key}"), (format!("c{other}"), n));
+                ("shop.orders", (format!("o{key}"), Some(value)))
+            }
+            6 => {
+                self.customers.remove(&format!("c{other}"));
+                ("shop.customers", (format!("c{other}"), None))
+            }
+            _ => {
+                self.customers.insert(format!("c{other}"), format!("name {n}"));
+                let value = format!(r#"{{"name":"name {n}"}}"#);
+                ("shop.customers", (format!("c{other}"), Some(value)))
+            }
+        }
+    }
+
+    fn joined(&self) -> BTreeMap<String, String> {
+        let join = |(order, (customer, cents)): (&String, &(String, u64))| {
+            let name = self.customers.get(customer)?;
+            Some((order.clone(), format!(r#"{{"name":"{name}","cents":{cents}}}"#)))
+        };
+        self.orders.iter().filter_map(join).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_joined_to_their_customers_though_the_stages_are_killed() {
+    const CHANGES: u64 = 60;
+    let (kafka, folder) = (Kafka::start(1), Folder::new("orders"));
+    kafka.make(&["shop.orders"], 3, &[]).await;
+    kafka.make(&["shop.customers"], 2, &[]).await;
+    let newest = async || {
+        let mut newest = BTreeMap::new();
+        if kafka.has("shop.orders.named").await {
+            for record in kafka.records_of("shop.orders.named").await {
+                newest.insert(record.key.expect("a key"), record.value);
+            }
+        }
+        // Tombstones.
+        newest.retain(|_, value| !value.is_empty());
+        newest
+    };
+    let (mut shop, mut n) = (Shop::default(), 0);
+    for round in 0..4 {
+        let mut program = example("examples/orders_with_customers", &kafka, &folder);
+        for _ in 0..CHANGES {
+            let (topic, record) = shop.change(n);
+            kafka.put(topic, &[record]);
+            n += 1;
+        }
+        if round % 2 == 0 {
+            // Killed as soon as it says anything of them, in the middle of the rest.
+            let begun = |newest: &BTreeMap<String, String>| !newest.is_empty();
+            until_enough("something is joined", newest, begun).await;
+            program.kill();
+        } else {
+            let joined = shop.joined();
+            until_enough("all is joined", newest, |newest| *newest == joined).await;
+            assert!(program.stop().await.success());
+        }
+    }
+}
+
+#[test]
+fn topics_between_stages_are_contracts_that_the_catalogue_reads() {
+    let folder = Folder::new("contracts");
+    let contracts = folder.path().join("contracts");
+    let example = clickmill_tests::child::built("examples/orders_with_customers");
+    let ran = std::process::Command::new(example).arg("--contracts").arg(&contracts).status();
+    assert!(ran.expect("the example").success());
+    let mut catalogue = clickmill_catalog::Catalogue::default();
+    catalogue.add_folder(&contracts).expect("contracts");
+    let found: Vec<_> = catalogue.contracts().map(|c| (c.name.to_string(), c.partitions)).collect();
+    let wanted = [("shop.orders.answers.pii.v1", 3), ("shop.orders.wishes.open.v1", 2)];
+    assert_eq!(found, wanted.map(|(name, partitions)| (name.to_owned(), partitions)));
+}
