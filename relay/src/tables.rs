@@ -428,7 +428,7 @@ pub(crate) mod tests {
         let (stock, shop) = (Table::<Levels>::detached("stock"), Tenant::parse("shop").unwrap());
         let says = |(partition, offset), key: &str, value: String, timestamp_ms| {
             let (place, key) = (Place { partition, offset }, Some(key.as_bytes()));
-            stock.apply(&Raw { place, key, value: Some(value.as_bytes()), timestamp_ms })
+            stock.apply(&Raw { source: 0, place, key, value: Some(value.as_bytes()), timestamp_ms })
         };
         let level = |sku: &str, at, source: &str| {
             format!(r#"{{"sku":"{sku}","available":3,"at":{at}{source}}}"#)

@@ -6,4 +6,5 @@ pub mod page;
 pub mod queries;
 pub mod relay;
 pub mod route;
+pub mod sessions;
 pub mod suggest;

@@ -147,7 +147,7 @@ impl Inner {
         let value = format!(r#"{{"sku":"{sku}","available":{available},"at":{at}}}"#);
         let (key, place) = (format!("shop:{sku}"), Place { partition: 0, offset });
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        let raw = Raw { place, key, value, timestamp_ms: at };
+        let raw = Raw { source: 0, place, key, value, timestamp_ms: at };
         means.tables.stock.apply(&raw).unwrap();
         watch.applied(&means.tables.stock, &raw);
     }

@@ -1,5 +1,5 @@
-//! Measures: `clickmill-bench route|collector|fairness|relay|queries|hints|suggest|page [--json]`. Figures
-//! are printed one a line.
+//! Measures: `clickmill-bench BENCH [--json]`, BENCH being one of those below. Figures are printed one a
+//! line.
 #![allow(clippy::expect_used)] // A measuring program stops at the first thing that is not as it must be.
 
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, hints, page, queries, relay, route, suggest};
+use clickmill_tests::bench::{collector, hints, page, queries, relay, route, sessions, suggest};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -72,6 +72,8 @@ enum Bench {
         #[arg(long, default_value_t = 200_000)]
         events: usize,
     },
+    /// What an event of a visit with 10, 100, 1,000 and 10,000 events costs. Needs no Kafka.
+    Sessions,
     /// How often the next product of a recorded visit is among those suggested. Needs no Kafka.
     Suggest {
         /// A folder with click files (`session <tab> item <tab> unix time`) that have "clicks" in
@@ -103,6 +105,7 @@ async fn main() -> ExitCode {
         Bench::Queries { seconds } => queries::measure(seconds, style).await,
         Bench::Hints { seconds } => hints::measure(seconds, style).await,
         Bench::Page { events } => page::measure(events, style).await,
+        Bench::Sessions => sessions::measure(style),
         Bench::Suggest { data } => {
             if let Err(problem) = suggest::measure(&data, style) {
                 eprintln!("suggest: {problem}");

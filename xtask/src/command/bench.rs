@@ -22,10 +22,11 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
         Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries" | "hints")) => {
             through_kafka(shell, which, words)
         }
-        Some("suggest") => without_kafka(shell, "suggest", words),
+        Some(which @ ("sessions" | "suggest")) => without_kafka(shell, which, words),
         Some("sdk") => sdk(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, queries, hints, suggest, sdk"
+            "bench needs one of route, collector, fairness, relay, queries, hints, sessions, suggest, \
+             sdk"
                 .to_owned(),
         )),
     }

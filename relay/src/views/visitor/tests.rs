@@ -409,3 +409,64 @@ fn a_visitor_with_half_of_all_clicks_takes_no_more_than_any_other() {
     println!("bytes of a state after 100, 1,000 and 10,000 clicks: {bytes:?}");
     assert!(bytes[2] < bytes[0] + 64, "{bytes:?}");
 }
+
+/// The retailer's complaint about other systems: huge visits make every further event dear.
+#[test]
+fn an_event_of_a_huge_visit_writes_no_more_than_one_of_a_short_visit() {
+    const EVENTS: u64 = 10_000;
+    let mut visit = Visit::new();
+    let key = format!("shop:{}", "5d1c0d8a");
+    let mut bytes = Vec::new();
+    for n in 0..EVENTS {
+        // Always something new, and every seventh event is lost on the way.
+        let kind = ["product_view", "basket_add", "page_view", "search"][n as usize % 4];
+        let mut record = visit.record(kind, n / 60, &Say { seq: Some(n + n / 7), ..sku("x") });
+        record.props = Json::trusted(format!(r#"{{"sku":"SKU-{n}","query":"something no. {n}"}}"#));
+        assert!(visit.feed(&record).is_some());
+        let mut state = Vec::new();
+        visit.driver.state(key.as_bytes()).unwrap().unwrap().write(&mut state).unwrap();
+        bytes.push(state.len());
+    }
+    let most = |of: std::ops::Range<usize>| bytes[of].iter().max().copied().unwrap();
+    let (early, late) = (most(400..500), most(9_900..10_000));
+    println!("bytes of a state: {early} after 500 events, {late} after {EVENTS}");
+    // Numbers get longer: 50 products in the basket, 10 seen, 64 ends of gaps, 5 searches.
+    assert!(late <= early + 3 * (50 + 10 + 64 + 5), "{early} bytes, then {late}");
+}
+
+/// What relays have written so far, the oldest first; see the README beside them.
+const WRITTEN: [&str; 1] = [include_str!("../../../golden/states/1.json")];
+
+#[test]
+fn a_state_that_an_earlier_relay_wrote_is_gone_on_with() {
+    for written in WRITTEN {
+        let mut visit = Visit::new();
+        let written = written.trim_end();
+        visit.driver.restore(b"shop:5d1c0d8a", written.as_bytes(), 1_795_476_060_000).unwrap();
+        // Number 9 was seen and number 4 was not.
+        let said = Say { seq: Some(9), session: Some("s-0190163d86947"), ..sku("TOA-1") };
+        let minute = (1_795_476_060_000 - 1_000_000_000) / MINUTE;
+        assert_eq!(visit.say("product_view", minute, &said), None);
+        let said = Say { seq: Some(4), ..said };
+        let enriched = visit.say("product_view", minute, &said).unwrap();
+        let enrichment = read(&enriched).enrichment.unwrap();
+        // Seen at the same moment: who came first stays first.
+        assert_eq!(counts(&enrichment), (Some("s-0190163d86947"), 8, 3, 2));
+        assert_eq!(names(&enrichment.recent), ["KET-1", "TOA-1"]);
+        let signals = enriched.signals.unwrap();
+        assert_eq!(names(&signals.basket), ["KET-1"]);
+        let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+        let running = &state.parts().sessions[0];
+        assert_eq!((running.engaged_ms, running.searches.len()), (41_000, 2));
+        assert_eq!(running.referrer.as_deref(), Some("https://search.example/"));
+    }
+}
+
+/// A relay of before that comes back after an upgrade that failed.
+#[test]
+fn what_a_later_relay_adds_to_a_state_is_passed_over() {
+    let later = WRITTEN[0].trim_end().replacen('{', r#"{"later":{"deep":[1]},"#, 1);
+    let mut visit = Visit::new();
+    visit.driver.restore(b"shop:5d1c0d8a", later.as_bytes(), 1).unwrap();
+    assert_eq!(visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap().parts().visits, 2);
+}
