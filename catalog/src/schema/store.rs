@@ -247,8 +247,9 @@ mod tests {
                    "email": email})
         };
         let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
-        let good: [(&str, Value); 43] = [
+        let good: [(&str, Value); 44] = [
             ("alias", json!({"previous": "a@b.c"})),
+            ("back_in_stock_wanted", json!({"sku": "A1"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
             ("basket_remove", json!({"sku": "A1"})),
             ("basket_view", json!({"lines": [line, {"sku": "A1"}], "total_cents": 10})),
