@@ -1,35 +1,37 @@
 //! The partitions of a running view: what happens when they come, get records, and go.
 
+mod disk;
+mod held;
+mod hook;
+mod lookup;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clickmill_kafka::{
-    Commit, GroupConsumer, Message, NextOffset, Rebalance, Revocation, StartAt, TopicPartition,
-};
+use clickmill_kafka::{Commit, GroupConsumer, Message, NextOffset, TopicPartition};
 use tracing::{error, info, warn};
 
+use self::held::{Held, Phase};
+pub(super) use self::hook::Hook;
+pub use self::lookup::{Lookup, NotHere, Seen};
 use super::purging::Purging;
 use super::restoring::{Order, Restoring};
 use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
-use crate::restore::{Restore, Restored};
-use crate::store::{Entry, Extent, Shelf, Store};
+use crate::restore::Restore;
+use crate::store::{Entry, Extent, Store};
 use crate::task::Refused;
 use crate::transactions::{Committed, Filled, Instead, Part, Target, Transactions};
-use crate::writer::{Batch, Writer};
-use crate::{At, Error, Place, Poison, Produce, Raw, Sink, Task, View};
+use crate::writer::Writer;
+use crate::{At, Error, Place, Poison, Raw, Sink, Task, View};
 
 /// How long going back to an offset may take.
 const SEEK_WAIT: Duration = Duration::from_secs(5);
 
 /// What a restore may fetch ahead, at the least, bytes.
 const RESTORE_QUEUE_BYTES: u64 = 32 << 20;
-
-/// About so much of a partition's states goes to the disk at once: what is on its way takes memory
-/// several times over.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// Keys on the disk that are looked at for their age each time that states are written there: a
 /// partition of a million keys is through within an hour or so.
@@ -74,32 +76,6 @@ struct Means<V: View> {
     purging: Option<Purging>,
 }
 
-struct Held<V: View> {
-    task: Task<V>,
-    phase: Phase,
-    epoch: u64,
-    /// Everything before these offsets was folded, one for each source.
-    read_to: Vec<u64>,
-    /// Everything before these offsets is in a transaction that was closed.
-    closed_to: Vec<u64>,
-    /// Whether a record was seen that is not to be folded any more.
-    is_through: bool,
-    /// When the offsets of all sources were committed last.
-    offsets_at: Instant,
-    /// Stream time by then, ms.
-    closed_ms: u64,
-    /// The changelog up to here is in the states.
-    changelog_next: u64,
-    /// How far the disk is once all batches handed to it are written.
-    extent: Extent,
-    /// How far it is when the round of batches is over, if one is going on.
-    round: Option<Extent>,
-    /// When the last round began.
-    written_at: Instant,
-    /// Said, for the transaction that is being filled.
-    outputs: Vec<(At, Produce)>,
-}
-
 /// A partition that is live now, and the offsets to read it from again if records slipped in.
 type Opened = (u32, Option<Vec<u64>>);
 
@@ -126,24 +102,6 @@ impl<V: View> Core<V> {
             _ => Next::Rest,
         }
     }
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Its states are being read. A record that slipped in must be read again.
-    Restoring {
-        is_over: Arc<AtomicBool>,
-        has_slipped: bool,
-    },
-    /// Its epoch goes into the next transaction.
-    Opening {
-        has_slipped: bool,
-    },
-    /// That transaction is being committed.
-    Raising {
-        has_slipped: bool,
-    },
-    Live,
 }
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
@@ -493,56 +451,6 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         folded.filter_map(|(at, offset)| next_offset(at, offset)).collect()
     }
 
-    /// Whether a partition waits for a moment when all that is sealed is committed: to go live, or
-    /// for the disk.
-    fn wants_rest(&self, held: &Held<V>, now: Instant) -> bool {
-        match held.phase {
-            Phase::Live => self.wants_disk(held, now),
-            Phase::Raising { .. } => true,
-            Phase::Restoring { .. } | Phase::Opening { .. } => false,
-        }
-    }
-
-    fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
-        let states = &held.task.states;
-        let shelf = states.shelf().filter(|shelf| !shelf.store().is_given_up());
-        let Some(shelf) = shelf else { return false };
-        let is_time = now.duration_since(held.written_at) >= self.config.write_every;
-        let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
-        // One batch after another: what comes meanwhile goes with the next.
-        shelf.written() >= held.extent.batches && (states.is_in_round() || is_due)
-    }
-
-    /// Hands what is committed to the disk, if it is time; returns whether it was.
-    fn write_down(
-        &self,
-        held: &mut Held<V>,
-        (writer, now): (&Writer, Instant),
-    ) -> Result<bool, Error> {
-        if !self.wants_disk(held, now) {
-            return Ok(false);
-        }
-        let Some(shelf) = held.task.states.shelf().cloned() else { return Ok(false) };
-        let begins = held.round.is_none();
-        if begins {
-            held.written_at = now;
-            self.begin_round(held);
-        }
-        writer.write(held.next_batch(shelf))?;
-        Ok(begins)
-    }
-
-    fn begin_round(&self, held: &mut Held<V>) {
-        held.task.states.begin_round();
-        held.round = Some(Extent {
-            next: held.changelog_next,
-            epoch: held.epoch,
-            stream_time_ms: held.closed_ms,
-            at_ms: (self.now_ms)(),
-            batches: 0,
-        });
-    }
-
     /// Closes the transaction: states go to the changelog, offsets go along.
     fn close(&self, core: &mut Core<V>, group: &dyn Commit) -> Result<(), Error> {
         let Some(means) = core.means.as_mut() else { return Ok(()) };
@@ -709,199 +617,6 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
 
     fn lock(&self) -> MutexGuard<'_, Core<V>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<V: View> Held<V> {
-    fn restored(&mut self, restored: Restored<V>, meters: &Meters) {
-        meters.restored.increment(restored.records);
-        self.task = restored.task;
-        self.task.go_on_at(&self.read_to);
-        self.epoch = restored.epoch;
-        self.changelog_next = restored.next;
-        self.closed_ms = self.task.stream_time_ms;
-        (self.extent, self.round) = (restored.on_disk, None);
-        self.written_at = Instant::now();
-    }
-
-    /// The next batch of a round. Only the last one tells how far the disk is with it: those before
-    /// are newer than that, and the changelog is read again over them.
-    fn next_batch(&mut self, shelf: Shelf) -> Batch {
-        let batches = self.extent.batches + 1;
-        let entries = self.task.states.take_leaving(batches, BATCH_BYTES);
-        let ends_round = !self.task.states.is_in_round();
-        if ends_round && let Some(reached) = self.round.take() {
-            self.extent = reached;
-        }
-        self.extent.batches = batches;
-        Batch { shelf, entries, extent: self.extent.clone(), ends_round }
-    }
-
-    fn stop_restoring(&self) {
-        if let Phase::Restoring { is_over, .. } = &self.phase {
-            is_over.store(true, Ordering::Release);
-        }
-    }
-}
-
-/// The partitions as the consumer calls them back.
-pub(super) struct Hook<V: View, S>(pub(super) Arc<Partitions<V, S>>);
-
-impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
-    fn siblings(&self, of: &TopicPartition) -> Vec<TopicPartition> {
-        self.0.at(number(of)).skip(1).collect()
-    }
-
-    fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt> {
-        // Read before the changelog, and only stable ones: a transaction that somebody is still
-        // committing would otherwise be in one and not in the other.
-        let starts = loop {
-            match starts(group, added) {
-                Ok(starts) => break starts,
-                Err(error) => warn!(%error, "where to start is not known yet"),
-            }
-            if self.0.status.is_stopped() {
-                self.0.lock().broken = Some(Error::Lost);
-                return Vec::new();
-            }
-        };
-        let mut core = self.0.lock();
-        // Sorted by partition, each has its sources in their order.
-        let mut by_number = BTreeMap::<u32, Vec<Start>>::new();
-        for (at, start) in added.iter().zip(&starts) {
-            by_number.entry(number(at)).or_default().push(*start);
-        }
-        for (number, starts) in by_number {
-            self.0.open(&mut core, number, &starts);
-        }
-        self.0.tell(&core);
-        starts.into_iter().map(Start::at).collect()
-    }
-
-    fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
-        if let Err(error) = group.pause(added) {
-            self.0.lock().broken = Some(error.into());
-        }
-    }
-
-    fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation) {
-        let numbers: Vec<u32> =
-            removed.iter().filter(|at| at.topic == self.0.config.topic).map(number).collect();
-        let mut core = self.0.lock();
-        let finished = match how {
-            // Given up already: there is nothing to finish.
-            _ if core.means.is_none() => Ok(()),
-            Revocation::Asked => self.0.finish(&mut core, group, &numbers),
-            Revocation::Lost => Err(Error::Lost),
-        };
-        if let Err(error) = finished {
-            warn!(%error, "what was not committed yet will be done again by who comes next");
-            core.broken = Some(error);
-            core.means = None;
-        }
-        for number in &numbers {
-            if let Some(held) = core.held.remove(number) {
-                held.stop_restoring();
-                self.0.sink.closed(*number);
-            }
-        }
-        self.0.tell(&core);
-        info!(view = self.0.config.name, partitions = ?numbers, ?how, "partitions are given up");
-    }
-}
-
-/// Looks states up in a running view.
-pub trait Lookup<T>: Send + Sync {
-    /// Hands the state of a key of a partition to `look`, as folds have left it, whether committed
-    /// or not.
-    ///
-    /// # Errors
-    /// When this instance cannot tell, now or at all.
-    fn look_up(
-        &self,
-        partition: u32,
-        key: &[u8],
-        look: &mut dyn FnMut(Seen<'_, T>),
-    ) -> Result<(), NotHere>;
-
-    /// The offset that a partition will fold next.
-    ///
-    /// # Errors
-    /// When this instance does not have it, or is busy.
-    fn next_offset(&self, partition: u32) -> Result<u64, NotHere>;
-}
-
-/// A state that was looked up.
-#[derive(Debug)]
-pub struct Seen<'a, T> {
-    /// The state.
-    pub state: &'a T,
-    /// The offset that is folded next in its partition: everything before it is in the state.
-    pub next: u64,
-}
-
-/// Why a state cannot be looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotHere {
-    /// The thread that folds is closing a transaction: ask again in a moment.
-    Busy,
-    /// The partition is not ours: another instance has it, or nobody.
-    Elsewhere,
-    /// The partition is being restored.
-    Restoring,
-    /// There is no state under that key.
-    Unknown,
-    /// There is one, and it cannot be read: the disk fails, or a newer version wrote it.
-    Unreadable,
-}
-
-impl<V: View, S: Sink<V::Output>> Lookup<V::State> for Partitions<V, S> {
-    fn look_up(
-        &self,
-        partition: u32,
-        key: &[u8],
-        look: &mut dyn FnMut(Seen<'_, V::State>),
-    ) -> Result<(), NotHere> {
-        let mut core = self.try_lock()?;
-        let task = live(&mut core, partition)?;
-        let next = task.next_offset();
-        match task.look(key) {
-            Ok(Some(state)) => {
-                look(Seen { state, next });
-                Ok(())
-            }
-            Ok(None) => Err(NotHere::Unknown),
-            Err(refused) => {
-                warn!(partition, ?refused, "a state that is asked for cannot be read");
-                Err(NotHere::Unreadable)
-            }
-        }
-    }
-
-    fn next_offset(&self, partition: u32) -> Result<u64, NotHere> {
-        let mut core = self.try_lock()?;
-        live(&mut core, partition).map(|task| task.next_offset())
-    }
-}
-
-/// The task of a partition that is live, and was not given up: then its state holds what did not
-/// happen.
-fn live<V: View>(core: &mut Core<V>, partition: u32) -> Result<&mut Task<V>, NotHere> {
-    let is_given_up = core.means.is_none();
-    match core.held.get_mut(&partition) {
-        Some(Held { task, phase: Phase::Live, .. }) if !is_given_up => Ok(task),
-        Some(_) => Err(NotHere::Restoring),
-        None => Err(NotHere::Elsewhere),
-    }
-}
-
-impl<V: View, S> Partitions<V, S> {
-    fn try_lock(&self) -> Result<MutexGuard<'_, Core<V>>, NotHere> {
-        match self.core.try_lock() {
-            Ok(core) => Ok(core),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(NotHere::Busy),
-        }
     }
 }
 

@@ -1,0 +1,61 @@
+//! When states go to the disk: once all that is sealed is committed, and in rounds of batches.
+
+use std::time::Instant;
+
+use super::Partitions;
+use super::held::{Held, Phase};
+use crate::store::Extent;
+use crate::writer::Writer;
+use crate::{Error, Sink, View};
+
+impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
+    /// Whether a partition waits for a moment when all that is sealed is committed: to go live, or
+    /// for the disk.
+    pub(super) fn wants_rest(&self, held: &Held<V>, now: Instant) -> bool {
+        match held.phase {
+            Phase::Live => self.wants_disk(held, now),
+            Phase::Raising { .. } => true,
+            Phase::Restoring { .. } | Phase::Opening { .. } => false,
+        }
+    }
+
+    pub(super) fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
+        let states = &held.task.states;
+        let shelf = states.shelf().filter(|shelf| !shelf.store().is_given_up());
+        let Some(shelf) = shelf else { return false };
+        let is_time = now.duration_since(held.written_at) >= self.config.write_every;
+        let is_due = states.unwritten() > 0 && (is_time || states.is_pinned());
+        // One batch after another: what comes meanwhile goes with the next.
+        shelf.written() >= held.extent.batches && (states.is_in_round() || is_due)
+    }
+
+    /// Hands what is committed to the disk, if it is time; returns whether it was.
+    pub(super) fn write_down(
+        &self,
+        held: &mut Held<V>,
+        (writer, now): (&Writer, Instant),
+    ) -> Result<bool, Error> {
+        if !self.wants_disk(held, now) {
+            return Ok(false);
+        }
+        let Some(shelf) = held.task.states.shelf().cloned() else { return Ok(false) };
+        let begins = held.round.is_none();
+        if begins {
+            held.written_at = now;
+            self.begin_round(held);
+        }
+        writer.write(held.next_batch(shelf))?;
+        Ok(begins)
+    }
+
+    pub(super) fn begin_round(&self, held: &mut Held<V>) {
+        held.task.states.begin_round();
+        held.round = Some(Extent {
+            next: held.changelog_next,
+            epoch: held.epoch,
+            stream_time_ms: held.closed_ms,
+            at_ms: (self.now_ms)(),
+            batches: 0,
+        });
+    }
+}
