@@ -39,7 +39,6 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod transactions;
-mod turns;
 mod view;
 mod writer;
 

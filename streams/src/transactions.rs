@@ -1,17 +1,14 @@
-//! The transactions of a running view: one is filled while those before are committed.
+//! The transactions of a running view: one is filled while the one before is committed.
 //!
 //! What is to be committed is gathered first, and then handed to Kafka, committed and waited for on
-//! threads of their own: whoever folds never waits for Kafka. The records of one transaction are
-//! handed over only after those of the one before were acknowledged, so a key's records keep their
-//! order, and it is ended only after the one before was committed, so offsets and states do, too.
-//! Between the two, one transaction ends while the next one's records are on their way.
+//! a thread of its own: whoever folds never waits for Kafka. The records of one transaction are
+//! handed over only after the one before was committed, so a key's records keep their order.
 //!
-//! Three producers take turns. A producer that begins a transaction right after its last one
-//! stalls for 100 ms, since the broker is still ending that one; one that has rested for a turn
-//! does not.
+//! Two producers take turns. A producer that begins a transaction right after the last one stalls
+//! for 100 ms, since the broker is still ending that one; the other producer does not.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
@@ -23,14 +20,13 @@ use tracing::warn;
 
 use crate::changelog;
 use crate::store::Entry;
-use crate::turns::Turns;
 use crate::{Advert, At, Error, Produce};
 
 /// When transactions are committed.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacing {
     /// The shortest time that a transaction is filled: the one that holds while there is nothing
-    /// more to read. It is filled for longer while the records of the one before are delivered.
+    /// more to read. A commit that takes longer makes the next transaction as long.
     pub every_min: Duration,
     /// The longest time: the one that holds while there is more to read.
     pub every_max: Duration,
@@ -81,7 +77,7 @@ pub(crate) struct Filled {
 }
 
 /// Says what to write instead of a record that Kafka never takes.
-pub(crate) type Instead = Box<dyn Fn(At, &str) -> Option<Produce> + Send + Sync>;
+pub(crate) type Instead = Box<dyn Fn(At, &str) -> Option<Produce> + Send>;
 
 /// Where a view's transactions go.
 pub(crate) struct Target {
@@ -95,25 +91,15 @@ pub(crate) struct Target {
     pub(crate) poisoned: Counter,
 }
 
-/// Transactions that may be on their way: one that ends, and one whose records are delivered.
-const UNDER_WAY_MAX: u64 = 2;
-
-/// Producers that take turns: one more than are at work, so that each rests.
-const PRODUCERS: usize = 3;
-
-/// The transaction that is being filled, and the threads that commit those before.
+/// The transaction that is being filled, and the thread that commits the one before.
 pub(crate) struct Transactions {
     pacing: Pacing,
     /// How long Kafka may take for anything.
     wait: Duration,
     filling: Option<Filling>,
-    /// Transactions that were closed, and those of them that have ended.
-    closed: u64,
-    ended: u64,
-    turns: Arc<Turns>,
-    /// To each producer's thread.
-    jobs: Vec<Sender<(u64, Filled)>>,
-    outcomes: Receiver<Result<Committed, Error>>,
+    is_committing: bool,
+    jobs: SyncSender<Filled>,
+    ended: Receiver<Result<Committed, Error>>,
 }
 
 struct Filling {
@@ -131,39 +117,24 @@ pub(crate) struct Committed {
 }
 
 impl Transactions {
-    /// Makes the producers, which ends whatever former ones of these ids left open.
+    /// Makes both producers, which ends whatever former ones of these ids left open.
     pub(crate) fn start(target: Target, pacing: Pacing) -> Result<Self, Error> {
         let wait = Duration::from_millis(target.transaction.timeout_ms.into());
-        let (turns, target) = (Arc::new(Turns::default()), Arc::new(target));
-        let (tell, outcomes) = channel();
-        let mut jobs = Vec::with_capacity(PRODUCERS);
-        for (n, producer) in producers(&target, wait)?.into_iter().enumerate() {
-            let (hand_over, to_do) = channel::<(u64, Filled)>();
-            jobs.push(hand_over);
-            let committing = Committing {
-                producer: Arc::new(producer),
-                target: Arc::clone(&target),
-                turns: Arc::clone(&turns),
-                wait,
-            };
-            let leaving = Leaving { turns: Arc::clone(&turns), tell: tell.clone() };
-            let name = format!("commit-{n}");
-            std::thread::Builder::new()
-                .name(name.clone())
-                .spawn(move || {
-                    for (turn, filled) in to_do {
-                        let outcome = committing.run(turn, filled);
-                        if outcome.is_err() {
-                            leaving.turns.give_up();
-                        }
-                        if leaving.tell.send(outcome).is_err() {
-                            return;
-                        }
+        let mut committing = Committing::start(target, wait)?;
+        let (jobs, to_do) = sync_channel(1);
+        let (done, ended) = sync_channel(1);
+        let name = "commit".to_owned();
+        std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                for filled in to_do {
+                    if done.send(committing.run(filled)).is_err() {
+                        return;
                     }
-                })
-                .map_err(|source| Error::Thread { name, source })?;
-        }
-        Ok(Self { pacing, wait, filling: None, closed: 0, ended: 0, turns, jobs, outcomes })
+                }
+            })
+            .map_err(|source| Error::Thread { name, source })?;
+        Ok(Self { pacing, wait, filling: None, is_committing: false, jobs, ended })
     }
 
     /// Notes that so many records more are to be committed.
@@ -174,23 +145,20 @@ impl Transactions {
     }
 
     /// Whether the transaction that is being filled should be closed now. `is_behind`: there is more
-    /// to read. `alone`: no other may be under way.
-    pub(crate) fn is_due(&self, now: Instant, (is_behind, alone): (bool, bool)) -> bool {
+    /// to read.
+    pub(crate) fn is_due(&self, now: Instant, is_behind: bool) -> bool {
         let Pacing { every_min, every_max, records_max } = self.pacing;
         let every = if is_behind { every_max } else { every_min };
-        let under_way_max = if alone { 1 } else { UNDER_WAY_MAX };
-        // Before the last one's records are delivered it would only wait, and take no more in.
-        let has_way = self.under_way() < under_way_max && self.turns.delivered() >= self.closed;
-        has_way
+        !self.is_committing
             && self.filling.as_ref().is_some_and(|filling| {
                 filling.records >= records_max || now.duration_since(filling.since) >= every
             })
     }
 
-    /// Whether so much waits for running commits that reading must wait for them, too.
+    /// Whether so much waits for the running commit that reading must wait for it, too.
     pub(crate) fn is_full(&self) -> bool {
         let is_full = |filling: &Filling| filling.records >= self.pacing.records_max;
-        self.is_committing() && self.filling.as_ref().is_some_and(is_full)
+        self.is_committing && self.filling.as_ref().is_some_and(is_full)
     }
 
     pub(crate) fn is_filling(&self) -> bool {
@@ -198,41 +166,36 @@ impl Transactions {
     }
 
     pub(crate) fn is_committing(&self) -> bool {
-        self.under_way() > 0
+        self.is_committing
     }
 
-    fn under_way(&self) -> u64 {
-        self.closed - self.ended
-    }
-
-    /// Has a transaction committed, after those that are under way.
+    /// Has a transaction committed. No other may be on its way.
     pub(crate) fn close(&mut self, filled: Filled) -> Result<(), Error> {
         self.filling = None;
-        self.closed += 1;
-        let job = (self.closed, filled);
-        let thread = &self.jobs[self.closed as usize % self.jobs.len()];
-        thread.send(job).map_err(|_| Error::Broken("commit".to_owned()))
+        self.is_committing = true;
+        self.jobs.send(filled).map_err(|_| Error::Broken("commit".to_owned()))
     }
 
-    /// What became of the oldest commit that is under way, once that is known; waits for it up to
-    /// `wait`.
+    /// What became of the commit that is on its way, once that is known; waits for it up to `wait`.
     pub(crate) fn ended(&mut self, wait: Duration) -> Result<Option<Committed>, Error> {
-        if !self.is_committing() {
+        if !self.is_committing {
             return Ok(None);
         }
-        // They end in their order.
-        let outcome = match self.outcomes.try_recv() {
-            Err(TryRecvError::Empty) if wait.is_zero() => return Ok(None),
-            Err(TryRecvError::Empty) => match self.outcomes.recv_timeout(wait) {
+        let ended = if wait.is_zero() {
+            match self.ended.try_recv() {
+                Err(TryRecvError::Empty) => return Ok(None),
+                Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
+                Ok(ended) => ended,
+            }
+        } else {
+            match self.ended.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => Err(Error::Broken("commit".to_owned())),
-                Ok(outcome) => outcome,
-            },
-            Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
-            Ok(outcome) => outcome,
+                Ok(ended) => ended,
+            }
         };
-        let committed = outcome?;
-        self.ended += 1;
+        let committed = ended?;
+        self.is_committing = false;
         Ok(Some(committed))
     }
 
@@ -242,98 +205,79 @@ impl Transactions {
     }
 }
 
-impl Drop for Transactions {
-    fn drop(&mut self) {
-        // What has not begun to end must not: nobody takes note of it any more.
-        self.turns.give_up();
-    }
-}
-
-/// A thread that ends, for whatever reason: nobody must wait for it.
-struct Leaving {
-    turns: Arc<Turns>,
-    tell: Sender<Result<Committed, Error>>,
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.turns.give_up();
-        // Usually everybody has left already.
-        let _ = self.tell.send(Err(Error::Broken("commit".to_owned())));
-    }
-}
-
-/// Makes all at once: after a crash each may wait for the broker to end what was left open.
-fn producers(target: &Target, wait: Duration) -> Result<Vec<TransactionalProducer>, Error> {
-    let make = |n: usize| {
-        let id = format!("{}-{n}", target.transaction.id);
-        let config = TransactionConfig { id, ..target.transaction.clone() };
-        TransactionalProducer::new(&target.kafka, &config, wait)
-    };
-    std::thread::scope(|scope| {
-        let making: Vec<_> = (0..PRODUCERS).map(|n| scope.spawn(move || make(n))).collect();
-        let made = making.into_iter().map(|making| {
-            making.join().map_err(|_| Error::Broken("a producer".to_owned()))?.map_err(Error::from)
-        });
-        made.collect()
-    })
-}
-
-/// One of the producers, on the thread that waits for Kafka.
+/// The two producers, on the thread that waits for Kafka.
 struct Committing {
-    producer: Arc<TransactionalProducer>,
-    target: Arc<Target>,
-    turns: Arc<Turns>,
+    pair: [Arc<TransactionalProducer>; 2],
+    turn: usize,
     wait: Duration,
+    changelog: String,
+    advert: Option<Advert>,
+    instead: Instead,
+    poisoned: Counter,
+    round_bytes: usize,
 }
 
 impl Committing {
+    fn start(target: Target, wait: Duration) -> Result<Self, Error> {
+        let Target { kafka, transaction, changelog, advert, instead, poisoned } = target;
+        let make = |n: usize| {
+            let id = format!("{}-{n}", transaction.id);
+            let config = TransactionConfig { id, ..transaction.clone() };
+            TransactionalProducer::new(&kafka, &config, wait).map(Arc::new)
+        };
+        let request_bytes = transaction.producer.record_bytes_max as usize;
+        let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
+        // Both at once: after a crash each may wait for the broker to end what was left open.
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| make(1));
+            (make(0), other.join())
+        });
+        let other = other.map_err(|_| Error::Broken("a producer".to_owned()))?;
+        let pair = [one?, other?];
+        Ok(Self { pair, turn: 0, wait, changelog, advert, instead, poisoned, round_bytes })
+    }
+
     /// Commits a transaction from its beginning to its end.
-    fn run(&self, turn: u64, filled: Filled) -> Result<Committed, Error> {
-        let producer = &self.producer;
+    fn run(&mut self, filled: Filled) -> Result<Committed, Error> {
+        let producer = Arc::clone(&self.pair[self.turn]);
+        self.turn = 1 - self.turn;
         let Filled { parts, next, group, outputs } = filled;
-        let mut left: Vec<Left> = parts.into_iter().map(Left::from).collect();
-        self.turns.wait_to_deliver(turn)?;
         producer.begin().map_err(Error::Transaction)?;
+        let mut left: Vec<Left> = parts.into_iter().map(Left::from).collect();
         while !left.is_empty() {
             for part in &mut left {
-                self.put_round(producer, part)?;
+                self.put_round(&producer, part)?;
             }
             producer.settle(Instant::now() + self.wait).map_err(Error::Transaction)?;
             left.retain(|part| !part.is_empty());
         }
-        self.turns.has_delivered(turn);
-        self.turns.wait_to_end(turn)?;
         producer.send_offsets(&next, &group, self.wait).map_err(Error::Transaction)?;
         producer.commit(self.wait).map_err(Error::Transaction)?;
-        self.turns.has_ended(turn);
-        Ok(Committed { producer: Arc::clone(producer), outputs })
+        Ok(Committed { producer, outputs })
     }
 
     /// Hands over what fits one request of outputs, and one of states.
     fn put_round(&self, producer: &TransactionalProducer, left: &mut Left) -> Result<(), Error> {
-        let request_bytes = self.target.transaction.producer.record_bytes_max as usize;
-        let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
         if let Some(epoch) = left.epoch.take() {
             self.put_epoch(producer, (left.partition, epoch))?;
         }
         let mut bytes = 0;
-        while bytes < round_bytes
+        while bytes < self.round_bytes
             && let Some((at, record)) = left.outputs.next()
         {
             bytes += RECORD_BYTES + record.bytes();
             self.put_output(producer, at, &record)?;
         }
         let mut bytes = 0;
-        while bytes < round_bytes
+        while bytes < self.round_bytes
             && let Some(Entry { key, bytes: state, touched_ms }) = left.states.next()
         {
             let state = state.as_deref();
             bytes += RECORD_BYTES + key.len() + state.map_or(0, <[u8]>::len);
-            let at = (self.target.changelog.as_str(), left.partition);
+            let at = (self.changelog.as_str(), left.partition);
             let record = changelog::state(at, (&key, state), touched_ms);
             if put(producer, &record, Some(left.partition as usize))?.is_err() {
-                self.target.poisoned.increment(1);
+                self.poisoned.increment(1);
                 warn!(partition = left.partition, "a state is too large for the changelog");
             }
         }
@@ -350,7 +294,7 @@ impl Committing {
         if put(producer, &record.outgoing(), None)?.is_ok() {
             return Ok(());
         }
-        if let Some(letter) = (self.target.instead)(at, &record.topic)
+        if let Some(letter) = (self.instead)(at, &record.topic)
             && let Err(failure) = put(producer, &letter.outgoing(), None)?
         {
             warn!(topic = %letter.topic, %failure, "a dead letter is lost");
@@ -365,7 +309,7 @@ impl Committing {
     ) -> Result<(), Error> {
         let value = changelog::task(epoch);
         let record = Outgoing {
-            topic: &self.target.changelog,
+            topic: &self.changelog,
             key: Some(changelog::TASK_KEY),
             value: Some(&value),
             partition: i32::try_from(partition).ok(),
@@ -373,8 +317,8 @@ impl Committing {
         };
         let output = |topic: &str, failure| Error::Output { topic: topic.to_owned(), failure };
         put(producer, &record, Some(partition as usize))?
-            .map_err(|failure| output(&self.target.changelog, failure))?;
-        let Some(advert) = &self.target.advert else { return Ok(()) };
+            .map_err(|failure| output(&self.changelog, failure))?;
+        let Some(advert) = &self.advert else { return Ok(()) };
         let (key, value) = advert.row((partition, epoch));
         let record = Outgoing {
             topic: &advert.topic,

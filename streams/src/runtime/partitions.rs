@@ -331,10 +331,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let live = self.take_committed(&mut core, Duration::ZERO)?;
             self.keep_time(&mut core)?;
             let Some(means) = &core.means else { return Ok(Next::Rest) };
-            let now = Instant::now();
-            let alone = core.held.values().any(|held| self.wants_rest(held, now))
-                || means.purging.as_ref().is_some_and(Purging::is_due);
-            if means.transactions.is_due(now, (is_behind, alone)) {
+            if means.transactions.is_due(Instant::now(), is_behind) {
                 self.close(&mut core, group)?;
             }
             if self.is_through(&core) {
@@ -412,7 +409,6 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let meters = &self.meters;
         meters.commits.increment(1);
         meters.outputs.increment(committed.outputs);
-        let is_settled = !means.transactions.is_committing();
         let (mut keys, mut bytes) = (0, 0);
         let now = Instant::now();
         for (number, held) in &mut core.held {
@@ -420,8 +416,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 held.changelog_next = held.changelog_next.max(newest + 1);
             }
             if matches!(held.phase, Phase::Live) {
-                // With none under way, all that is sealed is committed.
-                if is_settled && self.write_down(held, (&means.writer, now))? {
+                // Nothing was sealed since this commit: all that is sealed is committed.
+                if self.write_down(held, (&means.writer, now))? {
                     held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
                 }
                 held.task.states.make_room();
@@ -432,9 +428,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         meters.keys.set(keys as f64);
         meters.bytes.set(bytes as f64);
         match &mut means.purging {
-            Some(purging) if is_settled && purging.is_due() => {
-                purging.order(self.folded(&core.held))
-            }
+            Some(purging) if purging.is_due() => purging.order(self.folded(&core.held)),
             Some(_) | None => Ok(()),
         }
     }

@@ -3,23 +3,13 @@
 use std::time::Instant;
 
 use super::Partitions;
-use super::held::{Held, Phase};
+use super::held::Held;
 use crate::store::Extent;
 use crate::writer::Writer;
 use crate::{Error, Sink, View};
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
-    /// Whether a partition waits for a moment when all that is sealed is committed: to go live, or
-    /// for the disk.
-    pub(super) fn wants_rest(&self, held: &Held<V>, now: Instant) -> bool {
-        match held.phase {
-            Phase::Live => self.wants_disk(held, now),
-            Phase::Raising { .. } => true,
-            Phase::Restoring { .. } | Phase::Opening { .. } => false,
-        }
-    }
-
-    pub(super) fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
+    fn wants_disk(&self, held: &Held<V>, now: Instant) -> bool {
         let states = &held.task.states;
         let shelf = states.shelf().filter(|shelf| !shelf.store().is_given_up());
         let Some(shelf) = shelf else { return false };
