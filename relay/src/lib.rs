@@ -8,6 +8,7 @@
 pub mod ask;
 pub mod config;
 pub mod decide;
+pub mod event;
 pub mod hints;
 pub mod learn;
 pub mod live;

@@ -11,10 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use clickmill_catalog::{Builtin, Folder, Resolved, SchemaSet, SchemaSource, Schemas, SourceError};
-use clickmill_kafka::{CloudEvent, Headers};
 use clickmill_sdk_core::wire::{
     Arrival, Context, CustomerId, Enrichment, Json, Page, QueueId, Record, SessionId, Tenant,
-    ToJson as _, Topic, VisitorId,
+    ToJson as _, Topic, VisitorId, hex,
 };
 use clickmill_server::config::Secret;
 use clickmill_streams::Produce;
@@ -24,6 +23,8 @@ use sha2::Sha256;
 use tracing::warn;
 
 use crate::config::OpenConfig;
+use crate::event;
+use crate::views::visitor::Enriched;
 
 /// Bytes of a pseudonym: none collide, and it is as long as a visitor's id.
 const PSEUDONYM_BYTES: usize = 16;
@@ -64,25 +65,18 @@ impl Open {
     }
 
     /// The open copy of an enriched click; none for a tenant without a secret.
-    pub fn copy(&self, text: &str) -> Option<Produce> {
+    pub fn copy(&self, enriched: &Enriched) -> Option<Produce> {
+        // Most clicks name their tenant before they are read.
+        let is_for = |tenant: &Tenant| self.secrets.contains_key(tenant);
+        if enriched.signals.as_ref().is_some_and(|signals| !is_for(&signals.tenant)) {
+            return None;
+        }
         // Whoever wrote it reads it.
-        let record: Record = serde_json::from_str(text).ok()?;
+        let record: Record = serde_json::from_str(&enriched.text).ok()?;
         let secret = self.secrets.get(&record.tenant)?;
         let record = self.masked(record, secret)?;
-        let id = record.id.to_string();
-        let event = CloudEvent {
-            id: &id,
-            source: "/clickmill/relay",
-            kind: record.kind.as_str(),
-            content_type: Some("application/json"),
-            ..CloudEvent::default()
-        };
-        Some(Produce {
-            topic: Arc::clone(&self.topic),
-            key: record.key().map(String::into_bytes),
-            value: Some(record.to_json().into_bytes()),
-            headers: Headers::with_capacity(256).with_event(&event),
-        })
+        let key = record.key().map(String::into_bytes);
+        Some(event::record(&self.topic, (record.id, &record.kind), (key, record.to_json())))
     }
 
     fn masked(&self, record: Record, secret: &Secret) -> Option<Record> {
@@ -209,8 +203,7 @@ fn pseudonym(secret: &Secret, kind: &str, id: &str) -> String {
     for part in [kind, "\0", id] {
         mac.update(part.as_bytes());
     }
-    let hash = mac.finalize().into_bytes();
-    hash.iter().take(PSEUDONYM_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac.finalize().into_bytes()[..PSEUDONYM_BYTES])
 }
 
 impl fmt::Debug for Open {
@@ -234,7 +227,9 @@ mod tests {
     }
 
     fn copied(text: &str) -> Option<(String, String)> {
-        let produce = open().copy(text)?;
+        let Record { id, kind, .. } = serde_json::from_str(text).unwrap();
+        let (key, text, exposed, signals) = (None, text.to_owned(), None, None);
+        let produce = open().copy(&Enriched { id, kind, key, text, exposed, signals })?;
         assert_eq!(&*produce.topic, "web.clicks.enriched.open.v1");
         let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap()).unwrap();
         Some((text(produce.key), text(produce.value)))

@@ -3,25 +3,24 @@
 //! Hints go out before the enriched record is even handed to the producer: they wait neither for
 //! its acknowledgement nor for the commit.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clickmill_kafka::{CloudEvent, Headers};
+use clickmill_kafka::Headers;
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
     Cause, EventId, Hint, HintId, HintKind, Json, Millis, Poisoned, Purpose, Record, Sku, Slot,
-    Tenant, ToJson, Topic, VisitorId, Why,
+    Tenant, ToJson, Topic, VisitorId, Why, hex,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
-use serde::Deserialize;
 use tracing::warn;
 
 use crate::config::Config;
 use crate::decide::suggest::{NEIGHBOURS, Suggestion, suggest};
 use crate::decide::visits::{self, Visits};
+use crate::event;
 use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
@@ -335,28 +334,6 @@ impl React {
         Json::trusted(w.finish())
     }
 
-    /// A page tells that a hint was seen.
-    fn note_exposure(&self, enriched: &Enriched, signals: &Signals) {
-        #[derive(Deserialize)]
-        struct Text<'a> {
-            #[serde(borrow)]
-            props: Props<'a>,
-        }
-        #[derive(Deserialize)]
-        struct Props<'a> {
-            #[serde(borrow)]
-            hint: Cow<'a, str>,
-        }
-        if enriched.kind.as_str() != "exposure" {
-            return;
-        }
-        // The schema has looked at it; a hint that is none of ours is not found.
-        let Ok(Text { props }) = serde_json::from_str(&enriched.text) else { return };
-        let Ok(id) = HintId::parse(&props.hint) else { return };
-        let subject = Subject::new(&signals.tenant, &signals.visitor);
-        self.means.hub.seen(&subject, &id, signals.time);
-    }
-
     /// Learns from visitors who allow it.
     fn learn(&self, state: &mut State, signals: &Signals) {
         let Some(lesson) = &signals.lesson else { return };
@@ -368,19 +345,7 @@ impl React {
 
     fn enriched(&self, enriched: Enriched) -> Produce {
         let Enriched { id, kind, key, text, .. } = enriched;
-        let event = CloudEvent {
-            id: &id.to_string(),
-            source: "/clickmill/relay",
-            kind: kind.as_str(),
-            content_type: Some("application/json"),
-            ..CloudEvent::default()
-        };
-        Produce {
-            topic: Arc::clone(&self.policy.enriched),
-            key,
-            value: Some(text.into_bytes()),
-            headers: Headers::with_capacity(256).with_event(&event),
-        }
+        event::record(&self.policy.enriched, (id, &kind), (key, text))
     }
 
     /// A record that could not be read, as it was, with where it lies and why.
@@ -395,7 +360,7 @@ impl React {
             original: text.map(str::to_owned),
             original_hex: match text {
                 Some(_) => None,
-                None => Some(value.iter().map(|byte| format!("{byte:02x}")).collect()),
+                None => Some(hex(value)),
             },
         };
         Produce {
@@ -512,10 +477,13 @@ impl Sink<Seen> for React {
                         if is_lesson {
                             self.learn(&mut state, signals);
                         }
-                        self.note_exposure(&enriched, signals);
+                        if let Some(hint) = &enriched.exposed {
+                            let subject = Subject::new(&signals.tenant, &signals.visitor);
+                            self.means.hub.seen(&subject, hint, signals.time);
+                        }
                     }
                     let open = self.policy.open.as_ref();
-                    produce.extend(open.and_then(|open| open.copy(&enriched.text)));
+                    produce.extend(open.and_then(|open| open.copy(&enriched)));
                     produce.push(self.enriched(*enriched));
                 }
             }

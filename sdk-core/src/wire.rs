@@ -30,7 +30,7 @@ pub(crate) use hash::sha256;
 pub use hint::{Cause, Hint, HintHead, HintId, HintKind, TableVersion, Why};
 pub use id::{
     CustomerId, EventId, EventType, IdError, PageViewId, Proof, QueueId, SessionId, Sku, Slot,
-    StockSource, Tenant, VisitorId, WriteKey,
+    StockSource, Tenant, VisitorId, WriteKey, hex,
 };
 pub(crate) use id::{digits, visitor_of};
 pub use json::{Json, ToJson};

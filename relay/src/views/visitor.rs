@@ -11,8 +11,8 @@ pub mod sessions;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Asked, Consent, EnrichmentParts, EventId, EventType, Millis, Purpose, Record, SessionId,
-    SessionRule, SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
+    Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, Purpose, Record,
+    SessionId, SessionRule, SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 
@@ -78,6 +78,8 @@ pub struct Enriched {
     pub key: Option<Vec<u8>>,
     /// The record with its enrichment, as JSON; without one where the event has no visitor.
     pub text: String,
+    /// The hint that the event says was seen.
+    pub exposed: Option<HintId>,
     /// What a decision may rest on; none without a visitor.
     pub signals: Option<Signals>,
 }
@@ -182,7 +184,7 @@ impl VisitorView {
             time: click.time,
             personalization: personalization(click.consent.as_ref()),
         };
-        let asks = click.doing.asks();
+        let (asks, exposed) = (click.doing.asks(), click.doing.exposes().cloned());
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
         let signals = Signals { lesson, asks, ..state.signals((tenant, visitor), &asked) };
@@ -192,7 +194,7 @@ impl VisitorView {
             // Who forbids it is not told again what was said before.
             state.asked = None;
         }
-        Enriched { id, kind, key, text, signals: Some(signals) }
+        Enriched { id, kind, key, text, exposed, signals: Some(signals) }
     }
 }
 
@@ -201,7 +203,7 @@ impl Enriched {
     fn without_visitor(click: Click) -> Self {
         let (id, kind) = (click.id, click.kind.clone());
         let (key, text) = click.plain();
-        Self { id, kind, key, text, signals: None }
+        Self { id, kind, key, text, exposed: None, signals: None }
     }
 }
 

@@ -318,7 +318,7 @@ pub(crate) fn visitor_of(proof: &[u8]) -> Vec<u8> {
 }
 
 /// Lower-case hexadecimal digits of some bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     digits(bytes).into_iter().map(char::from).collect()
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Campaign, Consent, EventId, EventType, Millis, QueueId, SessionId, Sku, Tenant, ToJson,
+    Campaign, Consent, EventId, EventType, HintId, Millis, QueueId, SessionId, Sku, Tenant, ToJson,
     VisitorId,
 };
 use clickmill_streams::{Poison, Raw};
@@ -71,6 +71,8 @@ pub enum Doing {
     Searches(String),
     /// A page was engaged with for so long, ms.
     Engages(u64),
+    /// A hint was seen.
+    Exposes(HintId),
     /// Something else.
     Other,
 }
@@ -198,7 +200,16 @@ impl Doing {
             "page_view" => Self::Reads,
             "search" => query(props).map_or(Self::Other, Self::Searches),
             "engagement" => Self::Engages(engaged_ms(props)),
+            "exposure" => hint(props).map_or(Self::Other, Self::Exposes),
             _ => Self::Other,
+        }
+    }
+
+    /// The hint that was seen with it.
+    pub fn exposes(&self) -> Option<&HintId> {
+        match self {
+            Self::Exposes(hint) => Some(hint),
+            _ => None,
         }
     }
 
@@ -239,6 +250,16 @@ fn query(props: &str) -> Option<String> {
     }
     let props: Props<'_> = serde_json::from_str(props).ok()?;
     Some(shortened(&props.query).to_owned())
+}
+
+fn hint(props: &str) -> Option<HintId> {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        hint: Cow<'a, str>,
+    }
+    let props: Props<'_> = serde_json::from_str(props).ok()?;
+    HintId::parse(&props.hint).ok()
 }
 
 fn engaged_ms(props: &str) -> u64 {

@@ -44,7 +44,11 @@ impl Products {
                 self.basket.retain(|held| !skus.contains(held));
                 None
             }
-            Doing::Reads | Doing::Searches(_) | Doing::Engages(_) | Doing::Other => None,
+            Doing::Reads
+            | Doing::Searches(_)
+            | Doing::Engages(_)
+            | Doing::Exposes(_)
+            | Doing::Other => None,
         }
     }
 

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clickmill_kafka::{
-    CloudEvent, GroupConfig, Headers, KafkaConfig, ProducerConfig, ReaderConfig, TransactionConfig,
-};
+use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, ReaderConfig, TransactionConfig};
+use clickmill_relay::event;
 use clickmill_relay::views::visitor::click::Click;
 use clickmill_relay::views::visitor::{Enriched, Seen, Visitor, VisitorView};
 use clickmill_sdk_core::wire::Topic;
@@ -129,13 +128,6 @@ impl Sink<(Box<Enriched>, Option<Customer>)> for Enrich {
 impl Enrich {
     fn enriched(&self, (enriched, customer): (Box<Enriched>, Option<Customer>)) -> Produce {
         let Enriched { id, kind, key, text, .. } = *enriched;
-        let event = CloudEvent {
-            id: &id.to_string(),
-            source: "/clickmill/relay",
-            kind: kind.as_str(),
-            content_type: Some("application/json"),
-            ..CloudEvent::default()
-        };
         let mut json = text;
         if let Some(Customer { segment, orders, spent_cents }) = customer {
             json.pop();
@@ -143,12 +135,7 @@ impl Enrich {
                 r#","customer":{{"segment":"{segment}","orders":{orders},"spent_cents":{spent_cents}}}}}"#
             ));
         }
-        Produce {
-            topic: Arc::clone(&self.topic),
-            key,
-            value: Some(json.into_bytes()),
-            headers: Headers::with_capacity(256).with_event(&event),
-        }
+        event::record(&self.topic, (id, &kind), (key, json))
     }
 }
 
