@@ -49,6 +49,8 @@ pub struct Lying {
 pub struct Kafka {
     /// Its address.
     pub bootstrap: String,
+    /// The address that services are given: another one where a wire lies between.
+    pub services: String,
     /// What this story's topic names begin with.
     pub prefix: String,
     /// The nodes of one's own; none where it is shared.
@@ -72,7 +74,7 @@ impl Kafka {
 
     fn of(bootstrap: String, nodes: Vec<Broker>, folder: Option<Folder>) -> Self {
         let prefix = format!("t{}.", Uuid::now_v7().simple());
-        Self { bootstrap, prefix, nodes, _folder: folder }
+        Self { services: bootstrap.clone(), bootstrap, prefix, nodes, _folder: folder }
     }
 
     /// Creates this story's topics by the catalogue's own program.

@@ -56,8 +56,6 @@ pub struct Setup {
     pub site: String,
     /// A further folder of schemas.
     pub schemas: Option<PathBuf>,
-    /// The address of Kafka for it, where that is another than the harness's own.
-    pub bootstrap: Option<String>,
     /// A folder of its own with an end.
     pub room: Option<Room>,
 }
@@ -69,7 +67,6 @@ impl Default for Setup {
             settings: String::new(),
             site: String::new(),
             schemas: None,
-            bootstrap: None,
             room: None,
         }
     }
@@ -117,7 +114,7 @@ impl Collector {
             site = setup.site,
             more = setup.schemas.iter().map(|more| format!(", {more:?}")).collect::<String>(),
             prefix = kafka.prefix,
-            bootstrap = setup.bootstrap.as_ref().unwrap_or(&kafka.bootstrap),
+            bootstrap = kafka.services,
             settings = setup.settings,
             origins = setup.origins,
         );
@@ -272,7 +269,7 @@ impl Relay {
             {settings}
             "#,
             prefix = kafka.prefix,
-            bootstrap = kafka.bootstrap,
+            bootstrap = kafka.services,
             state = state.display(),
         );
         let config = folder.write(&format!("relay-{port}.toml"), &config);

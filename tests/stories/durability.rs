@@ -71,7 +71,6 @@ async fn of_three_brokers_one_is_killed_under_load_and_nothing_is_lost() {
 async fn a_wire_to_kafka_that_is_slow_cut_and_silent_loses_nothing() {
     let wire = Wire::lay().await;
     let builder = World::builder().kafka(Kafka::behind(&wire, 2)).set(|setup, _| {
-        setup.bootstrap = Some(wire.address());
         setup.settings = "limits.ack_timeout = \"2s\"".to_owned();
     });
     let edge = builder.edge().await;

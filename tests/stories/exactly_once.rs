@@ -11,6 +11,7 @@ use clickmill_tests::reference::Difference;
 use clickmill_tests::replay::Replay;
 use clickmill_tests::service::{FOLDED, Relay};
 use clickmill_tests::until::until;
+use clickmill_tests::wire::Wire;
 use tokio::time::Instant;
 
 /// Clicks of many sessions that overlap; made by a rule, the same each time.
@@ -62,25 +63,46 @@ async fn a_relay_killed_under_load_says_what_one_thread_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_connections_are_cut_says_what_one_thread_would() {
+    let wire = Wire::lay().await;
+    let world = World::builder().kafka(Kafka::behind(&wire, 2)).start().await;
+    let recording = recording(1_500);
+    let clicks = recording.clicks.len();
+    let replay = replay(&world, "cut", 2_000);
+    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
+    let mut cuts = 0;
+    while !playing.is_finished() {
+        wire.is_cut();
+        cuts += 1;
+        wait(&playing, Duration::from_millis(300)).await;
+    }
+    println!("{cuts} cuts");
+    assert!(cuts > 5, "{cuts} cuts");
+    playing.await.expect("the replay ends").expect("the collector takes all");
+    check(&world, clicks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long: cargo xtask test --all"]
-async fn relays_and_brokers_that_die_come_and_go_leave_what_one_thread_would_have_said() {
-    let kafka = Kafka::cluster(4);
+async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_have_said() {
+    let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
+    let kafka = Kafka::cluster_behind(&wires, 4);
     let mut world = World::builder().partitions(4).kafka(kafka).start().await;
-    let recording = recording(12_000);
+    let recording = recording(18_000);
     let clicks = recording.clicks.len();
     let replay = replay(&world, "chaos", 600);
     let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
     let mut second: Option<Relay> = None;
     let mut round = 0_usize;
     while !playing.is_finished() {
-        match round % 6 {
+        let node = (round / 9) % wires.len();
+        match round % 9 {
             0 => {
                 world.relay.kill();
                 world.restart_relay().await;
             }
             1 => second = Some(world.second_relay().await),
             2 => {
-                let node = (round / 6) % 3;
                 world.kafka.kill(node);
                 wait(&playing, Duration::from_secs(4)).await;
                 world.kafka.restart(node);
@@ -96,12 +118,29 @@ async fn relays_and_brokers_that_die_come_and_go_leave_what_one_thread_would_hav
                     assert!(second.stop().await.success());
                 }
             }
-            _ => {
-                let node = (round / 6 + 1) % 3;
+            5 => {
+                let node = (node + 1) % wires.len();
                 world.kafka.kill(node);
                 world.relay.kill();
                 world.kafka.restart(node);
                 world.restart_relay().await;
+            }
+            6 => {
+                for _ in 0..10 {
+                    wires.iter().for_each(Wire::is_cut);
+                    wait(&playing, Duration::from_millis(200)).await;
+                }
+            }
+            // Nobody is told that it is dead, and what was under way arrives late.
+            7 => {
+                wires[node].falls_silent();
+                wait(&playing, Duration::from_secs(6)).await;
+                wires[node].mends();
+            }
+            _ => {
+                wires.iter().for_each(|wire| wire.slows(Duration::from_millis(40)));
+                wait(&playing, Duration::from_secs(4)).await;
+                wires.iter().for_each(Wire::mends);
             }
         }
         round += 1;

@@ -9,7 +9,7 @@ mod settings;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use broker::{Broker, BrokerOptions, Jvm, Membership};
+pub use broker::{Broker, BrokerOptions, Door, Jvm, Membership};
 pub use cluster::{Cluster, ClusterOptions};
 pub use jars::Jars;
 

@@ -1,10 +1,10 @@
 //! Brokers of a story's own: the ones that it may kill, freeze and start again.
 
-use clickmill_xtask::kafka::{Broker, BrokerOptions, Cluster, ClusterOptions};
+use clickmill_xtask::kafka::{Broker, BrokerOptions, Cluster, ClusterOptions, Door};
 use tokio::task::block_in_place;
 
 use super::Kafka;
-use crate::child::{Folder, free_port};
+use crate::child::Folder;
 use crate::wire::Wire;
 
 /// The nodes of a cluster: one may go, and two copies are left.
@@ -25,32 +25,19 @@ impl Kafka {
         Self::one(&options, folder).apply(partitions, 1)
     }
 
-    /// One broker that nobody else uses and that can also be reached by this wire. The harness does
-    /// not: its eye is independent.
+    /// One broker that nobody else uses and that services reach by this wire. The harness does not:
+    /// its eye is independent.
     ///
     /// # Panics
     /// When it cannot be had.
     pub fn behind(wire: &Wire, partitions: u32) -> Self {
         let folder = Folder::new("kafka");
-        let (port, controller_port) = (free_port(), free_port());
-        let listeners = |wire: u16| {
-            format!(
-                "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},\
-                 WIRE://127.0.0.1:{wire}"
-            )
-        };
-        let protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT".to_owned();
         let options = BrokerOptions {
-            port,
-            controller_port,
-            properties: vec![
-                ("listeners".to_owned(), listeners(wire.far)),
-                ("advertised.listeners".to_owned(), listeners(wire.near)),
-                ("listener.security.protocol.map".to_owned(), protocols),
-            ],
+            door: Some(door(wire)),
             ..BrokerOptions::new(folder.path().join("data"))
         };
-        Self::one(&options, folder).apply(partitions, 1)
+        let kafka = Self::one(&options, folder).apply(partitions, 1);
+        Self { services: wire.address(), ..kafka }
     }
 
     fn one(options: &BrokerOptions, folder: Folder) -> Self {
@@ -63,11 +50,27 @@ impl Kafka {
     /// # Panics
     /// When they cannot be had.
     pub fn cluster(partitions: u32) -> Self {
+        Self::three(&[]).apply(partitions, CLUSTER_NODES)
+    }
+
+    /// The same, where services reach each broker by a wire of its own.
+    ///
+    /// # Panics
+    /// When they cannot be had.
+    pub fn cluster_behind(wires: &[Wire; CLUSTER_NODES], partitions: u32) -> Self {
+        let kafka = Self::three(wires).apply(partitions, CLUSTER_NODES);
+        let addresses: Vec<_> = wires.iter().map(Wire::address).collect();
+        Self { services: addresses.join(","), ..kafka }
+    }
+
+    fn three(wires: &[Wire]) -> Self {
         let folder = Folder::new("cluster");
-        let options = ClusterOptions::new(folder.path(), CLUSTER_NODES);
+        let options = ClusterOptions {
+            doors: wires.iter().map(door).collect(),
+            ..ClusterOptions::new(folder.path(), CLUSTER_NODES)
+        };
         let cluster = Cluster::start(&options).expect("a cluster of its own");
         Self::of(cluster.bootstrap(), cluster.into_nodes(), Some(folder))
-            .apply(partitions, CLUSTER_NODES)
     }
 
     /// Ends a node at once (SIGKILL). The first is 0.
@@ -96,4 +99,9 @@ impl Kafka {
     pub fn thaw(&self, node: usize) {
         self.nodes[node].thaw();
     }
+}
+
+/// The way into a broker at a wire's far end.
+fn door(wire: &Wire) -> Door {
+    Door { port: wire.far, told: wire.near }
 }

@@ -48,6 +48,8 @@ pub struct BrokerOptions {
     pub heap_mib_max: u32,
     /// How the Java machine is set.
     pub jvm: Jvm,
+    /// A second way in; none but for stories of bad networks.
+    pub door: Option<Door>,
     /// Settings on top of ours, as in `server.properties`.
     pub properties: Vec<(String, String)>,
     /// Lets go of a start that takes long.
@@ -64,10 +66,21 @@ impl BrokerOptions {
             membership: None,
             heap_mib_max: 512,
             jvm: Jvm::default(),
+            door: None,
             properties: Vec::new(),
             interrupt: Interrupt::default(),
         }
     }
+}
+
+/// A second listener on loopback of which clients are told another port: whoever listens there
+/// stands between them and the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The port that the broker listens on.
+    pub port: u16,
+    /// The port that it tells its clients.
+    pub told: u16,
 }
 
 /// A broker's place among the nodes of a cluster.
@@ -195,8 +208,10 @@ fn try_launch(options: &BrokerOptions, java: &Path, jars: &Jars) -> Result<(u16,
     };
     let Membership { cluster_id, node, controller_ports } =
         options.membership.as_ref().unwrap_or(&alone);
-    let properties = &options.properties;
-    let text = Settings { node: *node, port, controller_ports, logs: &logs, properties }.text();
+    let (door, properties) = (options.door, &options.properties);
+    let settings_of =
+        Settings { node: *node, port, controller_ports, door, logs: &logs, properties };
+    let text = settings_of.text();
     fs::write(&settings, text).map_err(Error::file(&settings))?;
     fs::write(&logging, LOGGING).map_err(Error::file(&logging))?;
     if !logs.join("meta.properties").exists() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use super::broker::{claim, cluster_id_from_system, number};
-use super::{Broker, BrokerOptions, Error, Jvm, Membership};
+use super::{Broker, BrokerOptions, Door, Error, Jvm, Membership};
 use crate::interrupt::Interrupt;
 
 /// Starts on fresh ports, when somebody else was quicker to take the free ones we had found.
@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub data_dir: PathBuf,
     /// How many nodes; each is broker and controller.
     pub nodes: usize,
+    /// Second ways in, of the first nodes.
+    pub doors: Vec<Door>,
     /// The most that each heap may grow to, MiB.
     pub heap_mib_max: u32,
     /// How the Java machines are set.
@@ -38,6 +40,7 @@ impl ClusterOptions {
         Self {
             data_dir: data_dir.into(),
             nodes,
+            doors: Vec::new(),
             heap_mib_max: 256,
             jvm: Jvm::default(),
             interrupt: Interrupt::default(),
@@ -83,6 +86,7 @@ impl Cluster {
             }),
             heap_mib_max: options.heap_mib_max,
             jvm: options.jvm,
+            door: options.doors.get(node - 1).copied(),
             properties: WATCHFUL.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
             interrupt: options.interrupt.clone(),
             // Named by the cluster: what another try has formatted belongs to other ports.

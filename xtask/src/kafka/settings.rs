@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::Door;
+
 /// Copies of each record, where there are nodes enough.
 const REPLICAS: usize = 3;
 
@@ -14,6 +16,7 @@ pub(super) struct Settings<'a> {
     pub(super) port: u16,
     /// The controllers' ports of all nodes, in the order of their numbers.
     pub(super) controller_ports: &'a [u16],
+    pub(super) door: Option<Door>,
     pub(super) logs: &'a Path,
     pub(super) properties: &'a [(String, String)],
 }
@@ -21,7 +24,7 @@ pub(super) struct Settings<'a> {
 impl Settings<'_> {
     /// As `server.properties`. Later lines win, so the caller's come last.
     pub(super) fn text(&self) -> String {
-        let Self { node, port, controller_ports, logs, properties } = self;
+        let Self { node, port, controller_ports, door, logs, properties } = self;
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{port}");
         let mut voters = Vec::new();
         for (number, controller_port) in (1..).zip(*controller_ports) {
@@ -29,6 +32,11 @@ impl Settings<'_> {
             if number == *node {
                 listeners.push_str(&format!(",CONTROLLER://127.0.0.1:{controller_port}"));
             }
+        }
+        let mut told = listeners.clone();
+        if let Some(door) = door {
+            listeners.push_str(&format!(",DOOR://127.0.0.1:{}", door.port));
+            told.push_str(&format!(",DOOR://127.0.0.1:{}", door.told));
         }
         let (node, voters) = (node.to_string(), voters.join(","));
         let copies = controller_ports.len().min(REPLICAS);
@@ -40,9 +48,12 @@ impl Settings<'_> {
             ("process.roles", "broker,controller"),
             ("node.id", &node),
             ("listeners", &listeners),
-            ("advertised.listeners", &listeners),
+            ("advertised.listeners", &told),
             ("controller.listener.names", "CONTROLLER"),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
+            ),
             ("controller.quorum.voters", &voters),
             ("log.dirs", &logs),
             // A topic nobody declared is a mistake, not a topic.
@@ -134,7 +145,23 @@ mod tests {
 
     fn text(node: usize, controller_ports: &[u16], properties: &[(String, String)]) -> String {
         let logs = Path::new("/data/logs");
-        Settings { node, port: 9092, controller_ports, logs, properties }.text()
+        Settings { node, port: 9092, controller_ports, door: None, logs, properties }.text()
+    }
+
+    #[test]
+    fn who_comes_by_the_door_is_told_what_stands_before_it() {
+        let door = Some(Door { port: 9094, told: 9096 });
+        let (logs, controller_ports) = (Path::new("/data/logs"), &[9093][..]);
+        let settings =
+            Settings { node: 1, port: 9092, controller_ports, door, logs, properties: &[] };
+        let text = settings.text();
+        let own = "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093";
+        for line in [
+            format!("listeners={own},DOOR://127.0.0.1:9094"),
+            format!("advertised.listeners={own},DOOR://127.0.0.1:9096"),
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in {text}");
+        }
     }
 
     #[test]
