@@ -176,7 +176,7 @@ impl Routes {
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
         let Admitted { subject, cursor, .. } = admitted;
         let stream = Stream::of_page(&self.delivery, (subject, cursor), pace)?;
-        let mut response = reply::with_type(StatusCode::OK, EVENT_STREAM, stream.boxed_unsync());
+        let mut response = reply::stream(EVENT_STREAM, stream.boxed_unsync());
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, UNCHANGED);
         headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));

@@ -30,7 +30,7 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     with_type(status, HeaderValue::from_static("text/plain; charset=utf-8"), whole(text))
 }
 
-/// A response whose body has any type, a stream included.
+/// A response whose body has any type.
 pub fn with_type(status: StatusCode, media_type: HeaderValue, body: Body) -> Response<Body> {
     let mut response = empty(status);
     *response.body_mut() = body;
@@ -39,6 +39,18 @@ pub fn with_type(status: StatusCode, media_type: HeaderValue, body: Body) -> Res
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
+
+/// A response whose body goes on for long, and is written piece by piece. Over HTTP/1 the server
+/// keeps as little as it can for it; trailers are not written.
+pub fn stream(media_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = with_type(StatusCode::OK, media_type, body);
+    response.extensions_mut().insert(Endless);
+    response
+}
+
+/// Marks a [`stream`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
 
 /// A body that is there as a whole.
 pub fn whole(bytes: impl Into<Bytes>) -> Body {

@@ -26,5 +26,7 @@ mod limits;
 mod proxied;
 #[path = "server/signals.rs"]
 mod signals;
+#[path = "server/streams.rs"]
+mod streams;
 #[path = "server/tls.rs"]
 mod tls;

@@ -103,7 +103,7 @@ async fn bare<S: Service>(
     Ok(if is_h2 {
         Box::pin(http::run_h2(common, Box::new(socket), client)).await
     } else {
-        Box::pin(http::run_h1(common, socket, client)).await
+        http::run_h1(common, socket, client).await
     })
 }
 
@@ -137,7 +137,7 @@ async fn dressed<S: Service>(
     Ok(if transport::agreed_h2(&stream) {
         Box::pin(http::run_h2(common, stream, client)).await
     } else {
-        Box::pin(http::run_h1(common, stream, client)).await
+        http::run_h1(common, stream, client).await
     })
 }
 

@@ -1,14 +1,18 @@
 //! HTTP/1.1 and HTTP/2 on a connection that is ready for them: bounds, requests, the end.
 
 mod activity;
+mod endless;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -25,6 +29,7 @@ use crate::metrics::Counter;
 use crate::reply::{self, Body};
 
 use activity::{Activity, Attended};
+use endless::{Ahead, Aside, Manner, Taken};
 
 /// How many headers hyper reads without taking memory for each request.
 const FREE_HEADERS: usize = 100;
@@ -88,18 +93,55 @@ where
     S: Service,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let finish = common.finish.triggered();
-    let h1 = common.protocols.h1.clone();
-    let connection = h1.serve_connection(TokioIo::new(io), Requests { common, client });
-    let mut connection = pin!(connection);
-    tokio::select! {
+    let mut io = Ahead::new(BytesMut::new(), io);
+    loop {
+        // Each in a box of its own: the other holds nothing meanwhile.
+        let (left, taken) = match Box::pin(run_requests(&common, io, client)).await {
+            Ok(taken) => taken,
+            Err(ended) => return ended,
+        };
+        match Box::pin(taken.write(left, || common.finish.has_begun())).await {
+            Ok(left) => io = left,
+            Err(ended) => return ended,
+        }
+    }
+}
+
+/// Serves requests until one is answered with a stream, which is given back with the socket.
+async fn run_requests<S, I>(
+    common: &Arc<Common<S>>,
+    io: Ahead<I>,
+    client: SocketAddr,
+) -> Result<(Ahead<I>, Box<Taken>), Ended>
+where
+    S: Service,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (finish, aside) = (common.finish.triggered(), Aside::default());
+    let requests = Requests { common: Arc::clone(common), client, aside: Some(aside.clone()) };
+    let mut connection = common.protocols.h1.serve_connection(TokioIo::new(io), requests);
+    let run = async |connection: &mut http1::Connection<_, _>| {
+        poll_fn(|context| match connection.poll_unpin(context) {
+            Poll::Ready(ended) => Poll::Ready(Err(how(ended))),
+            Poll::Pending => aside.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken))),
+        })
+        .await
+    };
+    let ran = tokio::select! {
         // The connection first, so that it reads what has arrived before it is asked to finish.
         biased;
-        ended = connection.as_mut() => return how(ended),
-        () = finish => (),
-    }
-    connection.as_mut().graceful_shutdown();
-    how(connection.await)
+        ran = run(&mut connection) => Some(ran),
+        () = finish => None,
+    };
+    let taken = match ran {
+        Some(ran) => ran?,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            run(&mut connection).await?
+        }
+    };
+    let parts = connection.into_parts();
+    Ok((parts.io.into_inner().put_back(&parts.read_buf), taken))
 }
 
 /// A connection of any kind. HTTP/2 has few of them, each with many requests.
@@ -117,7 +159,7 @@ pub(super) async fn run_h2<S: Service>(
     let finish = common.finish.triggered();
     let activity = Arc::new(Activity::default());
     let idle = activity.idle(common.limits.header_read_timeout);
-    let requests = Requests { common: Arc::clone(&common), client };
+    let requests = Requests { common: Arc::clone(&common), client, aside: None };
     let attended = Attended::new(requests, Arc::clone(&activity));
     let connection = common.protocols.h2.serve_connection(TokioIo::new(io), attended);
     let mut connection = pin!(connection);
@@ -149,6 +191,8 @@ fn how(ended: hyper::Result<()>) -> Ended {
 struct Requests<S> {
     common: Arc<Common<S>>,
     client: SocketAddr,
+    /// Where streams are put that hyper is not to be given.
+    aside: Option<Aside>,
 }
 
 /// An answer that is being made. In a box: between requests, a connection holds room for none.
@@ -164,7 +208,14 @@ impl<S: Service> hyper::service::Service<Request<Incoming>> for Requests<S> {
             return Box::pin(std::future::ready(Ok(reply::empty(status))));
         }
         let (common, client) = (Arc::clone(&self.common), self.client);
-        Box::pin(async move { Ok(common.service.call(request, client).await) })
+        let Some(aside) = self.aside.clone() else {
+            return Box::pin(async move { Ok(common.service.call(request, client).await) });
+        };
+        let manner = Manner::of(&request);
+        Box::pin(async move {
+            let response = common.service.call(request, client).await;
+            Ok(aside.pass(response, manner).await)
+        })
     }
 }
 

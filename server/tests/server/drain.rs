@@ -54,9 +54,7 @@ fn endless(hub: watch::Sender<bool>, piece: Bytes) -> impl Service {
         let (open, piece) = (hub.subscribe(), piece.clone());
         let stream = futures_stream(open, piece);
         let media_type = HeaderValue::from_static("text/event-stream");
-        let response =
-            reply::with_type(StatusCode::OK, media_type, StreamBody::new(stream).boxed_unsync());
-        std::future::ready(response)
+        std::future::ready(reply::stream(media_type, StreamBody::new(stream).boxed_unsync()))
     }
 }
 
