@@ -1,183 +1,121 @@
-//! A real Chromium, driven from outside: it opens pages, clicks, and tells what the SDK said.
+//! A real browser, driven from outside: it opens pages, clicks, and tells what the SDK said.
+
+mod drive;
+mod witness;
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 
-use clickmill_sdk_core::wire::Books;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use url::{ParseError, Url};
 
-use crate::child::{Folder, free_port};
+pub use self::witness::{SeenCause, SeenHint, SeenSent, SeenState, SeenVerdict, WITNESS};
+
+use self::drive::{Own, Programs, Wishes};
+use self::witness::KEPT;
+use crate::child::Folder;
 use crate::http::{Ask, Http};
 use crate::until::until;
 
-/// Runs in every page before its own scripts: writes down what the SDK tells the page, across
-/// navigations, in a place that no script of ours looks at.
-const WITNESS: &str = r"
-for (const name of ['hint', 'verdict']) {
-  document.addEventListener('clickmill:' + name, (event) => {
-    const key = 'witness.' + name;
-    const seen = JSON.parse(sessionStorage.getItem(key) || '[]');
-    seen.push({ ...event.detail, page: location.pathname, content: undefined });
-    sessionStorage.setItem(key, JSON.stringify(seen));
-  });
+/// What a browser is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Chromium, as chromedriver starts it.
+    Chromium,
+    /// Firefox, as geckodriver starts it.
+    Firefox,
+    /// WebKit, in the small browser that comes with WebKitGTK.
+    WebKit,
 }
-document.addEventListener('clickmill:state', (event) => {
-  const state = { ...event.detail, page_since: performance.timeOrigin };
-  sessionStorage.setItem('witness.state', JSON.stringify(state));
-});
-const note = (body) => {
-  let batch;
-  try {
-    batch = JSON.parse(body);
-  } catch {
-    return;
-  }
-  if (!batch.events) return;
-  const sent = JSON.parse(sessionStorage.getItem('witness.sent') || '[]');
-  const { name, books } = batch.context.sdk;
-  for (const { id, queue } of batch.events) sent.push({ id, queue, by: name, created: books.created });
-  sessionStorage.setItem('witness.sent', JSON.stringify(sent));
-};
-const { fetch } = window;
-window.fetch = (url, options) => {
-  note(options?.body);
-  return fetch(url, options);
-};
-const { sendBeacon } = navigator;
-navigator.sendBeacon = (url, body) => {
-  note(body);
-  return sendBeacon.call(navigator, url, body);
-};
-";
-
-/// Reads the SDK's database. It is not made by the look at it: there is none before it is needed.
-const KEPT: &str = r"
-const done = arguments[arguments.length - 1];
-const all = (request) => new Promise((give, fail) => {
-  request.onsuccess = () => give(request.result);
-  request.onerror = () => fail(request.error);
-});
-(async () => {
-  const found = [];
-  for (const { name } of await indexedDB.databases()) {
-    const database = await all(indexedDB.open(name));
-    for (const store of database.objectStoreNames) {
-      const kept = database.transaction(store).objectStore(store);
-      const [keys, values] = await Promise.all([all(kept.getAllKeys()), all(kept.getAll())]);
-      keys.forEach((key, at) => found.push([key, values[at]]));
-    }
-    database.close();
-  }
-  done(found);
-})().catch((error) => done(String(error)));
-";
 
 /// A browser with one window.
 #[derive(Debug)]
 pub struct Browser {
     /// The window, for whatever else is wanted.
     pub client: Client,
-    driver: Child,
-    _profile: Folder,
+    engine: Engine,
+    programs: Programs,
+    profile: Folder,
 }
 
-/// A hint as the page got it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SeenHint {
-    /// Its id.
-    pub id: String,
-    /// Its kind.
-    pub kind: String,
-    /// From click to hint, where the SDK knows the click.
-    pub latency_ms: Option<f64>,
-    /// The event that it answers.
-    pub cause: Option<SeenCause>,
+/// How a browser is started.
+#[derive(Debug)]
+pub struct BrowserBuilder {
+    engine: Engine,
+    wishes: Wishes,
 }
 
-/// The event that a hint answers.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SeenCause {
-    /// Its id.
-    pub event: String,
-}
+impl BrowserBuilder {
+    /// With these switches of Chromium's.
+    #[must_use]
+    pub fn switches(mut self, switches: &[&str]) -> Self {
+        self.wishes.switches.extend(switches.iter().map(|&switch| switch.to_owned()));
+        self
+    }
 
-/// An event that the SDK handed to the network, once for each time it did.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SeenSent {
-    /// Its id.
-    pub id: String,
-    /// The queue it stood in.
-    pub queue: String,
-    /// Who sent it: `web`, which is the core, or `web-stub`.
-    pub by: String,
-    /// Events ever put into that queue, by the books in the same batch.
-    pub created: u64,
-}
+    /// One in which sites may keep nothing, by its own settings.
+    #[must_use]
+    pub fn without_storage(mut self) -> Self {
+        self.wishes.without_storage = true;
+        self
+    }
 
-/// How the SDK's core fared when it last said so.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct SeenState {
-    /// When the page began whose core said it: `performance.timeOrigin`.
-    pub page_since: f64,
-    /// Events that wait.
-    pub queued: u64,
-    /// Its books.
-    pub books: Books,
-}
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(self) -> Browser {
+        self.start_on(Folder::new("browser")).await
+    }
 
-/// A verdict as the page got it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SeenVerdict {
-    /// The event.
-    pub id: String,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What became of it.
-    pub outcome: String,
+    /// Starts it with what another one left behind in its folder.
+    async fn start_on(self, profile: Folder) -> Browser {
+        let Self { engine, wishes } = self;
+        let (programs, url) = Programs::start(engine, profile.path());
+        let http = Http::default();
+        let status = || async { http.ask(Ask::get(format!("{url}/status"))).await.ok() };
+        until(&format!("the driver of {engine:?}"), status).await;
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(drive::capabilities(engine, profile.path(), &wishes));
+        let client = builder.connect(&url).await.unwrap_or_else(|e| panic!("{engine:?}: {e}"));
+        let browser = Browser { client, engine, programs, profile };
+        browser.listens().await;
+        browser
+    }
 }
 
 impl Browser {
-    /// Starts Chromium without a window on the screen.
+    /// One that is to be set up; it writes nothing down, so that what it takes is the page's.
+    pub fn builder(engine: Engine) -> BrowserBuilder {
+        BrowserBuilder { engine, wishes: Wishes::default() }
+    }
+
+    /// Starts Chromium with a script in its pages that writes down what the SDK says.
     ///
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
-        let browser = Self::bare(&[]).await;
+        let browser = Self::builder(Engine::Chromium).start().await;
         browser.before_pages(WITNESS).await;
         browser
     }
 
-    /// One with these switches that writes nothing down, so that what it takes is the page's.
+    /// What it is made of.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Kills it with all its processes (SIGKILL) and starts it again with what is on its disk.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn bare(switches: &[&str]) -> Self {
-        let (port, profile) = (free_port(), Folder::new("chromium"));
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts: `cargo xtask test` installs it");
-        let url = format!("http://127.0.0.1:{port}");
-        let http = Http::default();
-        until("chromedriver", || async { http.ask(Ask::get(format!("{url}/status"))).await.ok() })
-            .await;
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities(&profile, switches));
-        let client = builder.connect(&url).await.expect("a window");
-        let browser = Self { client, driver, _profile: profile };
-        browser.cdp("Page.enable", json!({})).await;
-        browser.cdp("Performance.enable", json!({})).await;
-        browser
+    pub async fn start_after_a_kill(self) -> Self {
+        let Self { client, engine, programs, profile } = self;
+        drop((programs, client));
+        Self::builder(engine).start_on(profile).await
     }
 
     /// What the page's process counts, by Chromium's own names: `ScriptDuration` (s), `LayoutCount`
@@ -201,7 +139,7 @@ impl Browser {
         self.client.goto(url).await.expect("the page loads");
     }
 
-    /// Has a script run in every page from here on, before the page's own.
+    /// Has a script run in every page from here on, before the page's own; in Chromium alone.
     ///
     /// # Panics
     /// When the browser refuses.
@@ -211,7 +149,7 @@ impl Browser {
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source).await;
     }
 
-    /// Lets pages do what their content security policy forbids.
+    /// Lets pages do what their content security policy forbids; in Chromium alone.
     ///
     /// # Panics
     /// When the browser refuses.
@@ -219,7 +157,7 @@ impl Browser {
         self.cdp("Page.setBypassCSP", json!({ "enabled": true })).await;
     }
 
-    /// Sets the window's size in CSS pixels.
+    /// Sets the window's size in CSS pixels; in Chromium alone.
     ///
     /// # Panics
     /// When the browser refuses.
@@ -229,30 +167,46 @@ impl Browser {
         self.cdp("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Goes on in a new tab of the same browser. Scripts that run before pages are to be set anew.
+    /// Goes on in a new tab of the same browser. Scripts of `before_pages` are to be set anew.
     ///
     /// # Panics
     /// When the browser refuses.
     pub async fn new_tab(&self) {
-        let tab = self.client.new_window(true).await.expect("a tab");
-        self.client.switch_to_window(tab.handle).await.expect("it is there");
-        self.cdp("Page.enable", json!({})).await;
-        self.before_pages(WITNESS).await;
+        // WebKit's small browser does not show a new tab, but a new window.
+        let as_tab = self.engine != Engine::WebKit;
+        let tab = self.client.new_window(as_tab).await.expect("a tab");
+        self.switch_to(tab.handle).await;
+        self.listens().await;
     }
 
-    /// Takes the network away from the window's pages, or gives it back.
+    /// Takes the network away from the window's pages, or gives it back, by the browser's own switch.
+    /// Whether it has one: WebKit has none.
     ///
     /// # Panics
     /// When the browser refuses.
-    pub async fn set_offline(&self, offline: bool) {
-        self.cdp("Network.enable", json!({})).await;
-        let conditions = json!({
-            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
-        });
-        self.cdp("Network.emulateNetworkConditions", conditions).await;
+    pub async fn set_offline(&self, offline: bool) -> bool {
+        match self.engine {
+            Engine::Chromium => {
+                self.cdp("Network.enable", json!({})).await;
+                let conditions = json!({
+                    "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+                });
+                self.cdp("Network.emulateNetworkConditions", conditions).await;
+            }
+            Engine::Firefox => {
+                self.own("moz/context", json!({ "context": "chrome" })).await;
+                self.run(&format!("Services.io.offline = {offline}")).await;
+                self.own("moz/context", json!({ "context": "content" })).await;
+            }
+            Engine::WebKit => return false,
+        }
+        true
     }
 
     /// Kills the window's page as if its process had died, and goes on in another window.
+    ///
+    /// In WebKit nobody can be asked anything afterwards, since the driver gives up; the other
+    /// windows live on. In Firefox tabs share processes, and no single one can be killed.
     ///
     /// # Panics
     /// When there is no other window.
@@ -260,11 +214,34 @@ impl Browser {
         let mut others = self.client.windows().await.expect("the windows");
         let mine = self.client.window().await.expect("this window");
         others.retain(|window| *window != mine);
-        let crash = Devtools { method: "Page.crash", params: json!({}) };
-        // Nobody is left to answer.
-        let _ = self.client.issue_cmd(crash).await;
         let other = others.pop().expect("another window");
-        self.client.switch_to_window(other).await.expect("it is there");
+        match self.engine {
+            Engine::Chromium => {
+                let crash = json!({ "cmd": "Page.crash", "params": {} });
+                // Nobody is left to answer.
+                let _ = self.client.issue_cmd(Own { path: "goog/cdp/execute", body: crash }).await;
+                self.switch_to(other).await;
+            }
+            Engine::Firefox => panic!("no tab of Firefox can be killed alone"),
+            Engine::WebKit => {
+                // Each window has a process of its own; the last one is the youngest.
+                self.switch_to(other).await;
+                let youngest = self.programs.page_processes().into_iter().max();
+                drive::kill(youngest.expect("a page's process"));
+            }
+        }
+    }
+
+    async fn switch_to(&self, window: WindowHandle) {
+        self.client.switch_to_window(window).await.expect("it is there");
+    }
+
+    /// Makes the window tell what is asked later.
+    async fn listens(&self) {
+        if self.engine == Engine::Chromium {
+            self.cdp("Page.enable", json!({})).await;
+            self.cdp("Performance.enable", json!({})).await;
+        }
     }
 
     /// The items that the SDK keeps in its database, as JSON: keys with their values.
@@ -316,14 +293,18 @@ impl Browser {
         self.client.perform_actions(keys).await.expect("keys are pressed");
     }
 
-    /// Waits until the page's path begins like this.
+    /// Waits until the page's path begins like this, and all its scripts have run.
     ///
     /// # Panics
     /// When it does not come.
     pub async fn arrives(&self, path: &str) {
+        let there = format!(
+            "return document.readyState === 'complete' && location.pathname.startsWith('{path}')"
+        );
         until(path, || async {
-            let url = self.client.current_url().await.ok()?;
-            url.path().starts_with(path).then_some(())
+            // While one page gives way to another there is none to ask.
+            let said = self.client.execute(&there, Vec::new()).await.ok()?;
+            (said == true).then_some(())
         })
         .await;
     }
@@ -368,83 +349,22 @@ impl Browser {
     /// # Panics
     /// When it is no state.
     pub async fn state(&self) -> SeenState {
-        let script = "return JSON.parse(sessionStorage.getItem('witness.state') || 'null')";
+        let script = "return JSON.parse(window.witness?.['witness.state'] || 'null')";
         let said: Option<SeenState> =
             serde_json::from_value(self.run(script).await).expect("a state");
         said.unwrap_or_default()
     }
 
     async fn witnessed<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {
-        let script = format!("return JSON.parse(sessionStorage.getItem('witness.{name}') || '[]')");
+        let script = format!("return JSON.parse(window.witness?.['witness.{name}'] || '[]')");
         serde_json::from_value(self.run(&script).await).expect("what the witness wrote")
     }
 
     async fn cdp(&self, method: &'static str, params: Value) -> Value {
-        self.client.issue_cmd(Devtools { method, params }).await.expect("a browser's answer")
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // A driver that is killed leaves its browser behind, so the browser goes first, by its id.
-        // All of this fails only if it has ended already.
-        for child in children(self.driver.id()) {
-            let _ = Command::new("kill").arg("-KILL").arg(child.to_string()).status();
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-/// The processes that `parent` started, from whichever of its threads, and that still run.
-fn children(parent: u32) -> Vec<u32> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists =
-        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let ids =
-        |list: String| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>();
-    lists.flat_map(ids).collect()
-}
-
-fn capabilities(profile: &Folder, switches: &[&str]) -> Capabilities {
-    let folder = format!("--user-data-dir={}", profile.path().display());
-    // Without a screen and, as on most test machines, as root and without Google's services.
-    let mut args = vec![
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,900",
-        &folder,
-    ];
-    args.extend(switches);
-    let options = json!({ "args": args });
-    // Some scripts measure for minutes.
-    let timeouts = json!({ "script": 600_000 });
-    [("goog:chromeOptions".to_owned(), options), ("timeouts".to_owned(), timeouts)]
-        .into_iter()
-        .collect()
-}
-
-/// A command of Chromium's own protocol, sent through its driver.
-#[derive(Debug)]
-struct Devtools {
-    method: &'static str,
-    params: Value,
-}
-
-impl WebDriverCompatibleCommand for Devtools {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+        self.own("goog/cdp/execute", json!({ "cmd": method, "params": params })).await
     }
 
-    fn method_and_body(&self, _: &Url) -> (hyper::Method, Option<String>) {
-        let body = json!({ "cmd": self.method, "params": self.params });
-        (hyper::Method::POST, Some(body.to_string()))
+    async fn own(&self, path: &'static str, body: Value) -> Value {
+        self.client.issue_cmd(Own { path, body }).await.expect("a browser's answer")
     }
 }

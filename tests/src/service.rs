@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use crate::child::{Folder, Program, built, free_port};
-use crate::demo::Addresses;
 use crate::http::{Ask, Http};
 use crate::kafka::{Kafka, TENANT};
 use crate::room::Room;
@@ -365,18 +364,18 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts the shop with the SDK that `cargo xtask web` built.
+    /// Starts the shop with the SDK that `cargo xtask web` built, which sends to this address.
     ///
     /// # Panics
     /// When the SDK was not built.
-    pub async fn start(world: &World) -> Self {
+    pub async fn start(world: &World, collector: &str) -> Self {
         let sdk = built("sdk/clickmill.js");
         let sdk = sdk.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
         let with = HashMap::from([
             ("--bootstrap", world.kafka.bootstrap.clone()),
             ("--topic-prefix", world.kafka.prefix.clone()),
             ("--tenant", TENANT.to_owned()),
-            ("--collector", world.collector.url.clone()),
+            ("--collector", collector.to_owned()),
             ("--hints", world.relay.url.clone()),
             ("--write-key", WRITE_KEY.to_owned()),
             ("--sdk-dir", sdk),
@@ -397,14 +396,5 @@ impl Shop {
         let mut program = Program::spawn("clickmill-shop", &arguments, &log, None);
         program.answers(&format!("{url}/healthz")).await;
         Self { url, _program: program }
-    }
-
-    /// The addresses of the demo's parts.
-    pub fn addresses(&self, world: &World) -> Addresses {
-        Addresses {
-            shop: self.url.clone(),
-            collector_admin: world.collector.admin.clone(),
-            relay_admin: world.relay.admin.clone(),
-        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Deref;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, BrowserBuilder, Engine, WITNESS};
+use crate::demo::Addresses;
+use crate::front::{Front, Mishap};
 use crate::service::Shop;
 use crate::world::{World, WorldBuilder};
 
@@ -11,8 +13,12 @@ use crate::world::{World, WorldBuilder};
 pub struct Visit {
     /// What the shop sends to.
     pub world: World,
-    /// The shop.
-    pub shop: Shop,
+    /// The address of the shop's pages, without a path.
+    pub url: String,
+    /// What stands between browser and collector.
+    pub line: Front,
+    site: Front,
+    _shop: Shop,
     browser: Browser,
 }
 
@@ -22,6 +28,7 @@ pub struct VisitBuilder {
     world: WorldBuilder,
     path: &'static str,
     scripts: Vec<String>,
+    browser: BrowserBuilder,
     heeds_policies: bool,
 }
 
@@ -47,6 +54,19 @@ impl VisitBuilder {
         self
     }
 
+    /// With a browser of this engine instead of Chromium.
+    #[must_use]
+    pub fn engine(self, engine: Engine) -> Self {
+        self.browser(Browser::builder(engine))
+    }
+
+    /// With this browser.
+    #[must_use]
+    pub fn browser(mut self, browser: BrowserBuilder) -> Self {
+        self.browser = browser;
+        self
+    }
+
     /// In a browser that lets pages do what their content security policy forbids.
     #[must_use]
     pub fn without_policies(mut self) -> Self {
@@ -57,15 +77,17 @@ impl VisitBuilder {
     /// Starts all of it and opens the page.
     pub async fn open(self) -> Visit {
         let world = self.world.start().await;
-        let shop = Shop::start(&world).await;
-        let browser = Browser::start().await;
+        let line = Front::before(&world.collector.url, []).await;
+        let shop = Shop::start(&world, &line.url).await;
+        let site = Front::before(&shop.url, []).await;
+        site.before_pages(WITNESS);
+        self.scripts.into_iter().for_each(|script| site.before_pages(script));
+        let browser = self.browser.start().await;
         if !self.heeds_policies {
             browser.ignore_policies().await;
         }
-        for script in &self.scripts {
-            browser.before_pages(script).await;
-        }
-        let visit = Visit { world, shop, browser };
+        let url = site.url.clone();
+        let visit = Visit { world, url, line, site, _shop: shop, browser };
         visit.go(self.path).await;
         visit
     }
@@ -85,6 +107,7 @@ impl Visit {
             world: World::builder(),
             path: "",
             scripts: Vec::new(),
+            browser: Browser::builder(Engine::Chromium),
             heeds_policies: true,
         }
     }
@@ -96,7 +119,38 @@ impl Visit {
 
     /// Opens another page of the shop, by its path.
     pub async fn go(&self, path: &str) {
-        self.browser.open(&format!("{}{path}", self.shop.url)).await;
+        self.browser.open(&format!("{}{path}", self.url)).await;
+    }
+
+    /// Has a script run in every page from here on, in all tabs, before the page's own.
+    pub fn before_pages(&self, script: &str) {
+        self.site.before_pages(script);
+    }
+
+    /// Takes the network away from the page, or gives it back: always by the line itself, and by the
+    /// browser's own switch where it has one, which is told.
+    pub async fn set_offline(&self, offline: bool) -> bool {
+        if offline {
+            self.line.befalls(Mishap::Cut);
+        } else {
+            self.line.mends();
+        }
+        self.browser.set_offline(offline).await
+    }
+
+    /// Kills the browser with all its processes and starts it again with what is on its disk.
+    #[must_use]
+    pub async fn after_a_kill(self) -> Self {
+        Self { browser: self.browser.start_after_a_kill().await, ..self }
+    }
+
+    /// The addresses of the demo's parts.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            shop: self.url.clone(),
+            collector_admin: self.world.collector.admin.clone(),
+            relay_admin: self.world.relay.admin.clone(),
+        }
     }
 
     /// Puts one of the SDK's modules into the page and waits until it has run; `data` are further

@@ -81,7 +81,7 @@ async fn what_happens_by_itself_is_told_and_nothing_that_was_typed() {
     assert!(page.url.ends_with("/elsewhere"), "{page:?}");
     let away = json!({ "href": "https://elsewhere.example/a", "host": "elsewhere.example" });
     assert_eq!(props(&told, "outbound_click"), away);
-    let file = json!({ "href": format!("{}/manual.pdf", visit.shop.url), "name": "manual.pdf" });
+    let file = json!({ "href": format!("{}/manual.pdf", visit.url), "name": "manual.pdf" });
     assert_eq!(props(&told, "file_download"), file);
     assert_eq!(told["form_start"].len(), 2, "again after the first was abandoned");
     let abandoned = props(&told, "form_abandon");

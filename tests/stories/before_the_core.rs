@@ -1,9 +1,9 @@
 //! What happens on a page before the SDK's core is there: it arrives once, whoever sends it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clickmill_sdk_core::wire::Topic;
-use clickmill_tests::browser::Browser;
+use clickmill_tests::browser::{Browser, Engine};
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
@@ -37,6 +37,11 @@ if (sessionStorage.getItem('late')) {
 }
 ";
 
+in_each_engine!(
+    a_click_that_comes_before_the_core_arrives_once,
+    a_page_that_is_gone_starts_no_core,
+);
+
 /// Clicks a product and waits for its page.
 pub(crate) async fn click_product(browser: &Browser) {
     let shown = Locator::Css("main a[data-cm-click=product_click]");
@@ -64,9 +69,8 @@ pub(crate) async fn each_is_there_once(world: &World, expected: &[(&str, usize)]
     world.books_balance().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_click_that_comes_before_the_core_arrives_once() {
-    let visit = Visit::builder().before_pages(BUSY).open().await;
+async fn a_click_that_comes_before_the_core_arrives_once(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(BUSY).open().await;
     for round in 0..6 {
         // Every other page is left before it has its core.
         let set = ["sessionStorage.busy = 1", "delete sessionStorage.busy"][round % 2];
@@ -80,6 +84,9 @@ async fn a_click_that_comes_before_the_core_arrives_once() {
     visit.has_core().await;
     visit.run("clickmill.flush()").await;
 
+    let sent = visit.sent().await;
+    let handed: BTreeSet<_> = sent.iter().map(|sent| &sent.id).collect();
+    assert_eq!(handed.len(), 25, "{sent:?}");
     // A page of the shop and one of a product for each round, and the page that began it all.
     each_is_there_once(
         &visit.world,
@@ -89,9 +96,8 @@ async fn a_click_that_comes_before_the_core_arrives_once() {
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_gone_starts_no_core() {
-    let visit = Visit::builder().before_pages(LATE).start().await;
+async fn a_page_that_is_gone_starts_no_core(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(LATE).start().await;
     visit.run("sessionStorage.late = 1").await;
     visit.go("").await;
     let ready = "return [sessionStorage.settings, sessionStorage.made]

@@ -1,45 +1,45 @@
 //! What becomes of events on bad days, in a real browser: each is in Kafka once in the end, and the
 //! SDK's books say so.
 
-use clickmill_tests::Visit;
-use clickmill_tests::browser::Browser;
-use clickmill_tests::until::until;
+use clickmill_tests::browser::{Browser, Engine};
+use clickmill_tests::until::{until, until_enough};
+use clickmill_tests::{Mishap, Visit};
+use hyper::StatusCode;
 
 use crate::before_the_core::{click_product, each_is_there_once};
 
-/// As long as a fault is set, deliveries meet it in place of the network. `lost` arrives, and its
-/// answer does not.
-const FAULTS: &str = r"
-const post = window.fetch;
-const ANSWERS = {
-  busy: ['{\'error\':\'rate_limited\'}', { status: 429, headers: { 'retry-after': '1' } }],
-  broken: ['<h1>Bad gateway</h1>', { status: 502 }],
-  garbage: ['<h1>Welcome to this hotel</h1>', { status: 200 }],
-  refused: ['<h1>What?</h1>', { status: 400 }],
-};
-window.fetch = async (url, options) => {
-  const { fault } = sessionStorage;
-  if (!fault || !String(url).includes('/v1/events')) return post(url, options);
-  if (fault === 'lost') await (await post(url, options)).text();
-  sessionStorage.met = fault;
-  if (ANSWERS[fault]) return new Response(...ANSWERS[fault]);
-  throw new TypeError('no answer');
-};
+/// What the network and those in between can do to a delivery.
+const MISHAPS: [Mishap; 8] = [
+    Mishap::Answered(StatusCode::TOO_MANY_REQUESTS, r#"{"error":"rate_limited"}"#),
+    Mishap::Answered(StatusCode::BAD_GATEWAY, "<h1>Bad gateway</h1>"),
+    Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""),
+    Mishap::Answered(StatusCode::OK, "<h1>Welcome to this hotel</h1>"),
+    Mishap::Answered(StatusCode::BAD_REQUEST, "<h1>What?</h1>"),
+    Mishap::Unheard,
+    Mishap::Cut,
+    Mishap::Silent,
+];
+
+/// Nobody waits half a minute for an answer: time passes thirty times as fast.
+const HASTY: &str = "
+const { timeout } = AbortSignal;
+AbortSignal.timeout = (wait) => timeout.call(AbortSignal, wait / 30);
 ";
 
-/// A browser that denies what outlives the page.
-const DENIED: &str = "
-for (const name of ['indexedDB', 'localStorage']) {
-  const get = () => { throw new DOMException('denied', 'SecurityError'); };
-  Object.defineProperty(window, name, { get });
-}
-";
-
-/// On pages that are marked it is later than a tab that is gone holds its queue.
+/// On pages that are told so, it is later than a tab that is gone holds its queue.
 const LATER: &str = "
 const { now } = Date;
-if (sessionStorage.later) Date.now = () => now() + 5 * 60_000;
+Date.now = () => now() + (window.isLater ? 5 * 60_000 : 0);
 ";
+
+in_each_engine!(
+    answers_of_any_kind_lose_nothing,
+    what_happens_offline_is_sent_online,
+    where_storage_is_denied_everything_is_sent_from_memory,
+);
+// Firefox's tabs share processes, and WebKit's small browser keeps nothing on disk while it is driven.
+in_engines!(what_a_killed_tab_could_not_send_another_tab_sends: chromium, webkit);
+in_engines!(what_a_killed_browser_could_not_send_the_next_one_sends: chromium, firefox);
 
 /// Sees so many products.
 async fn sees_products(browser: &Browser, count: usize) {
@@ -59,76 +59,110 @@ async fn all_is_settled(browser: &Browser) -> u64 {
     state.books.created
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_of_any_kind_lose_nothing() {
-    let visit = Visit::builder().before_pages(FAULTS).start().await;
-    let faults = ["busy", "broken", "garbage", "refused", "lost", "none at all"];
-    for fault in faults {
-        visit.run(&format!("sessionStorage.fault = '{fault}'")).await;
+/// Waits until so many events lie in the SDK's database.
+async fn all_are_kept(browser: &Browser, count: usize) {
+    let kept = || async {
+        let kept = browser.kept().await;
+        kept.iter().filter(|(key, _)| key[1].is_u64()).count()
+    };
+    until_enough("all are kept", kept, |kept| *kept == count).await;
+}
+
+async fn answers_of_any_kind_lose_nothing(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(HASTY).start().await;
+    all_is_settled(&visit).await;
+    for mishap in MISHAPS {
+        visit.line.befalls(mishap);
         sees_products(&visit, 2).await;
         visit.run("clickmill.flush()").await;
-        until(fault, || async {
-            (visit.run("return sessionStorage.met").await == fault).then_some(())
-        })
-        .await;
-        visit.run("delete sessionStorage.fault").await;
+        let met = || async { visit.line.met() };
+        until_enough(&format!("{mishap:?}"), met, |met| *met > 0).await;
+        visit.line.mends();
         all_is_settled(&visit).await;
     }
-    assert_eq!(all_is_settled(&visit).await, 1 + 2 * faults.len() as u64);
-    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 2 * faults.len())]).await;
+    assert_eq!(all_is_settled(&visit).await, 1 + 2 * MISHAPS.len() as u64);
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 2 * MISHAPS.len())])
+        .await;
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_happens_offline_is_sent_online() {
-    let visit = Visit::start().await;
+async fn what_happens_offline_is_sent_online(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
     all_is_settled(&visit).await;
-    visit.set_offline(true).await;
+    // A browser without a switch of its own does not know why nothing answers.
+    let knows = visit.set_offline(true).await;
+    assert_eq!(visit.run("return navigator.onLine").await, !knows);
     // So many that they travel compressed.
     sees_products(&visit, 40).await;
     visit.run("clickmill.flush()").await;
-    until("all are kept", || async {
-        let kept = visit.kept().await;
-        (kept.iter().filter(|(key, _)| key[1].is_u64()).count() == 40).then_some(())
-    })
-    .await;
+    all_are_kept(&visit, 40).await;
     visit.set_offline(false).await;
     assert_eq!(all_is_settled(&visit).await, 41);
     each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 40)]).await;
-    let left = visit.kept().await;
-    assert!(!left.iter().any(|(key, _)| key[1].is_u64()), "{left:?}");
+    all_are_kept(&visit, 0).await;
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_tab_could_not_send_the_next_page_sends() {
-    let visit = Visit::builder().before_pages(LATER).start().await;
+/// In one tab, and in another that is killed with events that it could not send.
+async fn what_a_killed_tab_could_not_send_another_tab_sends(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(LATER).start().await;
+    all_is_settled(&visit).await;
 
+    let first = visit.client.window().await.expect("the first tab");
     visit.new_tab().await;
-    visit.before_pages(FAULTS).await;
     visit.go("").await;
     visit.has_core().await;
     all_is_settled(&visit).await;
-    visit.run("sessionStorage.fault = 'none at all'").await;
+    visit.line.befalls(Mishap::Cut);
     sees_products(&visit, 7).await;
-    until("all are kept", || async {
-        let kept = visit.kept().await;
-        (kept.iter().filter(|(key, _)| key[1].is_u64()).count() == 7).then_some(())
-    })
-    .await;
-    visit.crash().await;
+    all_are_kept(&visit, 7).await;
 
-    // As long as the tab may be asleep, its queue is its own.
-    visit.run("sessionStorage.later = 1").await;
+    // As long as the tab may be asleep, its queue is its own. The first one hears of its end from
+    // the browser, goes on later, and there takes over what was left.
+    let alive = "const done = arguments[arguments.length - 1];
+        navigator.locks.request('alive', () => (done(), new Promise(() => {})));";
+    visit.later(alive).await;
+    let second = visit.client.window().await.expect("the second tab");
+    visit.client.switch_to_window(first).await.expect("it is there");
+    let goes_on = "navigator.locks.request('alive', () => {
+            window.isLater = true;
+            clickmill.track('wishlist_add', { sku: 'KET-1' });
+            clickmill.flush();
+        });";
+    visit.run(goes_on).await;
+    visit.client.switch_to_window(second).await.expect("it is there");
+    visit.crash().await;
+    visit.line.mends();
+    each_is_there_once(&visit.world, &[("page_view", 2), ("product_view", 7), ("wishlist_add", 1)])
+        .await;
+}
+
+async fn what_a_killed_browser_could_not_send_the_next_one_sends(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    all_is_settled(&visit).await;
+    visit.line.befalls(Mishap::Cut);
+    sees_products(&visit, 7).await;
+    all_are_kept(&visit, 7).await;
+
+    let visit = visit.after_a_kill().await;
+    visit.line.mends();
+    visit.before_pages("window.isLater = true");
+    visit.before_pages(LATER);
     visit.go("").await;
-    each_is_there_once(&visit.world, &[("page_view", 3), ("product_view", 7)]).await;
+    each_is_there_once(&visit.world, &[("page_view", 2), ("product_view", 7)]).await;
     all_is_settled(&visit).await;
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_storage_is_denied_everything_is_sent_from_memory() {
-    let visit = Visit::builder().before_pages(DENIED).start().await;
+async fn where_storage_is_denied_everything_is_sent_from_memory(engine: Engine) {
+    let browser = Browser::builder(engine).without_storage();
+    let visit = Visit::builder().browser(browser).start().await;
+    let denied = "try {
+            return !localStorage.length && false;
+        } catch {
+            return true;
+        }";
+    assert_eq!(visit.run(denied).await, true, "nothing can be kept");
     sees_products(&visit, 3).await;
     // The page goes away with them.
     click_product(&visit).await;

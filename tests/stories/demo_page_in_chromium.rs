@@ -6,7 +6,7 @@ use clickmill_tests::demo::click_through;
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_page_in_chromium() {
     let visit = Visit::builder().at("/healthz").open().await;
-    let count = click_through(&visit, &visit.shop.addresses(&visit.world)).await;
+    let count = click_through(&visit, &visit.addresses()).await;
     visit.close().await;
     println!("{count}");
     assert_eq!(count.missing(), Vec::<String>::new());

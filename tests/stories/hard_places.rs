@@ -1,7 +1,7 @@
 //! Hard places for the SDK, in a real browser: wherever it is, the books balance with Kafka.
 
 use clickmill_sdk_core::wire::{Record, Topic};
-use clickmill_tests::browser::{Browser, SeenState};
+use clickmill_tests::browser::{Browser, Engine, SeenState, WITNESS};
 use clickmill_tests::child::built;
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Front, Visit, World};
@@ -24,6 +24,14 @@ addEventListener('pageshow', ({ persisted }) => {
 });
 ";
 
+in_each_engine!(
+    ten_thousand_events_at_once_are_all_told_of,
+    a_page_that_comes_back_as_it_was_goes_on,
+    a_full_disk_costs_no_event,
+    where_a_policy_forbids_the_core_the_stub_sends_alone,
+);
+in_engines!(a_page_with_a_stream_comes_back_as_it_was: chromium, webkit);
+
 /// A page with nothing but the SDK, under a policy of its own.
 async fn plain_page(world: &World, policy: &str) -> Front {
     let page = format!(
@@ -38,14 +46,13 @@ async fn plain_page(world: &World, policy: &str) -> Front {
     Front::of_files(sdk, page).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_events_at_once_are_all_told_of() {
-    // Nobody writes down what each of them says.
-    let (world, browser) = (World::start().await, Browser::bare(&[]).await);
-    let keep =
-        "document.addEventListener('clickmill:state', ({ detail }) => (window.state = detail))";
-    browser.before_pages(keep).await;
+async fn ten_thousand_events_at_once_are_all_told_of(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
     let site = plain_page(&world, "script-src 'self' 'wasm-unsafe-eval'").await;
+    // Nobody writes down what each of them says.
+    site.before_pages(
+        "document.addEventListener('clickmill:state', ({ detail }) => (window.state = detail))",
+    );
     browser.open(&format!("{}/page", site.url)).await;
     let ready = || async { browser.run("return !!window.state").await };
     until_enough("the core", ready, |ready| *ready == true).await;
@@ -72,26 +79,41 @@ async fn ten_thousand_events_at_once_are_all_told_of() {
     browser.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_comes_back_as_it_was_goes_on() {
-    let visit = Visit::builder().before_pages(MARK).start().await;
-    visit.run("window.alive = 1; clickmill.track('product_view', { sku: 'KET-1' })").await;
-    visit.go("/c/kettles").await;
-    visit.has_core().await;
-    visit.client.back().await.expect("the page before");
-    let back = "return [window.alive === 1, sessionStorage.persisted === '1']";
-    assert_eq!(visit.run(back).await, json!([true, true]), "it is the page that was left");
-    visit.run("clickmill.track('product_view', { sku: 'KET-2' }); clickmill.flush()").await;
-    each_is_there_once(&visit.world, &[("page_view", 3), ("product_view", 2)]).await;
-    let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
-    let restored = records.iter().filter(|record| record.props.as_str().contains("restore"));
-    assert_eq!(restored.count(), 1, "one page view is of the page that came back");
+async fn a_page_that_comes_back_as_it_was_goes_on(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    // A page without a stream of hints: Firefox keeps none that has one.
+    let site = plain_page(&world, "script-src 'self' 'wasm-unsafe-eval'").await;
+    site.before_pages(WITNESS);
+    site.before_pages(MARK);
+    browser.open(&format!("{}/page", site.url)).await;
+    comes_back(&world, &browser, &format!("{}/page?other", site.url)).await;
+    browser.close().await;
+}
+
+async fn a_page_with_a_stream_comes_back_as_it_was(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(MARK).start().await;
+    comes_back(&visit.world, &visit, &format!("{}/c/kettles", visit.url)).await;
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_costs_no_event() {
-    let visit = Visit::builder().before_pages(FULL).start().await;
+/// Leaves the page for another and comes back.
+async fn comes_back(world: &World, browser: &Browser, other: &str) {
+    browser.has_core().await;
+    browser.run("window.alive = 1; clickmill.track('product_view', { sku: 'KET-1' })").await;
+    browser.open(other).await;
+    browser.has_core().await;
+    browser.client.back().await.expect("the page before");
+    let back = "return [window.alive === 1, sessionStorage.persisted === '1']";
+    assert_eq!(browser.run(back).await, json!([true, true]), "it is the page that was left");
+    browser.run("clickmill.track('product_view', { sku: 'KET-2' }); clickmill.flush()").await;
+    each_is_there_once(world, &[("page_view", 3), ("product_view", 2)]).await;
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let restored = records.iter().filter(|record| record.props.as_str().contains("restore"));
+    assert_eq!(restored.count(), 1, "one page view is of the page that came back");
+}
+
+async fn a_full_disk_costs_no_event(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(FULL).start().await;
     visit.run("clickmill.track('product_view', { sku: 'KET-1' })").await;
     until("something was refused", || async {
         (visit.run("return sessionStorage.refused").await == "1").then_some(())
@@ -102,10 +124,10 @@ async fn a_full_disk_costs_no_event() {
     visit.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_a_policy_forbids_the_core_the_stub_sends_alone() {
-    let (world, browser) = (World::start().await, Browser::start().await);
+async fn where_a_policy_forbids_the_core_the_stub_sends_alone(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
     let site = plain_page(&world, "script-src 'self'").await;
+    site.before_pages(WITNESS);
     browser.open(&format!("{}/page", site.url)).await;
     browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
     each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;

@@ -1,6 +1,43 @@
 //! The stories, named by behaviour; one binary, so that it links once.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
+/// Makes a story that takes an engine a test in each of these engines: `STORY::chromium` and so on.
+/// Firefox and WebKit are run by `cargo xtask test --all`.
+macro_rules! in_engines {
+    ($story:ident: $($engine:ident),+) => {
+        mod $story {
+            $(in_engines!(@ $engine $story);)+
+        }
+    };
+    (@ chromium $story:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn chromium() {
+            super::$story(clickmill_tests::browser::Engine::Chromium).await;
+        }
+    };
+    (@ firefox $story:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "in Firefox: `cargo xtask test --all`"]
+        async fn firefox() {
+            super::$story(clickmill_tests::browser::Engine::Firefox).await;
+        }
+    };
+    (@ webkit $story:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "in WebKit: `cargo xtask test --all`"]
+        async fn webkit() {
+            super::$story(clickmill_tests::browser::Engine::WebKit).await;
+        }
+    };
+}
+
+/// The same for several stories, in all engines.
+macro_rules! in_each_engine {
+    ($($story:ident),+ $(,)?) => {
+        $(in_engines!($story: chromium, firefox, webkit);)+
+    };
+}
+
 mod autocapture;
 mod before_the_core;
 mod check_config;

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::Visit;
+use clickmill_tests::browser::Engine;
 use clickmill_tests::until::until;
 
 use crate::before_the_core::{click_product, each_is_there_once};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_tabs_are_one_visitor_with_two_queues() {
-    let visit = Visit::start().await;
+in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
+
+async fn two_tabs_are_one_visitor_with_two_queues(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
 
     visit.new_tab().await;
     visit.go("").await;

@@ -5,6 +5,7 @@
 //! broker from [`kafka`]. It compiles in seconds: no Kafka client, no WebDriver and no wasm tooling
 //! in here; it calls the programs that have them.
 
+pub mod browsers;
 pub mod http;
 pub mod interrupt;
 pub mod kafka;

@@ -15,8 +15,9 @@ cargo xtask COMMAND
 
   demo [--port N]        start everything and serve the shop; Ctrl-C ends it
        [--check]         on free ports, clicked through by a headless Chromium
-  test [--all] [NAME...] all tests against a real Kafka; --all adds the long ones,
-                         a NAME is a filter as `cargo test` takes it
+  test [--all] [NAME...] all tests against a real Kafka; --all adds the long ones and
+                         those in Firefox and WebKit; a NAME is a filter as
+                         `cargo test` takes it
        [--wasm]          only those of the SDK's logic that run as wasm
   fuzz [NAME...] [--seconds N]
                          feed hard inputs to all that reads strangers' bytes, each
@@ -30,7 +31,7 @@ cargo xtask COMMAND
   kafka [--port N] [--data DIR]
                          one broker in the foreground
   kafka pin              pin the sums of the jars that xtask/kafka/pom.xml names
-  needs                  find or install all that the tests need, and stop there
+  needs [--all]          find or install all that the tests need, and stop there
   tidy                   check the rules of the house
 
 What is kept between runs lies in .clickmill, or where CLICKMILL_HOME says.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 pub use java::{JAVA_VERSION_MIN, java, java_from};
 
+use crate::browsers;
 use crate::interrupt::Interrupt;
 use crate::place::on_path;
 
@@ -23,6 +24,10 @@ pub enum Need {
     Compiler,
     /// Chromium with its driver, for what is checked in a real browser.
     Browser,
+    /// Firefox, for what is tried in more than one engine.
+    Firefox,
+    /// WebKit's small browser with its driver, and a screen in memory for it; likewise.
+    WebKit,
     /// Node.js with npm, for what is checked or squeezed by tools of the web.
     Node,
     /// Debian's Rust with the library's source: compiles for browsers without rustup's target.
@@ -39,6 +44,8 @@ impl Need {
             Self::Maven => "Maven",
             Self::Compiler => "a C and C++ compiler with make",
             Self::Browser => "Chromium with chromedriver",
+            Self::Firefox => "Firefox",
+            Self::WebKit => "WebKitGTK's MiniBrowser with its WebDriver, and Xvfb",
             Self::Node => "Node.js with npm",
             Self::WasiLibrary => "the C library of WASI",
             Self::WasmCompiler => "a Rust compiler for wasm32 with its library's source",
@@ -52,6 +59,8 @@ impl Need {
             Self::Maven => &["maven"],
             Self::Compiler => &["gcc", "g++", "make", "libc6-dev"],
             Self::Browser => &["chromium", "chromium-driver"],
+            Self::Firefox => &["firefox-esr"],
+            Self::WebKit => &["webkit2gtk-driver", "xvfb", "xauth", "dbus"],
             Self::Node => &["nodejs", "npm"],
             Self::WasiLibrary => &["wasi-libc"],
             Self::WasmCompiler => &["rustc-web", "rust-web-src", "cargo-web"],
@@ -66,6 +75,8 @@ impl Need {
             Self::Maven => all(&["mvn"]),
             Self::Compiler => all(&["cc", "c++", "make"]),
             Self::Browser => chromium().is_some() && all(&["chromedriver"]),
+            Self::Firefox => browsers::firefox().is_some(),
+            Self::WebKit => browsers::minibrowser().is_some() && all(&["WebKitWebDriver", "Xvfb"]),
             Self::Node => all(&["node", "npm"]),
             Self::WasiLibrary => crate::web::wasi_library(),
             Self::WasmCompiler => crate::web::debian_compiler().is_some(),

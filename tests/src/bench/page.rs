@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, Engine};
 use crate::child::built;
 use crate::figure::{Figure, Style};
 use crate::front::Front;
@@ -86,7 +86,7 @@ pub async fn measure(events: usize, style: Style) {
     let world = World::builder().edge().await;
     let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
     let site = Front::of_files(sdk, PAGE.to_owned()).await;
-    let browser = Browser::bare(&SWITCHES).await;
+    let browser = Browser::builder(Engine::Chromium).switches(&SWITCHES).start().await;
     browser.before_pages(EYES).await;
     let data = json!({
         "key": world.write_key(), "collector": world.collector.url, "consent": "analytics",

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use clickmill_xtask::browsers;
 use clickmill_xtask::kafka::{Broker, Jvm};
 use clickmill_xtask::need::Need;
 use clickmill_xtask::npm;
@@ -22,6 +23,10 @@ const REGISTRY_TESTS: &str = "real_registry::";
 /// lets one do; likewise.
 const SMALL_DISK_TESTS: &str = "small_disk::";
 
+/// The tests in the engines that `--all` adds, by how their names end.
+const FIREFOX_TESTS: &str = "::firefox";
+const WEBKIT_TESTS: &str = "::webkit";
+
 /// What tests drive of npm, by what it is and where they find its folder.
 const PROJECTS: [(&npm::Project, &str); 2] =
     [(&npm::SEGMENT, "CLICKMILL_SEGMENT"), (&npm::TYPES, "CLICKMILL_TYPES")];
@@ -34,6 +39,7 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     let all = words.flag("--all");
     let names = words.rest();
     bring(shell)?;
+    let absent = if all { bring_engines(shell)? } else { Vec::new() };
     shell.step("programs", || shell.build_route(Build::Dev, &[]))?;
     shell.step("SDK", || Ok(web::build(&shell.place, Effort::Everyday, &shell.interrupt)?))?;
     let axe = shell.step("accessibility checker", || {
@@ -54,7 +60,9 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).envs(projects);
     if all {
         command.args(["--", "--include-ignored"]);
-        command.args(["--skip", REGISTRY_TESTS, "--skip", SMALL_DISK_TESTS]);
+        for tests in [REGISTRY_TESTS, SMALL_DISK_TESTS].iter().chain(&absent) {
+            command.args(["--skip", tests]);
+        }
     }
     // All are run, so that one failure does not hide another.
     let native =
@@ -85,7 +93,7 @@ fn where_possible(
     possible: Result<(), String>,
 ) -> Result<(), Failure> {
     if let Err(why) = possible {
-        eprintln!("not run, so not passed: the tests in {tests}; {why}");
+        not_run(tests, &why);
         return Ok(());
     }
     let mut command = shell.cargo(Build::Dev, "test");
@@ -94,6 +102,10 @@ fn where_possible(
     shell.step(&format!("tests in {tests}"), || {
         Ok(process::run("cargo test", &mut command, &shell.interrupt)?)
     })
+}
+
+fn not_run(tests: &str, why: &str) {
+    eprintln!("not run, so not passed: the tests in {tests}; {why}");
 }
 
 /// Whether a program may mount a disk that it alone sees.
@@ -110,9 +122,31 @@ fn may_mount() -> Result<(), String> {
 }
 
 /// `cargo xtask needs`: what the tests need, without the tests.
-pub(crate) fn needs(shell: &Shell, words: Words) -> Result<(), Failure> {
+pub(crate) fn needs(shell: &Shell, mut words: Words) -> Result<(), Failure> {
+    let all = words.flag("--all");
     words.end()?;
-    bring(shell)
+    bring(shell)?;
+    if all {
+        bring_engines(shell)?;
+    }
+    Ok(())
+}
+
+/// Firefox and WebKit, which not every machine can have; tells which tests are not run without them.
+fn bring_engines(shell: &Shell) -> Result<Vec<&'static str>, Failure> {
+    let mut absent = Vec::new();
+    shell.step("Firefox and WebKit", || {
+        let firefox = browsers::bring_firefox(&shell.place, &shell.interrupt);
+        let webkit = browsers::bring_webkit(&shell.interrupt);
+        for (tests, brought) in [(FIREFOX_TESTS, firefox), (WEBKIT_TESTS, webkit)] {
+            if let Err(why) = brought {
+                not_run(tests, &why);
+                absent.push(tests);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(absent)
 }
 
 fn bring(shell: &Shell) -> Result<(), Failure> {
