@@ -29,7 +29,7 @@ use self::partitions::{Hook, Next, Partitions};
 pub use self::partitions::{Lookup, NotHere, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
-use crate::{Advert, Error, Pacing, Sink, View};
+use crate::{Advert, Error, Pacing, Sink, State as _, View};
 
 /// How a view is run.
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ impl Runtime {
     ) -> Result<(Self, Looking<V::State>), Error> {
         let (name, status) = (config.name, Status::default());
         let store = match &config.state_folder {
-            Some(folder) => match open(&folder.join(name)) {
+            Some(folder) => match open(&folder.join(name), V::State::FORM) {
                 Ok(store) => Some(store),
                 // It costs the local copy, not the view.
                 Err(failure @ Error::Full(_)) => {
@@ -263,12 +263,12 @@ impl Runtime {
     }
 }
 
-fn open(folder: &std::path::Path) -> Result<Store, Error> {
+fn open(folder: &std::path::Path, form: u8) -> Result<Store, Error> {
     std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => Error::Full(folder.display().to_string()),
         _ => Error::Store(format!("{}: {error}", folder.display())),
     })?;
-    Store::open(folder)
+    Store::open(folder, form)
 }
 
 /// The reading thread.

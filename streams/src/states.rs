@@ -1,16 +1,19 @@
 //! The states of one partition's keys: the busy ones in memory, all of them on the disk beside it.
 //!
-//! A state lives in three forms: as the value that folds change, as the bytes last handed to the
-//! changelog, and as those bytes on the disk. The values of keys that are quiet are dropped soon:
-//! they take a multiple of their bytes, of which they are made again. Memory as a whole is bounded:
+//! A state lives in three forms: as the value that folds change, packed as it was sealed last, and
+//! as those bytes on the disk. The values of keys that are quiet are dropped soon: they take a
+//! multiple of their bytes, of which they are made again. Memory as a whole is bounded:
 //! what is quiet and lies on the disk goes first (the clock algorithm), and is read back when its
 //! key comes again.
+
+mod sealed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
+pub(crate) use self::sealed::Sealed;
 use crate::store::{Entry, Shelf};
 use crate::{Error, Poison, State, View};
 
@@ -33,8 +36,9 @@ impl Default for Bounds {
 /// What a slot takes beside key and bytes: the slot, its place in the index, two allocations.
 const SLOT_BYTES: usize = 160;
 
-/// A live state is reckoned to take so many times its bytes.
+/// A live state is reckoned to take so many times its bytes, and so many times if those are packed.
 const LIVE_FACTOR: usize = 2;
+const LIVE_FACTOR_PACKED: usize = 6;
 
 /// Live states may take this part of the memory that all states may take.
 const LIVE_SHARE: usize = 64;
@@ -82,7 +86,7 @@ pub(crate) struct States<S> {
 struct Slot<S> {
     key: Arc<[u8]>,
     live: Option<Box<S>>,
-    /// As sealed last; none where the key has no state.
+    /// As sealed last, packed, or published where it was restored; none where the key has no state.
     sealed: Option<Arc<[u8]>>,
     /// Stream time of its last record, and of the last one before it was sealed.
     touched_ms: u64,
@@ -98,7 +102,7 @@ struct Slot<S> {
     counted: usize,
 }
 
-impl<S> Slot<S> {
+impl<S: State> Slot<S> {
     /// Reckons anew what it takes, and sets the sum right.
     fn count(&mut self, sum: &mut usize) {
         *sum -= self.counted;
@@ -119,15 +123,13 @@ impl<S> Slot<S> {
     }
 
     fn live_bytes(&self) -> usize {
-        SLOT_BYTES + LIVE_FACTOR * self.sealed.as_ref().map_or(0, |bytes| bytes.len())
+        let factor = if S::FORM == 0 { LIVE_FACTOR } else { LIVE_FACTOR_PACKED };
+        SLOT_BYTES + factor * self.sealed.as_ref().map_or(0, |bytes| bytes.len())
     }
 
     /// Makes the value of its bytes if it has none, or a new one if it `is_old`; tells whether it
     /// had none.
-    fn come_to_life(&mut self, is_old: bool) -> Result<bool, Poison>
-    where
-        S: State,
-    {
+    fn come_to_life(&mut self, is_old: bool) -> Result<bool, Poison> {
         let had_none = self.live.is_none();
         if is_old {
             self.live = Some(Box::default());
@@ -245,31 +247,32 @@ impl<S: State> States<S> {
         }
     }
 
-    /// Writes down every state that was changed since the last seal. Without bytes its key is to be
+    /// Writes down every state that was changed since the last seal. Without a value its key is to be
     /// forgotten.
     ///
     /// A state that cannot be written stays as it was sealed before, and is told as poison.
-    pub(crate) fn seal<V: View<State = S>>(&mut self, view: &V) -> (Vec<Entry>, Vec<Poison>) {
+    pub(crate) fn seal<V: View<State = S>>(&mut self, view: &V) -> (Sealed, Vec<Poison>) {
         let changed = std::mem::take(&mut self.changed);
-        let (mut sealed, mut poison) = (Vec::with_capacity(changed.len()), Vec::new());
+        let (mut sealed, mut poison) = (Sealed::default(), Vec::new());
+        sealed.reserve(changed.len());
         for at in changed {
             let Some(slot) = self.slots[at].as_mut() else { continue };
             slot.is_changed = false;
             slot.sealed_ms = slot.touched_ms;
-            self.buffer.clear();
-            let written = match &slot.live {
-                Some(live) if !view.is_over(live) => live.write(&mut self.buffer).map(|()| true),
-                Some(_) | None => Ok(false),
-            };
-            match written {
-                Ok(true) => slot.sealed = Some(Arc::from(self.buffer.as_slice())),
-                Ok(false) => (slot.live, slot.sealed) = (None, None),
-                Err(why) => {
-                    slot.live = None;
-                    poison.push(why);
+            let of = (&slot.key, slot.touched_ms);
+            match slot.live.as_deref().filter(|live| !view.is_over(live)) {
+                Some(live) => match write_down(live, &mut self.buffer, (&mut sealed, of)) {
+                    Ok(kept) => slot.sealed = Some(kept),
+                    Err(why) => {
+                        slot.live = None;
+                        poison.push(why);
+                    }
+                },
+                None => {
+                    sealed.push(of, None);
+                    (slot.live, slot.sealed) = (None, None);
                 }
             }
-            sealed.push(slot.entry());
             slot.count(&mut self.bytes);
             if !slot.is_unwritten {
                 slot.is_unwritten = true;
@@ -489,6 +492,26 @@ impl<S: State> States<S> {
         self.index.remove(&slot.key);
         self.free.push(at);
     }
+}
+
+/// Writes a state as it is published, and returns it as it is kept. `buffer` saves room.
+fn write_down<S: State>(
+    live: &S,
+    buffer: &mut Vec<u8>,
+    (sealed, of): (&mut Sealed, (&Arc<[u8]>, u64)),
+) -> Result<Arc<[u8]>, Poison> {
+    buffer.clear();
+    if S::FORM == 0 {
+        live.write(buffer)?;
+        sealed.push(of, Some(buffer));
+        return Ok(Arc::from(buffer.as_slice()));
+    }
+    live.pack(buffer)?;
+    let kept = Arc::from(buffer.as_slice());
+    buffer.clear();
+    live.write(buffer)?;
+    sealed.push(of, Some(buffer));
+    Ok(kept)
 }
 
 /// A slot that was just filled is not there: a fault of this module.

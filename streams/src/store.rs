@@ -3,7 +3,8 @@
 //! A batch is written whole or not at all, together with how far the changelog was taken in. What
 //! the disk lacks is read from there, so it is written seldom and behind the folds. Batches are
 //! counted: the last [`MARKS`] of them leave a mark each, and a mark that is missing tells that a
-//! batch in the middle was lost, which the database itself can take for a torn end.
+//! batch in the middle was lost, which the database itself can take for a torn end. A mark also tells
+//! which [form](crate::State::FORM) the states have; a later one than ours cannot be read.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,6 +36,8 @@ pub(crate) struct Store {
     database: Database,
     /// Of each partition, under its number: how far it is. The marks lie beside it.
     meta: Keyspace,
+    /// The form in which states are kept.
+    form: u8,
     /// Partitions that are being restored.
     restoring: Arc<Mutex<BTreeSet<u32>>>,
     /// Whether the disk has failed: then nothing is written any more, and nothing restored from it.
@@ -67,10 +70,10 @@ pub(crate) struct Entry {
 }
 
 impl Store {
-    /// Opens the database in a folder, or makes it. One that cannot be read is put aside: whatever
-    /// it held lies in the changelog as well.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        Self::try_open(folder).or_else(|error| {
+    /// Opens the database in a folder, or makes it, for states of a form. One that cannot be read is
+    /// put aside: whatever it held lies in the changelog as well.
+    pub(crate) fn open(folder: &Path, form: u8) -> Result<Self, Error> {
+        Self::try_open(folder, form).or_else(|error| {
             if is_in_use(&error) || is_full(&error) || !folder.exists() {
                 return Err(disk(folder, error));
             }
@@ -83,40 +86,34 @@ impl Store {
             moved
                 .and_then(|()| std::fs::rename(folder, &aside))
                 .map_err(|error| disk(folder, fjall::Error::Io(error)))?;
-            Self::try_open(folder).map_err(|error| disk(folder, error))
+            Self::try_open(folder, form).map_err(|error| disk(folder, error))
         })
     }
 
-    fn try_open(folder: &Path) -> Result<Self, fjall::Error> {
+    fn try_open(folder: &Path, form: u8) -> Result<Self, fjall::Error> {
         let database = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(1)
             .open()?;
         let meta = database.keyspace("meta", options)?;
-        Ok(Self { database, meta, restoring: Arc::default(), is_given_up: Arc::default() })
+        let (restoring, is_given_up) = (Arc::default(), Arc::default());
+        Ok(Self { database, meta, form, restoring, is_given_up })
     }
 
     /// The states of a partition, and how far they are; empty ones where they are damaged.
     pub(crate) fn shelf(&self, partition: u32) -> Result<(Shelf, Option<Extent>), Error> {
         let states = self.database.keyspace(&format!("p{partition}"), options).map_err(failed)?;
         let shelf = Shelf { store: self.clone(), states, partition, written: Arc::default() };
-        let extent = shelf.extent()?;
-        match extent {
-            Some(extent) if shelf.is_whole(&extent)? => {
+        if let Some(extent) = shelf.extent()? {
+            let Some(why) = shelf.doubt(&extent)? else {
                 shelf.written.store(extent.batches, Ordering::Release);
-                Ok((shelf, Some(extent)))
-            }
-            Some(_) => {
-                warn!(partition, "local state lacks a batch: it is made anew");
-                shelf.clear()?;
-                Ok((shelf, None))
-            }
-            None => {
-                shelf.clear()?;
-                Ok((shelf, None))
-            }
+                return Ok((shelf, Some(extent)));
+            };
+            warn!(partition, why, "local state is made anew");
         }
+        shelf.clear()?;
+        Ok((shelf, None))
     }
 
     /// Whether the disk has failed.
@@ -199,7 +196,7 @@ impl Shelf {
         let text = serde_json::to_vec(extent).map_err(|error| Error::Store(error.to_string()))?;
         batch.insert(meta, self.extent_key(), text);
         let mark = extent.batches;
-        batch.insert(meta, self.mark_key(mark), mark.to_be_bytes());
+        batch.insert(meta, self.mark_key(mark), made_mark(mark, self.store.form));
         batch.commit().map_err(failed)?;
         self.written.store(extent.batches, Ordering::Release);
         Ok(())
@@ -269,16 +266,22 @@ impl Shelf {
         Ok(found.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Whether none of the last batches is missing.
-    fn is_whole(&self, extent: &Extent) -> Result<bool, Error> {
+    /// Why what lies here is not to be used: one of the last batches is missing, or is of a version
+    /// that is later than ours.
+    fn doubt(&self, extent: &Extent) -> Result<Option<&'static str>, Error> {
         let first = extent.batches.saturating_sub(MARKS - 1).max(1);
         for mark in first..=extent.batches {
             let found = self.store.meta.get(self.mark_key(mark)).map_err(failed)?;
-            if found.as_deref() != Some(&mark.to_be_bytes()[..]) {
-                return Ok(false);
+            match found.as_deref().and_then(<[u8]>::split_first_chunk) {
+                Some((number, form)) if *number == mark.to_be_bytes() => {
+                    if form.first().is_some_and(|form| *form > self.store.form) {
+                        return Ok(Some("its states have a form that is not known here"));
+                    }
+                }
+                Some(_) | None => return Ok(Some("it lacks a batch")),
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn extent_key(&self) -> String {
@@ -298,6 +301,15 @@ impl fmt::Debug for Shelf {
 
 fn options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+}
+
+/// States that are kept as they are published were there first: their mark is the number alone.
+fn made_mark(mark: u64, form: u8) -> Vec<u8> {
+    let mut made = mark.to_be_bytes().to_vec();
+    if form > 0 {
+        made.push(form);
+    }
+    made
 }
 
 fn pack(touched_ms: u64, bytes: &[u8]) -> Vec<u8> {

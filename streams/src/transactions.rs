@@ -19,7 +19,7 @@ use metrics::Counter;
 use tracing::warn;
 
 use crate::changelog;
-use crate::store::Entry;
+use crate::states::Sealed;
 use crate::{Advert, At, Error, Produce};
 
 /// When transactions are committed.
@@ -62,7 +62,7 @@ pub(crate) struct Part {
     /// What was said about its records.
     pub(crate) outputs: Vec<(At, Produce)>,
     /// What its keys' states became.
-    pub(crate) states: Vec<Entry>,
+    pub(crate) states: Sealed,
 }
 
 /// A transaction that is full.
@@ -270,12 +270,12 @@ impl Committing {
         }
         let mut bytes = 0;
         while bytes < self.round_bytes
-            && let Some(Entry { key, bytes: state, touched_ms }) = left.states.next()
+            && let Some((key, state, touched_ms)) = left.states.get(left.states_put)
         {
-            let state = state.as_deref();
+            left.states_put += 1;
             bytes += RECORD_BYTES + key.len() + state.map_or(0, <[u8]>::len);
             let at = (self.changelog.as_str(), left.partition);
-            let record = changelog::state(at, (&key, state), touched_ms);
+            let record = changelog::state(at, (key, state), touched_ms);
             if put(producer, &record, Some(left.partition as usize))?.is_err() {
                 self.poisoned.increment(1);
                 warn!(partition = left.partition, "a state is too large for the changelog");
@@ -335,19 +335,21 @@ struct Left {
     partition: u32,
     epoch: Option<u64>,
     outputs: std::vec::IntoIter<(At, Produce)>,
-    states: std::vec::IntoIter<Entry>,
+    states: Sealed,
+    /// How many of them were handed over.
+    states_put: usize,
 }
 
 impl Left {
     fn is_empty(&self) -> bool {
-        self.outputs.len() == 0 && self.states.len() == 0
+        self.outputs.len() == 0 && self.states_put == self.states.len()
     }
 }
 
 impl From<Part> for Left {
     fn from(part: Part) -> Self {
         let Part { partition, epoch, outputs, states } = part;
-        Self { partition, epoch, outputs: outputs.into_iter(), states: states.into_iter() }
+        Self { partition, epoch, outputs: outputs.into_iter(), states, states_put: 0 }
     }
 }
 

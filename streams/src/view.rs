@@ -81,18 +81,35 @@ pub enum Due {
     Wall(u64),
 }
 
-/// What is remembered for one key, and how it is written down for the changelog and the disk.
+/// What is remembered for one key, and how it is written down.
 ///
 /// Whatever serde can write and read is a state, as JSON. After an upgrade yesterday's states come
 /// back, so give new fields `#[serde(default)]`.
+///
+/// A state has one form or two: the one that is published in the changelog, where others may read
+/// it, and where that is long, a [packed](Self::pack) one for memory and disk.
 pub trait State: Default + Send + 'static {
-    /// Writes the state.
+    /// Which packed form [`State::pack`] writes: 0 where a state is kept as it is published. Count
+    /// it up with each change that an earlier version cannot read. A version that does not know the
+    /// form on a disk has its states made anew from the changelog.
+    const FORM: u8 = 0;
+
+    /// Writes the state as it is published.
     ///
     /// # Errors
     /// When it cannot be written; its key then stays as it was.
     fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison>;
 
-    /// Reads what this version or an earlier one wrote.
+    /// Writes the state as it is kept in memory and on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written; its key then stays as it was.
+    fn pack(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        self.write(into)
+    }
+
+    /// Reads what this version or an earlier one wrote or packed. After a restore states lie there
+    /// as they were published.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -5,6 +5,7 @@
 //! An event that was folded before says nothing and changes nothing, see [`queues`].
 
 pub mod click;
+mod packed;
 pub mod products;
 pub mod queues;
 pub mod sessions;
@@ -103,9 +104,9 @@ pub struct Signals {
     pub asks: bool,
     /// A product that was seen for the first time in its visit.
     pub lesson: Option<Lesson>,
-    /// The products seen last, newest first.
+    /// The products seen last, newest first; none where the event does not ask.
     pub seen: Vec<Sku>,
-    /// The products in the basket.
+    /// The products in the basket; none where the event does not ask.
     pub basket: Vec<Sku>,
 }
 
@@ -146,6 +147,8 @@ impl View for VisitorView {
 }
 
 impl State for Visitor {
+    const FORM: u8 = packed::FORM;
+
     fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
         let before = String::from_utf8(std::mem::take(into)).map_err(Poison::malformed)?;
         let mut w = Writer::within(before);
@@ -154,8 +157,16 @@ impl State for Visitor {
         Ok(())
     }
 
+    fn pack(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        packed::pack(&self.parts(), into);
+        Ok(())
+    }
+
     fn read(bytes: &[u8]) -> Result<Self, Poison> {
-        let view: SessionView = serde_json::from_slice(bytes).map_err(Poison::malformed)?;
+        let view: SessionView = match bytes.first() {
+            Some(b'{') => serde_json::from_slice(bytes).map_err(Poison::malformed)?,
+            _ => packed::unpack(bytes)?,
+        };
         Ok(Self::from(view))
     }
 }
@@ -187,7 +198,8 @@ impl VisitorView {
         let (asks, exposed) = (click.doing.asks(), click.doing.exposes().cloned());
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
-        let signals = Signals { lesson, asks, ..state.signals((tenant, visitor), &asked) };
+        let known = asks.then_some(&state.products);
+        let signals = Signals { lesson, ..signals((tenant, visitor), &asked, known) };
         if asks {
             state.asked = Some(asked);
         } else if signals.personalization == Some(false) {
@@ -213,7 +225,7 @@ impl Visitor {
     pub fn last_asked(&self, of: (Tenant, VisitorId)) -> Option<(Place, Signals)> {
         let asked = self.asked.as_ref()?;
         let place = Place { partition: asked.partition, offset: asked.offset };
-        Some((place, self.signals(of, asked)))
+        Some((place, signals(of, asked, Some(&self.products))))
     }
 
     /// The state as it lies in the view of sessions.
@@ -227,21 +239,6 @@ impl Visitor {
             queues: &self.queues.0,
         }
     }
-
-    fn signals(&self, (tenant, visitor): (Tenant, VisitorId), asked: &Asked) -> Signals {
-        Signals {
-            tenant,
-            visitor,
-            event: asked.event,
-            received_at: asked.received_at,
-            time: asked.time,
-            personalization: asked.personalization,
-            asks: true,
-            lesson: None,
-            seen: self.products.seen().cloned().collect(),
-            basket: self.products.basket().to_vec(),
-        }
-    }
 }
 
 impl From<SessionView> for Visitor {
@@ -253,6 +250,26 @@ impl From<SessionView> for Visitor {
             products: Products { seen, basket },
             asked,
         }
+    }
+}
+
+/// What a decision about an event may rest on; one that does not ask is not told what is `known`.
+fn signals(
+    (tenant, visitor): (Tenant, VisitorId),
+    asked: &Asked,
+    known: Option<&Products>,
+) -> Signals {
+    Signals {
+        tenant,
+        visitor,
+        event: asked.event,
+        received_at: asked.received_at,
+        time: asked.time,
+        personalization: asked.personalization,
+        asks: known.is_some(),
+        lesson: None,
+        seen: known.map(|products| products.seen().cloned().collect()).unwrap_or_default(),
+        basket: known.map(|products| products.basket().to_vec()).unwrap_or_default(),
     }
 }
 

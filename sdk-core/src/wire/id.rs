@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::Millis;
@@ -53,17 +54,39 @@ fn is_free(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
+/// Reads a text and checks it, without a copy in between.
+#[cfg(feature = "serde")]
+struct Checked<T> {
+    parse: fn(&str) -> Result<T, IdError>,
+    /// What is expected, for errors.
+    what: &'static str,
+}
+
+#[cfg(feature = "serde")]
+impl<T> serde::de::Visitor<'_> for Checked<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
+    }
+}
+
 /// Defines a checked text: name, what it is called in errors, its longest length in bytes, its
-/// rule and the rule in words.
+/// rule and the rule in words. Up to 23 bytes lie in the value itself, and no copy allocates: a
+/// visitor's state is read, copied and dropped with every click.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $bytes_max:literal, $rule:expr, $words:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks and takes a text.
-            pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
+            pub fn parse(text: impl Into<SmolStr>) -> Result<Self, IdError> {
                 let text = text.into();
                 let fits = !text.is_empty() && text.len() <= $bytes_max;
                 if fits && $rule(&text) {
@@ -94,7 +117,7 @@ macro_rules! checked_text {
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                Self::parse(String::deserialize(d)?).map_err(serde::de::Error::custom)
+                d.deserialize_str(Checked { parse: |text| Self::parse(text), what: "a string" })
             }
         }
     };
@@ -192,7 +215,8 @@ checked_text!(
 impl QueueId {
     /// A queue that holds this one event: where nothing may connect it with another.
     pub fn of(event: EventId) -> Self {
-        Self(event.to_string())
+        let text = event.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()).into();
+        Self(text)
     }
 }
 
@@ -242,21 +266,7 @@ impl ToJson for EventId {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for EventId {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl serde::de::Visitor<'_> for Text {
-            type Value = EventId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a hyphenated UUID")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EventId, E> {
-                EventId::parse(text).map_err(E::custom)
-            }
-        }
-
-        d.deserialize_str(Text)
+        d.deserialize_str(Checked { parse: Self::parse, what: "a hyphenated UUID" })
     }
 }
 

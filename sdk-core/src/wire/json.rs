@@ -186,7 +186,8 @@ impl Writer {
                 break;
             }
         }
-        self.out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+        // Digits are text; one character after another takes several times as long.
+        self.out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
         self.comma = true;
     }
 
@@ -256,6 +257,13 @@ impl Writer {
     fn quoted(&mut self, text: &str) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         self.out.push('"');
+        // Nearly every text is plain, and to see that takes no time without an early end.
+        let is_special = |byte| byte < 0x20 || byte == b'"' || byte == b'\\';
+        if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+            self.out.push_str(text);
+            self.out.push('"');
+            return;
+        }
         let mut plain_from = 0;
         for (at, byte) in text.bytes().enumerate() {
             let short = match byte {

@@ -21,7 +21,8 @@ use super::restoring::{Order, Restoring};
 use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::restore::Restore;
-use crate::store::{Entry, Extent, Store};
+use crate::states::Sealed;
+use crate::store::{Extent, Store};
 use crate::task::Refused;
 use crate::transactions::{Committed, Filled, Instead, Part, Target, Transactions};
 use crate::writer::Writer;
@@ -478,7 +479,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         means.transactions.close(Filled { parts, next, group: metadata, outputs })
     }
 
-    fn seal(&self, number: u32, held: &mut Held<V>) -> Vec<Entry> {
+    fn seal(&self, number: u32, held: &mut Held<V>) -> Sealed {
         let (sealed, poisons) = held.task.states.seal(&*self.view);
         for poison in &poisons {
             warn!(partition = number, %poison, "a state cannot be written: it stays as it was");

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::sealed::Published;
 use super::*;
 use crate::store::{Extent, Store};
 use crate::testing::{Count, Folder};
+use crate::{Around, Raw};
 
 /// A partition's states beside a disk, as the runtime uses them.
 struct Partition {
@@ -21,7 +23,7 @@ struct Partition {
 impl Partition {
     fn new(bounds: Bounds) -> Self {
         let folder = Folder::new();
-        let (shelf, _) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        let (shelf, _) = Store::open(folder.path(), 0).unwrap().shelf(0).unwrap();
         let states = States::new(bounds, Some(shelf));
         let (extent, round) = (Extent::default(), None);
         Self { states, extent, round, changelog: Vec::new(), folder }
@@ -36,10 +38,10 @@ impl Partition {
     fn commit(&mut self) {
         let (sealed, poison) = self.states.seal(&Count);
         assert!(poison.is_empty());
-        let record = |Entry { key, bytes, touched_ms }: Entry| {
-            (key.to_vec(), bytes.map(|bytes| bytes.to_vec()), touched_ms)
+        let record = |(key, value, touched_ms): Published<'_>| {
+            (key.to_vec(), value.map(<[u8]>::to_vec), touched_ms)
         };
-        self.changelog.extend(sealed.into_iter().map(record));
+        self.changelog.extend((0..sealed.len()).filter_map(|at| sealed.get(at)).map(record));
     }
 
     fn write_down(&mut self) {
@@ -161,6 +163,74 @@ fn keys_that_were_quiet_too_long_are_swept_from_the_disk() {
     assert_eq!(partition.value(&207_u32.to_be_bytes()), Some(1));
 }
 
+/// Kept as one byte, published as text.
+#[derive(Default)]
+struct Short(u8);
+
+impl State for Short {
+    const FORM: u8 = 1;
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        into.extend_from_slice(self.0.to_string().as_bytes());
+        Ok(())
+    }
+
+    fn pack(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        into.push(0x80 | self.0);
+        Ok(())
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Poison> {
+        match bytes {
+            [packed] if *packed >= 0x80 => Ok(Self(packed & 0x7f)),
+            text => String::from_utf8_lossy(text).parse().map(Self).map_err(Poison::malformed),
+        }
+    }
+}
+
+/// Adds nothing up; only its state matters.
+struct Shorts;
+
+impl View for Shorts {
+    type Input = ();
+    type State = Short;
+    type Tables = ();
+    type Output = ();
+
+    fn decode(&self, _: &Raw<'_>) -> Result<(), Poison> {
+        Ok(())
+    }
+
+    fn time_ms(&self, (): &()) -> u64 {
+        0
+    }
+
+    fn fold(&self, _: &mut Short, (): (), _: &Around<'_, ()>) -> Vec<()> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_state_is_published_in_one_form_and_kept_in_another() {
+    let mut states = States::<Short>::new(Bounds::default(), None);
+    states.restore(b"a", Some(b"40"), 1);
+    states.change(b"a", 2).unwrap().0 += 2;
+    states.change(b"b", 2).unwrap().0 = 7;
+    let (sealed, poison) = states.seal(&Shorts);
+    assert_eq!(
+        (sealed.get(0), sealed.get(1)),
+        (Some((&b"a"[..], Some(&b"42"[..]), 2)), Some((&b"b"[..], Some(&b"7"[..]), 2)))
+    );
+    assert!(poison.is_empty() && sealed.get(2).is_none());
+    states.begin_round();
+    let kept: Vec<_> =
+        states.take_leaving(1, usize::MAX).into_iter().map(|entry| entry.bytes).collect();
+    assert_eq!(kept, [Some(Arc::from(&[0x80 | 7][..])), Some(Arc::from(&[0x80 | 42][..]))]);
+    // Made of what is kept.
+    states.slots.iter_mut().flatten().for_each(|slot| slot.live = None);
+    assert_eq!(states.look(b"a").unwrap().map(|state| state.0), Some(42));
+}
+
 #[test]
 fn a_look_at_what_is_not_there_leaves_nothing() {
     let mut partition = Partition::new(Bounds::default());
@@ -198,7 +268,7 @@ proptest! {
         partition.commit();
         let Partition { states, changelog, folder, .. } = partition;
         drop(states);
-        let (shelf, extent) = Store::open(folder.path()).unwrap().shelf(0).unwrap();
+        let (shelf, extent) = Store::open(folder.path(), 0).unwrap().shelf(0).unwrap();
         let mut again = States::<u64>::new(tight(), Some(shelf));
         let from = usize::try_from(extent.map_or(0, |extent| extent.next)).unwrap();
         for (key, bytes, touched_ms) in &changelog[from..] {
