@@ -20,6 +20,14 @@ use crate::child::Folder;
 use crate::http::{Ask, Http};
 use crate::until::until;
 
+/// The process of Firefox's tab in front, and those of all tabs. It is not to end with the first of
+/// them, as its driver has it.
+const PROCESSES: &str = "
+Services.env.set('MOZ_CRASHREPORTER_SHUTDOWN', '');
+const process = (browser) => browser.browsingContext.currentWindowGlobal.osPid;
+return [process(gBrowser.selectedBrowser), gBrowser.browsers.map(process)];
+";
+
 /// What a browser is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -194,9 +202,7 @@ impl Browser {
                 self.cdp("Network.emulateNetworkConditions", conditions).await;
             }
             Engine::Firefox => {
-                self.own("moz/context", json!({ "context": "chrome" })).await;
-                self.run(&format!("Services.io.offline = {offline}")).await;
-                self.own("moz/context", json!({ "context": "content" })).await;
+                self.in_browser(&format!("Services.io.offline = {offline}")).await;
             }
             Engine::WebKit => return false,
         }
@@ -206,7 +212,7 @@ impl Browser {
     /// Kills the window's page as if its process had died, and goes on in another window.
     ///
     /// In WebKit nobody can be asked anything afterwards, since the driver gives up; the other
-    /// windows live on. In Firefox tabs share processes, and no single one can be killed.
+    /// windows live on.
     ///
     /// # Panics
     /// When there is no other window.
@@ -222,7 +228,14 @@ impl Browser {
                 let _ = self.client.issue_cmd(Own { path: "goog/cdp/execute", body: crash }).await;
                 self.switch_to(other).await;
             }
-            Engine::Firefox => panic!("no tab of Firefox can be killed alone"),
+            Engine::Firefox => {
+                let processes = self.in_browser(PROCESSES).await;
+                let (mine, all): (u32, Vec<u32>) =
+                    serde_json::from_value(processes).expect("ids of processes");
+                assert_eq!(all.iter().filter(|&&id| id == mine).count(), 1, "{mine} of {all:?}");
+                drive::kill(mine);
+                self.switch_to(other).await;
+            }
             Engine::WebKit => {
                 // Each window has a process of its own; the last one is the youngest.
                 self.switch_to(other).await;
@@ -358,6 +371,14 @@ impl Browser {
     async fn witnessed<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {
         let script = format!("return JSON.parse(window.witness?.['witness.{name}'] || '[]')");
         serde_json::from_value(self.run(&script).await).expect("what the witness wrote")
+    }
+
+    /// Runs a script in Firefox's own window and gives back what it returns.
+    async fn in_browser(&self, script: &str) -> Value {
+        self.own("moz/context", json!({ "context": "chrome" })).await;
+        let said = self.run(script).await;
+        self.own("moz/context", json!({ "context": "content" })).await;
+        said
     }
 
     async fn cdp(&self, method: &'static str, params: Value) -> Value {

@@ -35,10 +35,10 @@ Date.now = () => now() + (window.isLater ? 5 * 60_000 : 0);
 in_each_engine!(
     answers_of_any_kind_lose_nothing,
     what_happens_offline_is_sent_online,
+    what_a_killed_tab_could_not_send_another_tab_sends,
     where_storage_is_denied_everything_is_sent_from_memory,
 );
-// Firefox's tabs share processes, and WebKit's small browser keeps nothing on disk while it is driven.
-in_engines!(what_a_killed_tab_could_not_send_another_tab_sends: chromium, webkit);
+// WebKit's small browser keeps nothing on disk while it is driven.
 in_engines!(what_a_killed_browser_could_not_send_the_next_one_sends: chromium, firefox);
 
 /// Sees so many products.
