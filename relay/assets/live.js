@@ -109,6 +109,9 @@
     say("hints-total", shown(now.sum("hints_total")));
     say("streams", shown(now.sum("streams_open")));
     say("forwarded", shown(now.sum("streams_forwarded")));
+    say("feeds", shown(now.sum("feeds_open")));
+    say("missed", shown(now.sum("feed_missed_total")));
+    find("missed").className = now.sum("feed_missed_total") > 0 ? "bad" : "";
     say("withdrawn", shown(kindOf(now, "withdraw")));
     say("violations", shown(now.sum("violations_total")));
     find("violations").className = now.sum("violations_total") > 0 ? "bad" : "";

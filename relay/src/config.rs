@@ -2,6 +2,7 @@
 //!
 //! `relay.example.toml` documents every key; a test holds it to this type.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use hyper::http::uri::Authority;
 use serde::Deserialize;
 
 use crate::decide::visits;
+use crate::hints::feed::Segment;
 use crate::hints::hub;
 use crate::tables::StockRule;
 
@@ -377,6 +379,10 @@ pub struct HintsConfig {
     pub ring_max: usize,
     /// Visitors whose hints are remembered.
     pub visitors_max: usize,
+    /// Servers that are told what is said to visitors, at the most.
+    pub feeds_max: usize,
+    /// The segments of visitors that they may choose.
+    pub segments: Vec<Segment>,
 }
 
 impl Default for HintsConfig {
@@ -392,6 +398,8 @@ impl Default for HintsConfig {
             waiting_max: limits.waiting_max,
             ring_max: limits.ring_max,
             visitors_max: limits.visitors_max,
+            feeds_max: 64,
+            segments: Vec::new(),
         }
     }
 }
@@ -480,6 +488,9 @@ pub enum Unfit {
     /// Pseudonyms could be turned back.
     #[error("open.keys: the secret of {0} must have 16 bytes or more")]
     OpenKey(Tenant),
+    /// Nobody could tell which is meant.
+    #[error("hints.segments: {0:?} is empty, or there twice")]
+    Segment(String),
     /// A time that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
@@ -513,6 +524,11 @@ impl Config {
         let weak = self.open.keys.iter().find(|key| key.secret.expose().len() < SECRET_BYTES_MIN);
         if let Some(key) = weak {
             return Err(Unfit::OpenKey(key.tenant.clone()));
+        }
+        let mut names = BTreeSet::from([""]);
+        let bad = self.hints.segments.iter().find(|segment| !names.insert(&segment.name));
+        if let Some(segment) = bad {
+            return Err(Unfit::Segment(segment.name.clone()));
         }
         let prefix = &self.path_prefix;
         if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {

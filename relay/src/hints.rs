@@ -15,6 +15,7 @@
 
 pub mod admit;
 pub mod delivery;
+pub mod feed;
 pub mod frame;
 pub mod hub;
 pub mod outbox;

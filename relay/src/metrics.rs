@@ -170,6 +170,22 @@ const UNREACHED: Counters<0> = Counters::new(
     [],
 );
 
+const FEEDS: Gauges<0> = Gauges::new(
+    "clickmill_relay_feeds_open",
+    "Servers that are told what is said to visitors, and instances that pass it on to servers.",
+    [],
+);
+const FEED_HINTS: Counters<0> = Counters::new(
+    "clickmill_relay_feed_hints_total",
+    "Hints told to servers and to instances that pass them on, one for each.",
+    [],
+);
+const FEED_MISSED: Counters<0> = Counters::new(
+    "clickmill_relay_feed_missed_total",
+    "Hints dropped before a slow server took them, which was told so.",
+    [],
+);
+
 const ASKED: Counters<1> = Counters::new(
     "clickmill_relay_visitors_asked_total",
     "Visitors that servers asked for, by how: here (remembered in this process), forwarded (to the \
@@ -217,6 +233,9 @@ pub const TABLE: &[Entry] = &[
     RESETS.entry(),
     FORWARDED.entry(),
     UNREACHED.entry(),
+    FEEDS.entry(),
+    FEED_HINTS.entry(),
+    FEED_MISSED.entry(),
     ASKED.entry(),
     PAGES.entry(),
 ];
@@ -467,6 +486,30 @@ impl HubMeters {
     }
 }
 
+/// What is counted of feeds.
+#[derive(Clone, Debug)]
+pub struct FeedMeters {
+    pub(crate) open: Gauge,
+    pub(crate) told: Counter,
+    pub(crate) missed: Counter,
+}
+
+impl FeedMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            open: metrics.gauge(&FEEDS, []),
+            told: metrics.counter(&FEED_HINTS, []),
+            missed: metrics.counter(&FEED_MISSED, []),
+        }
+    }
+
+    /// Handles that count nowhere.
+    pub fn noop() -> Self {
+        Self { open: Gauge::noop(), told: Counter::noop(), missed: Counter::noop() }
+    }
+}
+
 /// What delivery counts.
 #[derive(Clone, Debug)]
 pub struct DeliveryMeters {
@@ -524,6 +567,7 @@ mod tests {
         RefusedMeters::new(&metrics).count(Refused::TokenMissing);
         AskMeters::new(&metrics).here.increment(1);
         AskMeters::of_pages(&metrics).here.increment(1);
+        FeedMeters::new(&metrics).told.increment(1);
         lag(&metrics)(&Statistics::default());
         let text = metrics.render();
         for entry in TABLE {

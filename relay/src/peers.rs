@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use crate::ask::{self, Ask, Query, Told};
 use crate::hints::admit::Refused;
 use crate::hints::delivery::Delivery;
+use crate::hints::feed::{Choice, Feed, Wish};
 use crate::hints::hub::Subject;
 use crate::hints::stream::{Pace, Stream};
 use crate::render::Render;
@@ -41,6 +42,9 @@ pub const PATH: &str = "/peers/v1/visitors";
 
 /// Where instances have each other fill streams.
 pub const STREAM_PATH: &str = "/peers/v1/hints";
+
+/// Where instances have each other tell what servers want to hear.
+pub const FEED_PATH: &str = "/peers/v1/feeds";
 
 /// Where instances have each other decide for a page that a server renders.
 pub const DECIDE_PATH: &str = "/peers/v1/decide";
@@ -96,6 +100,24 @@ impl Peers {
     ) -> Result<Response<Incoming>, Unreached> {
         let body = Wanted::written(subject, cursor);
         let request = self.request((address, STREAM_PATH), body)?;
+        self.client.open_stream(address, request, Instant::now() + OPEN_MAX).await
+    }
+
+    /// Has an instance tell its part of a feed.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn open_feed(
+        &self,
+        address: &str,
+        wish: &Wish,
+    ) -> Result<Response<Incoming>, Unreached> {
+        let mut w = Writer::with_capacity(192);
+        w.object(|w| {
+            w.field("tenant", Some(&wish.tenant));
+            w.field("choice", Some(&wish.choice));
+        });
+        let request = self.request((address, FEED_PATH), w.finish().into())?;
         self.client.open_stream(address, request, Instant::now() + OPEN_MAX).await
     }
 
@@ -161,6 +183,14 @@ struct Wanted {
     cursor: Option<String>,
 }
 
+/// What an instance wants to pass on to a server.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedFeed {
+    tenant: Tenant,
+    choice: Choice,
+}
+
 impl Wanted {
     fn written(subject: &Subject, cursor: Option<&HintId>) -> Bytes {
         let mut w = Writer::with_capacity(192);
@@ -195,8 +225,9 @@ pub struct PeerRoutes {
 impl Service for PeerRoutes {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let path =
-            [PATH, STREAM_PATH, DECIDE_PATH].into_iter().find(|path| *path == head.uri.path());
+        let path = [PATH, STREAM_PATH, FEED_PATH, DECIDE_PATH]
+            .into_iter()
+            .find(|path| *path == head.uri.path());
         let Some(path) = path.filter(|_| head.method == Method::POST) else {
             return refuse(
                 StatusCode::NOT_FOUND,
@@ -224,6 +255,7 @@ impl Service for PeerRoutes {
         }
         match path {
             STREAM_PATH => self.stream(&body),
+            FEED_PATH => self.feed(&body),
             DECIDE_PATH => {
                 let told = self.render.passed(&body).await;
                 reply::json(told.status, told.answer)
@@ -243,6 +275,20 @@ impl PeerRoutes {
         let cursor = cursor.and_then(|cursor| HintId::parse(&cursor).ok());
         match Stream::of_peer(&self.delivery, (&subject, cursor.as_ref()), PACE) {
             Ok(stream) => reply::with_type(StatusCode::OK, EVENT_STREAM, stream.boxed_unsync()),
+            Err(closed) => {
+                let (status, refusal) = Refused::Closed(closed).answer();
+                reply::json(status, refusal.to_json())
+            }
+        }
+    }
+
+    fn feed(&self, body: &Bytes) -> Response<Body> {
+        let Ok(WantedFeed { tenant, choice }) = serde_json::from_slice(body) else {
+            let detail = "that is nothing to be told";
+            return refuse(StatusCode::BAD_REQUEST, RefusalCode::Malformed, detail);
+        };
+        match Feed::of_peer(&self.delivery, &Wish { tenant, choice }, PACE) {
+            Ok(feed) => reply::stream(EVENT_STREAM, feed.into_body()),
             Err(closed) => {
                 let (status, refusal) = Refused::Closed(closed).answer();
                 reply::json(status, refusal.to_json())

@@ -161,6 +161,7 @@ impl React {
         let source = (partition, state.epoch(partition));
         let interest = self.policy.stock.interest(signals, (&shelf, source));
         self.means.hub.interest(&subject, interest);
+        self.mark((signals, &subject), &shelf, source);
         self.tell_low((signals, &subject, &shelf), source, at);
         let count = self.policy.products_max * self.policy.slots.len();
         let learned = state.learned.get_mut(&signals.tenant);
@@ -250,6 +251,7 @@ impl React {
                 signals.seen.insert(0, sku.clone());
             }
             let shelf = self.means.tables.shelf(&signals.tenant, now);
+            self.mark((&signals, subject), &shelf, (wish.partition, epoch));
             let count = self.policy.products_max * self.policy.slots.len();
             let learned = state.learned.get_mut(&signals.tenant);
             let suggestion = suggest(&signals, count, (learned, &shelf));
@@ -268,6 +270,18 @@ impl React {
             new.or_else(|| holds(slot)).map(Arc::clone)
         };
         Some(wish.slots.iter().filter_map(in_slot).collect())
+    }
+
+    /// Notes what servers choose the visitor by, if any does.
+    fn mark(
+        &self,
+        (signals, subject): (&Signals, &Subject),
+        shelf: &Shelf<'_>,
+        source: (u32, u64),
+    ) {
+        if let Some(marks) = self.means.hub.feeds().marks(signals, shelf) {
+            self.means.hub.mark((subject, source), marks);
+        }
     }
 
     /// Says that the product which a visit saw for the first time is running low.

@@ -14,13 +14,16 @@ use clickmill_server::serve::Service;
 use clickmill_server::token::Signer;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
 use crate::ask::{self, Ask, Told, Unanswered};
 use crate::config::HintsConfig;
-use crate::hints::admit::{Admitted, Refused, admit};
+use crate::hints::admit::{Admitted, LAST_EVENT_ID, Refused, admit};
 use crate::hints::delivery::Delivery;
+use crate::hints::feed::{Choice, Feed, Wish};
 use crate::hints::stream::{Pace, Stream};
 use crate::metrics::RefusedMeters;
 use crate::render::{self, Render};
@@ -34,6 +37,9 @@ const CORS: Cors = Cors {
 
 /// The bounds of a list of visitors.
 const LIST: BodyLimits = BodyLimits { bytes_max: 32 * 1024, timeout: Duration::from_secs(5) };
+
+/// How long a server's feed lives: one that ends has a gap.
+const FEED_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -93,6 +99,10 @@ impl Service for Routes {
                 Route::Visitor(id) => told(self.ask.one(id, (&head.uri, &head.headers)).await),
                 Route::Visitors => self.visitors(&head.headers, body).await,
                 Route::Decide => self.decide(&head.headers, body).await,
+                // A page's stream shows a token, and no page can show a header.
+                Route::Hints if head.headers.contains_key(AUTHORIZATION) => {
+                    self.feed(&head.uri, &head.headers)
+                }
                 route => self.answer(route, &head.uri, &head.headers),
             }
         }
@@ -142,6 +152,30 @@ impl Routes {
         told(answered.await)
     }
 
+    /// Tells a server what is said to the visitors that it chooses.
+    fn feed(&self, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
+        let tenant = match self.ask.admit(headers) {
+            Ok(tenant) => tenant.clone(),
+            Err(why) => return told(Err(why)),
+        };
+        let choice = match Choice::read(uri, self.delivery.hub.feeds().segments()) {
+            Ok(choice) => choice,
+            Err(why) => {
+                let (status, code) = (StatusCode::BAD_REQUEST, RefusalCode::Malformed);
+                return plainly(status, code, &why.to_string());
+            }
+        };
+        let comes_back = headers.contains_key(LAST_EVENT_ID);
+        let pace = Pace { lifetime: FEED_LIFETIME, ..self.pace(FEED_LIFETIME) };
+        match Feed::of_server(&self.delivery, Wish { tenant, choice }, (pace, comes_back)) {
+            Ok(feed) => event_stream(feed.into_body()),
+            Err(closed) => {
+                let (status, refusal) = Refused::Closed(closed).answer();
+                refuse(status, &refusal)
+            }
+        }
+    }
+
     fn answer(&self, route: Route<'_>, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
         let origin = cors::origin(headers);
         let allowed = origin.filter(|origin| self.origins().allow(origin));
@@ -176,11 +210,7 @@ impl Routes {
         let pace = self.pace(Duration::from_millis(admitted.expires_at_ms.saturating_sub(now_ms)));
         let Admitted { subject, cursor, .. } = admitted;
         let stream = Stream::of_page(&self.delivery, (subject, cursor), pace)?;
-        let mut response = reply::stream(EVENT_STREAM, stream.boxed_unsync());
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, UNCHANGED);
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        Ok(response)
+        Ok(event_stream(stream.boxed_unsync()))
     }
 
     /// No two streams alike, so that what starts together does not come back together.
@@ -199,6 +229,15 @@ impl Routes {
     fn origins(&self) -> &Origins {
         &self.hints.origins
     }
+}
+
+/// A stream of events that nobody between here and there holds back.
+fn event_stream(body: Body) -> Response<Body> {
+    let mut response = reply::stream(EVENT_STREAM, body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, UNCHANGED);
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
 fn told(answer: Result<Told, Unanswered>) -> Response<Body> {

@@ -27,11 +27,12 @@ use self::peering::{Peering, advert, count_partitions};
 use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::delivery::Delivery;
+use crate::hints::feed::Register;
 use crate::hints::hub::Hub;
 use crate::learn::{Past, learn_past};
 use crate::live::Live;
 use crate::metrics::{
-    self, AskMeters, DeliveryMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
+    self, AskMeters, DeliveryMeters, FeedMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
 };
 use crate::open::Open;
 use crate::react::{Means, Policy, ProductWatch, React};
@@ -86,7 +87,9 @@ pub enum RunError {
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
     let clock = SystemClock::shared();
     let metrics = Metrics::new(metrics::TABLE)?;
-    let hub = Hub::new(config.hints.limits(), HubMeters::new(&metrics));
+    let segments = config.hints.segments.clone();
+    let feeds = Register::new(segments, config.hints.feeds_max, FeedMeters::new(&metrics));
+    let hub = Hub::with_feeds(config.hints.limits(), HubMeters::new(&metrics), feeds);
     let signer = Signer::new(&config.tokens.keys)?;
 
     let readers = Readers::start(&config, &metrics, (&hub, &clock))?;

@@ -54,6 +54,11 @@ impl Visitors {
         self.shared.partitions.store(count, Ordering::Release);
     }
 
+    /// How many partitions the raw topic has; 0 while that is not known.
+    pub fn partitions(&self) -> u32 {
+        self.shared.partitions.load(Ordering::Acquire)
+    }
+
     /// The partition that a record's key lies in.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod child;
 pub mod clicks;
 pub mod demo;
+pub mod feed;
 pub mod figure;
 pub mod front;
 pub mod http;
@@ -32,6 +33,7 @@ pub mod wire;
 pub mod world;
 
 pub use child::Folder;
+pub use feed::{Feed, Told};
 
 pub use front::{Front, Mishap, Passed};
 pub use http::{Answer, Ask, Http};

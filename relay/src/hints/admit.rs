@@ -13,7 +13,8 @@ use super::hub::{Closed, Subject};
 /// What a token for a stream is signed for.
 pub const PURPOSE: &str = "hints";
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The last hint that a page or a server has.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A stream that may be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -258,13 +258,13 @@ impl Follow {
 }
 
 /// Takes a whole event with the empty line at its end.
-fn next_event(buffer: &mut BytesMut) -> Option<Bytes> {
+pub(super) fn next_event(buffer: &mut BytesMut) -> Option<Bytes> {
     let end = buffer.windows(2).position(|two| two == b"\n\n")?;
     Some(buffer.split_to(end + 2).freeze())
 }
 
 /// Resolves when something has changed, or after a while.
-async fn changed(news: &mut watch::Receiver<()>, after: Duration) {
+pub(super) async fn changed(news: &mut watch::Receiver<()>, after: Duration) {
     tokio::select! {
         _ = news.changed() => {}
         () = sleep(after) => {}

@@ -19,10 +19,11 @@ use tokio::sync::watch;
 
 use self::shard::Shard;
 use self::visitor::{Active, Handed, Told, Visitor};
+use super::feed::{Marks, Register};
 use super::frame::Frame;
 use super::outbox::Outbox;
 use super::stock::{Gone, Notice, withdrawal};
-use crate::metrics::HubMeters;
+use crate::metrics::{FeedMeters, HubMeters};
 
 pub use self::visitor::{Interest, Opening};
 
@@ -80,7 +81,8 @@ impl Subject {
         Some((Tenant::parse(tenant).ok()?, VisitorId::parse(visitor).ok()?))
     }
 
-    fn is_of(&self, tenant: &Tenant) -> bool {
+    /// Whether it is a visitor of that tenant.
+    pub fn is_of(&self, tenant: &Tenant) -> bool {
         self.0.split_once(':').is_some_and(|(mine, _)| mine == tenant.as_str())
     }
 }
@@ -138,11 +140,18 @@ pub struct Hub {
     epochs: Mutex<BTreeMap<u32, u64>>,
     /// Changes when it may have become known who decides a partition.
     news: watch::Sender<()>,
+    /// The servers that are told what is said.
+    feeds: Arc<Register>,
 }
 
 impl Hub {
     /// An empty hub.
     pub fn new(limits: Limits, meters: HubMeters) -> Arc<Self> {
+        Self::with_feeds(limits, meters, Register::new(Vec::new(), 0, FeedMeters::noop()))
+    }
+
+    /// An empty hub whose hints servers hear, too.
+    pub fn with_feeds(limits: Limits, meters: HubMeters, feeds: Arc<Register>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             meters,
@@ -152,6 +161,7 @@ impl Hub {
             is_draining: AtomicBool::new(false),
             epochs: Mutex::default(),
             news: watch::Sender::new(()),
+            feeds,
         })
     }
 
@@ -169,6 +179,17 @@ impl Hub {
     /// Resolves with each change of what is known of who decides.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
+    }
+
+    /// The servers that are told what is said.
+    pub fn feeds(&self) -> &Arc<Register> {
+        &self.feeds
+    }
+
+    /// What servers choose a visitor by from now on; `source` is the partition and epoch of the
+    /// decider.
+    pub fn mark(&self, (subject, source): (&Subject, (u32, u64)), marks: Marks) {
+        self.shard(subject).mark((subject, source), marks);
     }
 
     /// Whether anything is remembered that was said to a visitor.
@@ -210,8 +231,13 @@ impl Hub {
         self.meters.hint(frame.kind, frame.slot.as_ref());
         let source = (partition, said.hint.epoch);
         let Said { skus, telling, clicked_at, .. } = said;
-        let active = Active { frame: Arc::clone(&frame), skus, telling, clicked_at };
         let mut shard = self.shard(subject);
+        let marks = shard.marks(subject);
+        let active = Active { frame: Arc::clone(&frame), skus, telling, clicked_at, marks };
+        if telling == Telling::First {
+            // Under the lock, so that servers hear it in its order.
+            self.feeds.tell(subject, &frame, active.marks.as_deref());
+        }
         let handed = shard.say(subject, &active, (source, self.limits.ring_max, now));
         shard.make_room(self.limits.visitors_max / SHARDS, now);
         drop(shard);
@@ -229,6 +255,9 @@ impl Hub {
         shard.hide_all(subject);
         shard.interest(subject, Interest::default());
         if let Some(visitor) = shard.visitors.get_mut(subject) {
+            if visitor.has_said() {
+                self.feeds.tell(subject, &Frame::reset(visitor.source(), now), None);
+            }
             self.meters.resets.increment(visitor.forget(now));
             visitor.close_all();
         }
@@ -288,7 +317,9 @@ impl Hub {
                     if let Some(visitor) = shard.visitors.get_mut(&subject) {
                         visitor.note_taken_back(&held.frame.id, now);
                     }
-                    self.tell(&mut shard, (&subject, source), (hint, Vec::new()), now);
+                    // By what the hint was chosen by that it takes back.
+                    let about = (Vec::new(), held.marks.clone());
+                    self.tell(&mut shard, (&subject, source), (hint, about), now);
                     withdrawn += 1;
                 }
             }
@@ -311,7 +342,8 @@ impl Hub {
                 }
                 visitor.stop_waiting(sku);
                 let hint = notice.hint(waits, source, now);
-                self.tell(&mut shard, (&subject, source), (hint, vec![sku.clone()]), now);
+                let about = (vec![sku.clone()], shard.marks(&subject));
+                self.tell(&mut shard, (&subject, source), (hint, about), now);
                 told += 1;
             }
         }
@@ -323,12 +355,13 @@ impl Hub {
         &self,
         shard: &mut Shard,
         (subject, source): (&Subject, (u32, u64)),
-        (hint, skus): (Hint, Vec<Sku>),
+        (hint, (skus, marks)): (Hint, (Vec<Sku>, Option<Arc<Marks>>)),
         now: Millis,
     ) {
         self.meters.hint(hint.kind, hint.slot.as_ref());
         let frame = Arc::new(Frame::of(&hint));
-        let said = Active { frame, skus, telling: Telling::First, clicked_at: None };
+        self.feeds.tell(subject, &frame, marks.as_deref());
+        let said = Active { frame, skus, telling: Telling::First, clicked_at: None, marks };
         let handed = shard.say(subject, &said, (source, self.limits.ring_max, now));
         self.count(handed);
     }
@@ -396,6 +429,7 @@ impl Hub {
         for shard in &self.shards {
             lock(shard).visitors.values().for_each(Visitor::close_all);
         }
+        self.feeds.close();
         // Those whose visitor is decided elsewhere hear it this way.
         self.tell_news();
     }

@@ -17,7 +17,7 @@ use crate::clicks::{Clicks, key, visitor};
 use crate::figure::{Figure, Latencies, Style};
 use crate::http::{Ask, Http};
 use crate::kafka::Kafka;
-use crate::service::SERVER_KEY;
+use crate::service::{Relay, SERVER_KEY, Setup};
 use crate::until::until;
 use crate::world::World;
 
@@ -28,13 +28,18 @@ const VISITORS: usize = 4_000;
 const PACE: u32 = 2_000;
 /// Questions a second, of each kind.
 const QUESTIONS: u32 = 200;
+/// Products that there are to decide about.
+const PRODUCTS: usize = 100;
+/// Visitors who said nothing may get hints.
+const SETTINGS: &str = r#"suggest.consent_default = ["personalization"]"#;
 /// Visitors in a list.
 const LIST: usize = 50;
 
 /// Measures and prints.
 pub async fn measure(seconds: u64, style: Style) {
-    let world = World::builder().partitions(PARTITIONS).start().await;
-    let second = world.second_relay().await;
+    let world = World::builder().partitions(PARTITIONS).relay(SETTINGS).start().await;
+    let settings = (Setup::default().origins, SETTINGS);
+    let second = Relay::start_with(&world.kafka, world.folder(), settings).await;
     let over = Arc::new(AtomicBool::new(false));
     let clicking = {
         let (clicks, over) = (Clicks::of(&world.kafka, VISITORS), Arc::clone(&over));
@@ -59,22 +64,39 @@ pub async fn measure(seconds: u64, style: Style) {
     let url = world.relay.url.as_str();
     let everybody: Vec<usize> = (0..VISITORS).collect();
     let (local, forwarded, lists) = tokio::join!(
-        questions(url, &own, (QUESTIONS, 1, span)),
-        questions(url, &others, (QUESTIONS, 1, span)),
-        questions(url, &everybody, (10, LIST, span)),
+        questions((QUESTIONS, span), |n| one(url, &own, n)),
+        questions((QUESTIONS, span), |n| one(url, &others, n)),
+        questions((10, span), |n| many(url, &everybody, n)),
+    );
+    // From here on there is something to decide about, for clicks, too.
+    let names: Vec<String> = (0..PRODUCTS).map(|n| format!("SKU-{n}")).collect();
+    let stocked: Vec<(&str, i64)> = names.iter().map(|sku| (sku.as_str(), 1_000)).collect();
+    world.kafka.stock(&stocked);
+    until("hints are decided for clicks", || async {
+        let told = second.metric("clickmill_relay_hints_total").await;
+        (told > 0.0).then_some(())
+    })
+    .await;
+    let (decided, passed) = tokio::join!(
+        questions((QUESTIONS, span), |n| decide(url, &own, n)),
+        questions((QUESTIONS, span), |n| decide(url, &others, n)),
     );
     over.store(true, Ordering::Release);
     let clicks = clicking.join().expect("the clicks end");
-    for (name, Asking { latencies, .. }) in
-        [("local", &local), ("forwarded", &forwarded), ("list50", &lists)]
-    {
+    for (name, Asking { latencies, .. }) in [
+        ("local", &local),
+        ("forwarded", &forwarded),
+        ("list50", &lists),
+        ("decide_local", &decided),
+        ("decide_forwarded", &passed),
+    ] {
         for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
             let name = format!("{name}_{quantile}_ms");
             let value = latencies.quantile_ms(share);
             Figure { bench: "queries", name: &name, value, unit: "ms" }.print(style);
         }
     }
-    let all = [local, forwarded, lists];
+    let all = [local, forwarded, lists, decided, passed];
     let questions = all.iter().map(|one| one.latencies.count()).sum::<u64>() as f64;
     let put_off = all.iter().map(|one| one.put_off).sum::<u64>() as f64;
     let print = |name, value, unit| Figure { bench: "queries", name, value, unit }.print(style);
@@ -110,29 +132,39 @@ impl Asking {
     }
 }
 
+/// Asks for one visitor.
+fn one(url: &str, visitors: &[usize], n: usize) -> Ask {
+    Ask::get(format!("{url}/v1/visitors/{}", visitor(turn(visitors, n))))
+}
+
+/// Asks for a list of visitors.
+fn many(url: &str, visitors: &[usize], n: usize) -> Ask {
+    let ids: Vec<String> = (0..LIST).map(|at| visitor(turn(visitors, n + at))).collect();
+    let body = serde_json::json!({ "visitors": ids }).to_string();
+    Ask::post(format!("{url}/v1/visitors"), body)
+}
+
+/// Has a page about a product decided for a visitor.
+fn decide(url: &str, visitors: &[usize], n: usize) -> Ask {
+    let (visitor, sku) = (visitor(turn(visitors, n)), n % PRODUCTS);
+    let body = format!(r#"{{"visitor":"{visitor}","slots":["suggested"],"sku":"SKU-{sku}"}}"#);
+    Ask::post(format!("{url}/v1/decide"), body)
+}
+
+/// Whose turn it is.
+fn turn(visitors: &[usize], n: usize) -> usize {
+    visitors[(n * 7_919) % visitors.len()]
+}
+
 /// Asks at a fixed rate, whatever the answers take: from the planned moment of a question until its
 /// whole answer is there.
-async fn questions(
-    url: &str,
-    visitors: &[usize],
-    (rate, list, span): (u32, usize, Duration),
-) -> Asking {
+async fn questions((rate, span): (u32, Duration), ask: impl Fn(usize) -> Ask) -> Asking {
     let (http, mut asked) = (Http::default(), JoinSet::new());
     let mut moments = planned_moments(rate, span);
     let (mut asking, mut n) = (Asking::default(), 0_usize);
     while let Some(planned) = moments.recv().await {
-        let whom: Vec<usize> =
-            (0..list).map(|at| visitors[(n * 7_919 + at * 31) % visitors.len()]).collect();
+        let ask = ask(n).header("authorization", &format!("Bearer {SERVER_KEY}"));
         n += 1;
-        let ask = match whom.as_slice() {
-            [one] => Ask::get(format!("{url}/v1/visitors/{}", visitor(*one))),
-            many => {
-                let ids: Vec<String> = many.iter().map(|one| visitor(*one)).collect();
-                let body = serde_json::json!({ "visitors": ids }).to_string();
-                Ask::post(format!("{url}/v1/visitors"), body)
-            }
-        };
-        let ask = ask.header("authorization", &format!("Bearer {SERVER_KEY}"));
         let http = http.clone();
         asked.spawn(async move {
             let answer = http.ask(ask).await.expect("an answer");
@@ -142,14 +174,7 @@ async fn questions(
             }
             assert_eq!(answer.status, 200, "{}", answer.body);
             let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-            let known = |one: &Value| one["state"]["sessions"][0]["events"].as_u64() > Some(0);
-            match told["visitors"].as_array() {
-                // One of them that has to wait has the whole list count as put off.
-                Some(all) if all.iter().any(|one| one["status"] == 503) => return None,
-                Some(all) => assert!(all.iter().all(|one| known(&one["answer"]))),
-                None => assert!(known(&told)),
-            }
-            Some(took)
+            is_answer(&told).then_some(took)
         });
         while let Some(took) = asked.try_join_next() {
             asking.take(took.expect("an answer"));
@@ -159,6 +184,18 @@ async fn questions(
         asking.take(took.expect("an answer"));
     }
     asking
+}
+
+/// Whether an answer is one: a list in which one has to wait is put off as a whole.
+fn is_answer(told: &Value) -> bool {
+    let known = |one: &Value| one["state"]["sessions"][0]["events"].as_u64() > Some(0);
+    match (told["visitors"].as_array(), told["hints"].as_array()) {
+        (Some(all), _) if all.iter().any(|one| one["status"] == 503) => return false,
+        (Some(all), _) => assert!(all.iter().all(|one| known(&one["answer"]))),
+        (None, Some(hints)) => assert_eq!(hints.len(), 1, "{told}"),
+        (None, None) => assert!(known(told), "{told}"),
+    }
+    true
 }
 
 /// The moments of a fixed rate, each handed over when it comes. A thread of its own keeps them: the

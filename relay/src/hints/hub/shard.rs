@@ -1,11 +1,13 @@
 //! A part of all visitors, behind one lock: what they were told, and which products hints show.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{Millis, Sku};
 
 use super::Subject;
 use super::visitor::{Active, Handed, Interest, Visitor};
+use crate::hints::feed::Marks;
 
 /// A part of all visitors.
 #[derive(Debug, Default)]
@@ -41,6 +43,17 @@ impl Shard {
             self.showing.entry(sku.clone()).or_default().insert(subject.clone());
         }
         handed
+    }
+
+    /// What servers choose a visitor by from now on.
+    pub(super) fn mark(&mut self, (subject, source): (&Subject, (u32, u64)), marks: Marks) {
+        let visitor = known(&mut self.visitors, &mut self.order, (subject, source));
+        visitor.marks = Some(Arc::new(marks));
+    }
+
+    /// What servers choose a visitor by.
+    pub(super) fn marks(&self, subject: &Subject) -> Option<Arc<Marks>> {
+        self.visitors.get(subject).and_then(|visitor| visitor.marks.clone())
     }
 
     /// Which products' stock matters to a visitor from now on.

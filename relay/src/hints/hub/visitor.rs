@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clickmill_sdk_core::wire::{HintId, HintKind, Millis, Sku};
 
 use super::Telling;
+use crate::hints::feed::Marks;
 use crate::hints::frame::Frame;
 use crate::hints::outbox::{Outbox, Put};
 
@@ -26,6 +27,8 @@ pub(super) struct Visitor {
     outboxes: Vec<Arc<Outbox>>,
     /// The products whose stock matters to it.
     interest: Option<Box<Interest>>,
+    /// What servers choose it by; none while no server did.
+    pub(super) marks: Option<Arc<Marks>>,
     /// Whether it stands in the order in which visitors are looked at.
     pub(super) is_known: bool,
     /// Whether it was told something since it was last looked at.
@@ -58,6 +61,8 @@ pub(super) struct Active {
     pub(super) telling: Telling,
     /// When the click happened that it answers.
     pub(super) clicked_at: Option<Millis>,
+    /// What servers chose the visitor by when it was said.
+    pub(super) marks: Option<Arc<Marks>>,
 }
 
 /// What became of a hint.
@@ -87,6 +92,7 @@ impl Visitor {
             taken_back: VecDeque::new(),
             outboxes: Vec::new(),
             interest: None,
+            marks: None,
             is_known: false,
             is_fresh: false,
         }
