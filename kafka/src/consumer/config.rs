@@ -6,8 +6,9 @@ use serde::Deserialize;
 use super::StartAt;
 use crate::Error;
 
-/// Longest time between two heartbeats, in milliseconds.
-const HEARTBEAT_MAX_MS: u32 = 1_000;
+/// Longest time between two heartbeats, in milliseconds. A member learns of a rebalance from the answer
+/// to one, and a partition that moves belongs to nobody until its new owner has learned of it.
+const HEARTBEAT_MAX_MS: u32 = 200;
 
 /// Settings of a consumer that shares topics with the other members of its group.
 #[derive(Clone, Debug, Deserialize)]
@@ -98,8 +99,7 @@ impl GroupConfig {
             Start::Latest => "latest",
             Start::Refuse => "error",
         };
-        // A member learns of a rebalance from a heartbeat's answer, and handing partitions over takes
-        // two of them. A poll interval below the session timeout would be refused.
+        // A poll interval below the session timeout would be refused.
         let heartbeat_ms = (self.session_timeout_ms / 4).clamp(1, HEARTBEAT_MAX_MS);
         let poll_interval_ms = self.poll_interval_max_ms.max(self.session_timeout_ms);
         put_fetching(client, self.fetch_wait_max_ms, self.queue_bytes_max);
