@@ -13,12 +13,23 @@
   const doc = document;
   const script = doc.currentScript || doc.querySelector("script[data-collector]");
   if (!script || window.clickmill) return;
-  const { key, collector, hints, core: source, consent } = script.dataset;
-  const query = `?k=${encodeURIComponent(key)}`;
-  const url = `${collector}/v1/events${query}`;
-  const gpc = !!navigator.globalPrivacyControl;
+  const { dataset } = script;
+  const { key, collector, core: source } = dataset;
+  const address = (path) => `${collector}/v1/${path}?k=${encodeURIComponent(key)}`;
+  // Names in storage: ours, and of what this script keeps.
+  const prefix = `cm.${key}.`;
+  const kept = `${prefix}kept.`;
+  const gpc = navigator.globalPrivacyControl || undefined;
   const json = JSON.stringify;
   const now = Date.now;
+  // The object that a text may hold.
+  const read = (text) => {
+    try {
+      return { ...JSON.parse(text) };
+    } catch {
+      return {};
+    }
+  };
 
   let core;
   // The core of a page that went away and may come back.
@@ -26,53 +37,49 @@
   let alone;
   // Whether the page went away.
   let away;
-  let granted = consent;
-  // Circumstances of what happens now, as JSON, and those that the core was told last.
+  let granted = dataset.consent;
+  // Circumstances of what happens now, as JSON.
   let facts;
-  let told;
   // Events that nobody has begun to send, and those that this script sends; of the latter the
   // first `flying` are on their way.
   let held = [];
   let own = [];
   let flying = 0;
 
-  const within = (wait) => AbortSignal.timeout?.(wait);
   const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
   const mint = (at) => {
-    let hex = at.toString(16).padStart(12, 0);
-    for (const byte of random(10)) hex += (byte + 256).toString(16).slice(1);
-    return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})/, "$1-$2-7$3-a$4-");
+    let hex = `0${at.toString(16)}`;
+    for (const byte of random(18)) hex += (byte & 15).toString(16);
+    return hex.replace(/(.{8})(.{4})(.{3})(.{3})/, "$1-$2-7$3-a$4-");
   };
 
   const emit = (name, detail) =>
     doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail, cancelable: true }));
 
-  // A body that is text makes a request which browsers send without asking first.
-  const post = (body, keepalive) =>
-    fetch(url, {
-      method: "POST",
-      body,
-      keepalive,
-      credentials: "include",
-      signal: within(30000),
-    })
-      .then(async (reply) => [reply.status, reply.headers.get("retry-after"), await reply.text()])
+  // The status of an answer, its text and the wait that it asks for.
+  const ask = (path, wait, options) =>
+    fetch(address(path), { signal: AbortSignal.timeout?.(wait), ...options })
+      .then(async (reply) => [reply.status, await reply.text(), reply.headers.get("retry-after")])
       .catch(() => [0]);
 
-  const copy = (body) => navigator.sendBeacon(url, body);
+  // A body that is text makes a request which browsers send without asking first.
+  const post = (body, keepalive) =>
+    ask("events", 30000, { method: "POST", body, keepalive, credentials: "include" });
+
+  const copy = (body) => navigator.sendBeacon(address("events"), body);
 
   // ---- Taking ----
 
-  // A core that fails is given up; what it had stored is the next page's.
-  const tell = (run) => {
+  // Calls the core; whether it is there and did it. A core that fails is given up; what it had
+  // stored is the next page's.
+  const tell = (what, value) => {
     try {
-      run(core);
+      return core && (core[what](value), true);
     } catch (error) {
       core = undefined;
       goOn(error);
-      return true;
     }
   };
 
@@ -83,15 +90,7 @@
   };
 
   const give = (event) => {
-    const { id, type, at, props, facts } = event;
-    const failed = tell(() => {
-      if (told !== facts) core.page((told = facts));
-      core.track(id, type, at, props);
-    });
-    if (failed) hold(event);
-  };
-
-  const hold = (event) => {
+    if (tell("track", event)) return;
     if (held.push(event) > HELD_MAX) {
       held.shift();
       books.dropped_full++;
@@ -100,12 +99,16 @@
     if (alone) send();
   };
 
-  const take = (type, props, at = now(), id = mint(at)) => {
+  const take = (type, props) => {
+    const at = now();
+    const id = mint(at);
+    // The id of a page view is that of the event which reports it.
+    if (type === "page_view") look(id);
     const event = { id, type, at, props, facts };
     // Whoever listens may change it, or prevent it.
     if (!emit("event", event)) return;
     event.props = json(event.props || {});
-    (core ? give : hold)(event);
+    give(event);
     return id;
   };
 
@@ -133,22 +136,15 @@
   };
 
   const page = (props, navigation) => {
-    const at = now();
-    const id = mint(at);
-    look(id);
     const kind = doc.querySelector("[data-page-kind]")?.dataset.pageKind;
-    return take("page_view", { kind, navigation, ...props }, at, id);
+    return take("page_view", { kind, navigation, ...props });
   };
 
   // Texts are never read: they may be somebody's.
   const clicked = ({ target }) => {
     const marked = target.closest?.("[data-cm-click]");
     if (marked) {
-      let props;
-      try {
-        props = JSON.parse(marked.dataset.cmProps);
-      } catch {}
-      take(marked.dataset.cmClick, props);
+      take(marked.dataset.cmClick, read(marked.dataset.cmProps));
       return;
     }
     const found = target.closest?.("a[href],button,[role=button],input[type=submit]");
@@ -169,15 +165,35 @@
   let size = BATCH_MAX;
   let seq = 0;
 
-  // The core stores the visitor only where that is allowed. Some browsers throw on the mere look at
-  // a storage that they deny.
-  const visitor = () => {
+  // Some browsers throw on the mere look at a storage that they deny.
+  const stored = (run) => {
     try {
-      if (/analytics/.test(granted ?? "analytics")) {
-        return localStorage[`cm.${key}.me`].split("\x1d")[0];
-      }
+      if (/analytics/.test(granted ?? "analytics")) return run(localStorage);
     } catch {}
   };
+
+  // The core stores the visitor only where that is allowed.
+  const visitor = () => stored((all) => all[`${prefix}me`].split("\x1d")[0]);
+
+  // Until their fate is known, the events that this script sends lie in storage, too: the page may
+  // be gone when the answer comes.
+  const keep = () =>
+    stored((all) => {
+      if (own[0] && visitor()) all[kept + queue] = batch(own);
+      else delete all[kept + queue];
+    });
+
+  // Sends what earlier pages kept. Whoever sends it twice does no harm: ids and places are the same.
+  const resend = () =>
+    stored((all) => {
+      for (const name in all) {
+        if (name.startsWith(kept)) {
+          post(all[name].replace(/\d+/, now())).then(([, text]) => {
+            if (/^(?!.*"retry").*(accepted"|malformed|too_large)/.test(text)) delete all[name];
+          });
+        }
+      }
+    });
 
   const batch = (events) => {
     const purposes = granted?.split(",").filter(Boolean);
@@ -185,14 +201,14 @@
       sent_at: now(),
       context: {
         visitor: visitor(),
-        consent: purposes && { granted: purposes, gpc: gpc || undefined },
+        consent: purposes && { granted: purposes, gpc },
         sdk: { name: "web-stub", version: "0.1.0", books },
       },
       events: events.map(({ props, facts, ...event }) => ({
         ...event,
         queue,
-        props: JSON.parse(props),
-        context: JSON.parse(facts),
+        props: read(props),
+        context: read(facts),
       })),
     });
   };
@@ -201,45 +217,42 @@
     for (const event of held) own.push({ ...event, seq: seq++ });
     books.created += held.length;
     held = [];
+    keep();
     if (flying || !own[0]) return;
     const sent = own.slice(0, size);
     flying = sent.length;
-    const [status, , text] = await post(batch(sent), true);
+    const [status, text] = await post(batch(sent), true);
     flying = 0;
     const wait = settle(sent, status, text);
+    keep();
     if (own[0]) setTimeout(send, wait);
   };
 
   // How long the next try has to wait.
   const settle = (sent, status, text) => {
-    let answer = {};
-    try {
-      answer = { ...JSON.parse(text) };
-    } catch {}
+    const answer = read(text);
     if (status === 200 && "accepted" in answer) {
-      const verdicts = [];
-      for (const verdict of answer.verdicts || []) verdicts[verdict.index] = verdict;
-      let wait = 0;
-      own = own.filter((event, i) => {
-        if (i >= sent.length) return true;
-        const { outcome = "accepted", reason, after_ms } = verdicts[i] || {};
+      let wait;
+      const again = sent.filter((event, i) => {
+        const verdict = answer.verdicts?.find(({ index }) => index === i);
+        const { outcome = "accepted", reason, after_ms } = verdict || {};
         const { id, type, at } = event;
         emit("verdict", { id, type, outcome, reason, latency_ms: now() - at });
-        if (outcome === "retry") wait = Math.max(wait, after_ms, 1000);
-        else books.settled++;
-        return outcome === "retry";
+        if (outcome === "retry") return (wait = after_ms || 1000);
+        books.settled++;
       });
+      own = [...again, ...own.slice(sent.length)];
       return wait;
     }
-    // Any other 400 may be the word of something in between.
-    if (status === 413 || (status === 400 && /malformed|too_large/.test(answer.error))) {
+    // Any other refusal may be the word of something in between.
+    if (status === 413 || /malformed|too_large/.test(answer.error)) {
       // Halved until the one event is found that is to blame.
       size = sent.length >> 1 || BATCH_MAX;
       if (!sent[1]) {
         own.shift();
         books.settled++;
       }
-      return 0;
+      return;
     }
     return (answer.retry_after_ms || 5000) + Math.random() * 5000;
   };
@@ -252,22 +265,20 @@
   // ---- Loading the core ----
 
   const sleep = () => {
-    if (core) tell(() => core.gone());
+    tell("gone");
     asleep = core;
     core = undefined;
   };
 
   const load = async () => {
     try {
-      const site = fetch(`${collector}/v1/config${query}`, { signal: within(2000) })
-        .then((reply) => reply.ok && reply.text())
-        .catch(() => {});
+      const site = ask("config", 2000);
       const begin = await (await import(source)).default();
-      const settings = await site;
+      const [, settings] = await site;
       // A core that starts on a page that is gone would hold a place in storage for nobody.
       if (away) await new Promise((back) => addEventListener("pageshow", back));
-      const guard = (run) => core && tell(run);
-      const host = { key, hints, consent: granted, gpc, random, post, copy, emit, guard };
+      const guard = (run) => tell("run", run);
+      const host = { ...dataset, consent: granted, gpc, random, post, copy, emit, guard };
       core = await begin(host, settings);
       if (away) return sleep();
       alone = false;
@@ -281,9 +292,7 @@
 
   addEventListener("click", clicked, true);
   addEventListener("visibilitychange", () => {
-    if (!doc.hidden) return;
-    if (core) tell(() => core.hidden());
-    else leave();
+    if (doc.hidden) tell("hidden") || leave();
   });
   // What happens while the page goes away is sent by this script: the core's queue is the next
   // page's already.
@@ -298,7 +307,7 @@
     away = false;
     core = asleep;
     alone = !core;
-    if (core) tell(() => core.back());
+    tell("back");
     page({}, "restore");
   });
 
@@ -306,22 +315,23 @@
     track: (type, props) => take(type, props),
     page: (props) => page(props, "route"),
     on: (name, run) => doc.addEventListener(`clickmill:${name}`, ({ detail }) => run(detail)),
-    flush: () => (core ? tell(() => core.flush()) : send()),
+    flush: () => tell("flush") || send(),
     visitor,
     consent: (purposes) => {
       if (purposes != null) {
         granted = `${purposes}`;
-        if (core) tell(() => core.consent(granted));
+        tell("consent", granted);
       }
       return granted;
     },
   };
 
   const start = () => {
+    resend();
     if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => page({}, "load"));
     else page({}, "load");
     if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
-    setTimeout(() => core || asleep || goOn(), source ? PATIENCE : 0);
+    setTimeout(() => core || asleep || goOn(), source && PATIENCE);
   };
 
   look();

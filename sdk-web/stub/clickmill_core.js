@@ -65,11 +65,17 @@ const read = (text) => {
     return {};
   }
 };
+// Storage may be denied or full.
+const stored = (run) => {
+  try {
+    return run(localStorage);
+  } catch {}
+};
 const limits = ({ batch_bytes_max, batch_events_max, event_bytes_max } = {}) =>
   join(batch_bytes_max, batch_events_max, event_bytes_max);
 
 // What the core is told of an answer, and the text of it.
-const judge = (status, wait, text) => {
+const judge = (status, text, wait) => {
   const { accepted, verdicts = [], sample, identity = {}, error, retry_after_ms, ...rest } = read(text);
   if (status >= 200 && status < 300 && accepted >= 0) {
     const { visitor, token, expires_at } = identity;
@@ -123,16 +129,13 @@ const open = async (name) => {
 
   // The tabs that left last. Told beside the database, since a page that goes away may be gone
   // before the database has heard of it.
-  const left = (change) => {
-    const item = `${name}.left`;
-    try {
-      const owners = (localStorage.getItem(item) || "").split(",");
-      if (change) localStorage.setItem(item, [...owners, owner].slice(-LANES));
+  const left = (change) =>
+    stored((all) => {
+      const item = `${name}.left`;
+      const owners = (all[item] || "").split(",");
+      if (change) all[item] = [...owners, owner].slice(-LANES);
       return owners;
-    } catch {
-      return [];
-    }
-  };
+    });
 
   const begin = () =>
     base.transaction(name, "readwrite", { durability: "relaxed" }).objectStore(name);
@@ -170,7 +173,7 @@ const open = async (name) => {
       else lanes[lane][item] = texts[i];
     });
     const gone = left();
-    const isFree = ({ lease }) => !holds(lease[0]) || gone.includes(String(lease[1]));
+    const isFree = ({ lease }) => !holds(lease[0]) || gone?.includes(`${lease[1]}`);
     others = lanes.some((lane) => isFull(lane) && !isMine(lane));
     return { store, lanes, free: lanes.filter((lane) => isMine(lane) || isFree(lane)) };
   };
@@ -195,7 +198,6 @@ const open = async (name) => {
       until = 0;
       waiting.clear();
       try {
-        localStorage.removeItem(`${name}.left`);
         begin().clear();
       } catch {}
     },
@@ -242,7 +244,8 @@ export default async () => {
     let timer;
     let pause;
     let source;
-    // Circumstances of what happens on this page.
+    // Circumstances of what happens on this page: as the stub says them, and as the core keeps them.
+    let page;
     let facts = "";
     // What happens while storage is asked.
     let waiting;
@@ -284,20 +287,7 @@ export default async () => {
       source = undefined;
     };
 
-    const recall = (item) => {
-      try {
-        return localStorage.getItem(prefix + item) || "";
-      } catch {
-        return "";
-      }
-    };
-
-    const write = (item, text) => {
-      try {
-        if (text === undefined) localStorage.removeItem(prefix + item);
-        else localStorage.setItem(prefix + item, text);
-      } catch {}
-    };
+    const recall = (item) => stored((all) => all[prefix + item]);
 
     // In the order of their numbers.
     const effects = [
@@ -310,9 +300,14 @@ export default async () => {
       (item, text) => {
         if (item >= 0) lane?.put(+item, text);
         else if (item === "queue") lane?.put(item, text);
-        else write(item, text);
-        // The visitor is to be forgotten, and that there was one.
-        if (item === "me" && text === undefined) lane?.clear();
+        else if (text) stored((all) => (all[prefix + item] = text));
+        else {
+          // The visitor is to be forgotten, and that there was one.
+          lane?.clear();
+          stored((all) => {
+            for (const name of Object.keys(all)) if (name.startsWith(prefix)) delete all[name];
+          });
+        }
       },
       (wait) => {
         clearTimeout(timer);
@@ -361,7 +356,7 @@ export default async () => {
       if (granted === undefined && !site?.as_of) return [CONSENT];
       const all = PURPOSES.filter(allows);
       const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
-      return [CONSENT, fields({ consent: { granted: all, gpc: gpc || undefined } }), bits];
+      return [CONSENT, fields({ consent: { granted: all, gpc } }), bits];
     };
 
     // Goes to a lane that another tab left behind, where this page's own is empty.
@@ -412,8 +407,12 @@ export default async () => {
 
     await ask(BEGIN);
     return {
-      page: (text) => step(PAGE, (facts = fields(parse(text)))),
-      track: (id, type, at, props) => step(TRACK, join(id, stringify(type), props), at),
+      // What comes by itself: nothing, once this core is given up.
+      run: (run) => run(),
+      track: (event) => {
+        if (page !== event.facts) step(PAGE, (facts = fields(parse((page = event.facts)))));
+        step(TRACK, join(event.id, stringify(event.type), event.props), event.at);
+      },
       flush: () => step(FLUSH),
       consent: (purposes) => {
         granted = purposes;

@@ -9,7 +9,7 @@ use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
 
 /// On pages that are marked, the browser is never idle: the core does not come.
-const BUSY: &str = "
+pub(crate) const BUSY: &str = "
 if (sessionStorage.getItem('busy')) window.requestIdleCallback = () => {};
 ";
 

@@ -70,6 +70,10 @@ async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_l
     let kept = stored(&visit).await;
     assert!(!known_by.is_empty() && !kept.is_empty(), "{known_by:?} {kept:?}");
 
+    // As a stub keeps what it sent and did not hear of.
+    let unheard = format!("localStorage['cm.{}.kept.q'] = '{visitor}'", visit.world.write_key());
+    visit.run(&unheard).await;
+
     let withdraws = "clickmill.consent('');
         clickmill.track('consent', { granted: [], source: 'settings' });
         clickmill.flush();";

@@ -15,11 +15,18 @@ use crate::process;
 const BINARYEN: &str = "binaryen@132.0.0";
 const UGLIFY: &str = "uglify-js@3.19.3";
 
-/// What the compiler itself writes, and no more: given `--all-features`, wasm-opt uses proposals
-/// that today's browsers refuse to load.
-const OPTIONS: [&str; 12] = [
+/// Once more with the code taken apart and put together anew, which finds what the compiler's own
+/// shape hides. The lowest addresses are the far end of a stack that never grows that deep, so no
+/// address is a small number. Proposals are what the compiler itself writes, and no more: given
+/// `--all-features`, wasm-opt uses some that today's browsers refuse to load.
+const OPTIONS: [&str; 17] = [
+    "--low-memory-unused",
+    "-Oz",
+    "--flatten",
+    "--rereloop",
     "-Oz",
     "--converge",
+    "--reorder-functions",
     "--strip-debug",
     "--strip-producers",
     "--strip-target-features",
@@ -42,7 +49,8 @@ pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<
 pub(super) fn script(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
     let folder = file.parent().unwrap_or(file).display();
     let map = format!("includeSources,base='{folder}'");
-    let options = ["--module", "--compress", "passes=3", "--mangle", "--source-map", &map];
+    let options =
+        ["--module", "--compress", "passes=3,hoist_vars", "--mangle", "--source-map", &map];
     in_place(place, (UGLIFY, "bin/uglifyjs"), file, &options, interrupt)?;
     let (written, map) = (file.with_extension("squeezed.map"), file.with_extension("js.map"));
     fs::rename(&written, &map).map_err(Error::file(&written))
