@@ -104,6 +104,7 @@ pub(crate) fn read(text: &str) -> Result<Parcel<'_>, DecodeError> {
         sent_at: Some(batch.sent_at),
         attempt: batch.attempt,
         proof: batch.proof,
+        renewed: batch.renewed,
         context: batch.context,
         events: batch.events.into_iter().map(native).collect(),
     })

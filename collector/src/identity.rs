@@ -5,7 +5,8 @@
 //! 2. The cookie wins. It bears our own MAC and was only ever set on a proof, so its visitor is
 //!    older than anything the page can show. If the page shows another visitor, with a proof of it
 //!    or without, the page has lost its storage and minted a new secret since: the receipt names
-//!    the older visitor, and the SDK takes that id for its new events.
+//!    the older visitor, and the SDK takes that id for its new events. Only a batch that says with
+//!    its proof that the visitor took another's place, as after a log-out, goes over the cookie.
 //! 3. Without a cookie, a proof counts if it belongs to the visitor that the batch names, or if the
 //!    batch names none. From then on there is a cookie.
 //! 4. A visitor id alone proves nothing: it is readable in every page.

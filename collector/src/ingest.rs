@@ -59,7 +59,7 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     };
     let (body, memory) = take_in(collector, body).await?;
     let opened = open(collector, Taken { head: &head, dialect, caller, site, body, memory })?;
-    let Opened { delivery, proof, cookie, load, left } = opened;
+    let Opened { delivery, proof, renewed, cookie, load, left } = opened;
     let withdraws = load.judged.iter().any(|judged| judged.withdraws);
 
     let account = Account::open(&collector.metrics, load.judged.len());
@@ -73,7 +73,7 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
         watch.close(&landed);
     }
 
-    let shown = Shown { proof: proof.as_ref(), cookie: cookie.as_ref(), withdraws };
+    let shown = Shown { proof: proof.as_ref(), renewed, cookie: cookie.as_ref(), withdraws };
     let (identity, set_cookie) = recognise(collector, &delivery, &shown);
     let positions = query::find(&head.uri, "positions").is_some_and(|asked| asked == "1");
     let extras = Extras { positions, limits: collector.limits_told, identity };
@@ -101,6 +101,7 @@ struct Taken<'a> {
 struct Opened {
     delivery: Delivery,
     proof: Option<Proof>,
+    renewed: bool,
     cookie: Option<CookieRead>,
     load: Load,
     /// What is left of the key's quota.
@@ -138,7 +139,7 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     };
     let asked = Asked::new(head, received_at, limits, &site.consent);
     let parcel = dialect.read(&text, &asked, &collector.config.dialects)?;
-    let Parcel { sent_at, attempt, proof, context, events } = parcel;
+    let Parcel { sent_at, attempt, proof, renewed, context, events } = parcel;
     decode::check(&context, &events, limits)?;
     let left = site.quota.charge(events.len())?;
 
@@ -183,7 +184,8 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     let stripped = judged.iter().filter(|judged| judged.stripped).count();
     collector.metrics.stripped.increment(stripped as u64);
     let tenant_number = delivery.site.tenant_number;
-    Ok(Opened { delivery, proof, cookie, load: Load { tenant_number, judged, memory }, left })
+    let load = Load { tenant_number, judged, memory };
+    Ok(Opened { delivery, proof, renewed, cookie, load, left })
 }
 
 /// Listens for a little to a body that nobody wants: a client that is still sending when the
@@ -214,6 +216,8 @@ fn count_books(collector: &Collector, judged: &[Judged], shared: &Context) {
 /// What a delivery shows of its visitor.
 struct Shown<'a> {
     proof: Option<&'a Proof>,
+    /// Whether that proof's visitor took the place of the cookie's.
+    renewed: bool,
     cookie: Option<&'a CookieRead>,
     /// Whether consent was withdrawn in it.
     withdraws: bool,
@@ -233,18 +237,19 @@ fn recognise(
         collector.metrics.withdrawn.increment(1);
         return (None, collector.identities.clear(tenant));
     }
+    let cookie = shown.cookie.filter(|_| !(shown.renewed && shown.proof.is_some()));
     let standing = identity::recognise(&Evidence {
         consented,
         claimed: delivery.shared.visitor.as_ref(),
         proof: shown.proof,
-        cookie: shown.cookie,
+        cookie,
     });
     match &standing {
         Standing::ByCookie(_) => collector.metrics.by_cookie.increment(1),
         Standing::ByProof(_) => collector.metrics.by_proof.increment(1),
         Standing::Unknown => {}
     }
-    match collector.identities.issue(&standing, shown.cookie, tenant, now) {
+    match collector.identities.issue(&standing, cookie, tenant, now) {
         Some(Issued { identity, set_cookie }) => (Some(identity), set_cookie),
         None => (None, None),
     }

@@ -14,6 +14,8 @@ pub(crate) struct Parcel<'a> {
     pub(crate) attempt: u32,
     /// The secret behind the visitor id.
     pub(crate) proof: Option<Proof>,
+    /// Whether that visitor took another's place in the browser, as after a log-out.
+    pub(crate) renewed: bool,
     /// What the events share.
     pub(crate) context: Context,
     /// The events, oldest first.

@@ -373,6 +373,16 @@ export interface IdentifyTraits {
  *  Schema `identify/1`.
  */
 export interface Identify {
+  /** The customer, where the sender says it here, too.
+   *  Must have minLength `1`, maxLength `128`.
+   *  Personal: taken out where the visitor has not consented.
+   */
+  customer?: string;
+  /** What the site's server says of that, for whoever is to believe it: a signature of the customer's id.
+   *  Must have minLength `1`, maxLength `512`.
+   *  Personal: taken out where the visitor has not consented.
+   */
+  proof?: string;
   /** What is known of them, by whatever names the site uses.
    *  Personal: taken out where the visitor has not consented.
    */
@@ -441,6 +451,12 @@ export interface Login {
    *  Must have minLength `1`, maxLength `32`.
    */
   method?: string;
+}
+
+/** The visitor logged out. What comes after it in this browser is another visitor's.
+ *  Schema `logout/1`.
+ */
+export interface Logout {
 }
 
 /** What became of a film or a sound.
@@ -720,6 +736,7 @@ export interface EventProps {
   js_error: JsError;
   list_view: ListView;
   login: Login;
+  logout: Logout;
   media: Media;
   order: Order;
   outbound_click: OutboundClick;
@@ -756,6 +773,7 @@ export type TypedEvent =
   | { type: "js_error"; props: JsError }
   | { type: "list_view"; props: ListView }
   | { type: "login"; props: Login }
+  | { type: "logout"; props: Logout }
   | { type: "media"; props: Media }
   | { type: "order"; props: Order }
   | { type: "outbound_click"; props: OutboundClick }

@@ -74,6 +74,8 @@ export interface Clickmill {
   track(type: string, props?: object): string | undefined;
   page(props?: object): string | undefined;
   consent(purposes?: string): string | undefined;
+  identify(customer: string, proof?: string): string | undefined;
+  reset(): string | undefined;
   visitor(): string | undefined;
   flush(): void;
   on<N extends keyof News>(name: N, run: (news: News[N]) => void): void;
@@ -105,6 +107,14 @@ export function track<T extends keyof Events>(type: T, props: Events[T]): string
 export function page(props?: EventProps["page_view"]): string | undefined;
 /** What the visitor has decided; without an argument, what was said last. */
 export function consent(purposes?: readonly Purpose[] | string): string | undefined;
+/**
+ * Says which customer this is: 1 to 128 printable ASCII characters. `proof` is what your server says
+ * of that. Another customer in the same browser is another visitor. It is kept until `reset`, and only
+ * with consent to analytics.
+ */
+export function identify(customer: string, proof?: string): string | undefined;
+/** The customer logged out: what comes next in this browser is a new visitor's. */
+export function reset(): string | undefined;
 export function flush(): void;
 export function visitor(): string | undefined;
 /** Gives back what ends it. */

@@ -104,6 +104,8 @@ export const init = ({ key, collector, hints: stream, core, consent, beforeSend,
 export const track = (type, props) => api("track")?.track(type, props);
 export const page = (props) => api("page")?.page(props);
 export const consent = (purposes) => api("consent")?.consent(Array.isArray(purposes) ? purposes.join() : purposes);
+export const identify = (customer, proof) => api("identify")?.identify(customer, proof);
+export const reset = () => api("reset")?.reset();
 export const flush = () => api("flush")?.flush();
 export const visitor = () => api("visitor")?.visitor();
 
@@ -136,7 +138,7 @@ export const variants = async () => {
   await (isPage && window.clickmill?.variants?.());
 };
 
-const calls = { init, track, page, consent, flush, visitor, on, hint, variant };
+const calls = { init, track, page, consent, identify, reset, flush, visitor, on, hint, variant };
 
 /** Calls by name: `clickmill("track", "search", { query })`. */
 export default (name, ...all) => {

@@ -32,8 +32,6 @@
   };
 
   let core;
-  // The core of a page that went away and may come back.
-  let asleep;
   let alone;
   // Whether the page went away.
   let away;
@@ -49,8 +47,8 @@
   const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
-  const mint = (at) => {
-    let hex = `0${at.toString(16)}`;
+  const mint = (at = now()) => {
+    let hex = 0 + at.toString(16);
     for (const byte of random(18)) hex += (byte & 15).toString(16);
     return hex.replace(/(.{8})(.{4})(.{3})(.{3})/, "$1-$2-7$3-a$4-");
   };
@@ -72,11 +70,11 @@
 
   // ---- Taking ----
 
-  // Calls the core; whether it is there and did it. A core that fails is given up; what it had
-  // stored is the next page's.
+  // Calls the core, which gives nothing back; whether it is there and did it. A core that fails is
+  // given up; what it had stored is the next page's.
   const tell = (what, value) => {
     try {
-      return core && (core[what](value), true);
+      return core && !away && !core[what](value);
     } catch (error) {
       core = undefined;
       goOn(error);
@@ -107,7 +105,7 @@
     const event = { id, type, at, props, facts };
     // Whoever listens may change it, or prevent it.
     if (!emit("event", event)) return;
-    event.props = json(event.props || {});
+    event.props = json({ ...event.props });
     give(event);
     return id;
   };
@@ -161,14 +159,14 @@
   // ---- Sending alone ----
 
   const books = { created: 0, settled: 0, dropped_full: 0, since: now() };
-  const queue = mint(now());
+  const queue = mint();
   let size = BATCH_MAX;
   let seq = 0;
 
   // Some browsers throw on the mere look at a storage that they deny.
   const stored = (run) => {
     try {
-      if (/analytics/.test(granted ?? "analytics")) return run(localStorage);
+      if (/analytics|undef/.test(granted ?? "analytics")) return run(localStorage);
     } catch {}
   };
 
@@ -196,7 +194,7 @@
     });
 
   const batch = (events) => {
-    const purposes = granted?.split(",").filter(Boolean);
+    const purposes = granted?.split(",").filter((purpose) => purpose);
     return json({
       sent_at: now(),
       context: {
@@ -234,8 +232,8 @@
     if (status === 200 && "accepted" in answer) {
       let wait;
       const again = sent.filter((event, i) => {
-        const verdict = answer.verdicts?.find(({ index }) => index === i);
-        const { outcome = "accepted", reason, after_ms } = verdict || {};
+        const verdict = { ...answer.verdicts?.find(({ index }) => index === i) };
+        const { outcome = "accepted", reason, after_ms } = verdict;
         const { id, type, at } = event;
         emit("verdict", { id, type, outcome, reason, latency_ms: now() - at });
         if (outcome === "retry") return (wait = after_ms || 1000);
@@ -264,12 +262,6 @@
 
   // ---- Loading the core ----
 
-  const sleep = () => {
-    tell("gone");
-    asleep = core;
-    core = undefined;
-  };
-
   const load = async () => {
     try {
       const site = ask("config", 2000);
@@ -280,7 +272,7 @@
       const guard = (run) => tell("run", run);
       const host = { ...dataset, consent: granted, gpc, random, post, copy, emit, guard };
       core = await begin(host, settings);
-      if (away) return sleep();
+      if (away) return core.gone();
       alone = false;
       const taken = held;
       held = [];
@@ -297,31 +289,28 @@
   // What happens while the page goes away is sent by this script: the core's queue is the next
   // page's already.
   addEventListener("pagehide", () => {
-    away = true;
-    sleep();
-    alone = true;
+    tell("gone");
+    away = alone = true;
     leave();
   });
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
     away = false;
-    core = asleep;
     alone = !core;
     tell("back");
     page({}, "restore");
   });
 
   window.clickmill = {
-    track: (type, props) => take(type, props),
+    track: take,
     page: (props) => page(props, "route"),
+    identify: (customer, proof) => take("identify", { customer, proof }),
+    reset: () => take("logout"),
     on: (name, run) => doc.addEventListener(`clickmill:${name}`, ({ detail }) => run(detail)),
     flush: () => tell("flush") || send(),
     visitor,
     consent: (purposes) => {
-      if (purposes != null) {
-        granted = `${purposes}`;
-        tell("consent", granted);
-      }
+      if (purposes != null) tell("consent", (granted = `${purposes}`));
       return granted;
     },
   };
@@ -331,7 +320,7 @@
     if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => page({}, "load"));
     else page({}, "load");
     if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
-    setTimeout(() => core || asleep || goOn(), source && PATIENCE);
+    setTimeout(() => core || goOn(), source && PATIENCE);
   };
 
   look();

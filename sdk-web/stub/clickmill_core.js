@@ -43,7 +43,9 @@ const TRACK = 14;
 const RECEIPT = 15;
 const SPOILED = 16;
 const STOPPED = 17;
+const RENEWED = 18;
 const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
+const ID = /^[ -~]{0,128}$/;
 const KEPT = 32;
 const SAID = 64;
 
@@ -245,8 +247,8 @@ export default async () => {
     let pause;
     let source;
     // Circumstances of what happens on this page: as the stub says them, and as the core keeps them.
-    let page;
-    let facts = "";
+    let page = "{}";
+    let facts;
     // What happens while storage is asked.
     let waiting;
     // The question that waits for storage's answer, and the life that a request belongs to.
@@ -367,6 +369,23 @@ export default async () => {
       } catch {}
     };
 
+    // Tells of the page, and which customer sees it.
+    const show = () => {
+      const customer = recall("customer");
+      facts = fields({ ...parse(page), ...(customer && { customer }) });
+      step(PAGE, facts);
+    };
+
+    // The browser is this customer's from here on, or nobody's where that is empty. Whose it was is
+    // another visitor. What is no id would cost the events that carry it.
+    const become = (customer) => {
+      const was = recall("customer");
+      if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
+      stored((all) => (all[`${prefix}customer`] = customer));
+      if (was || !customer) step(RENEWED);
+      show();
+    };
+
     // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
     const ask = async (what, report) => {
       waiting ??= [];
@@ -409,9 +428,12 @@ export default async () => {
     return {
       // What comes by itself: nothing, once this core is given up.
       run: (run) => run(),
-      track: (event) => {
-        if (page !== event.facts) step(PAGE, (facts = fields(parse((page = event.facts)))));
-        step(TRACK, join(event.id, stringify(event.type), event.props), event.at);
+      track: ({ id, type, at, props, facts }) => {
+        // Another customer in the same browser is another visitor.
+        if (type === "identify") become(read(props).customer);
+        if (page !== facts) show((page = facts));
+        step(TRACK, join(id, stringify(type), props), at);
+        if (type === "logout") become("");
       },
       flush: () => step(FLUSH),
       consent: (purposes) => {
@@ -419,6 +441,7 @@ export default async () => {
         const report = said();
         if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
         else step(...report);
+        show();
       },
       hidden: () => {
         step(HIDDEN);

@@ -100,7 +100,8 @@ impl Page {
 
     /// Puts events into a batch.
     pub fn batch<E>(&self, events: Vec<E>) -> Batch<E> {
-        Batch { sent_at: now(), attempt: 0, proof: None, context: self.context.clone(), events }
+        let context = self.context.clone();
+        Batch { sent_at: now(), attempt: 0, proof: None, renewed: false, context, events }
     }
 
     /// Sends a batch and gives back whatever was answered.

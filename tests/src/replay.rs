@@ -169,6 +169,7 @@ impl Lane {
             sent_at: now(),
             attempt: 0,
             proof: None,
+            renewed: false,
             context: shared.clone(),
             events: slim.collect(),
         };

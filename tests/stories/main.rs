@@ -55,6 +55,7 @@ mod handing_over;
 mod hard_places;
 mod hot_and_bad;
 mod http2;
+mod identity;
 mod in_stock;
 mod live_page;
 mod long;

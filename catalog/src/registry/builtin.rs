@@ -36,6 +36,7 @@ const SCHEMAS: &[(&str, u32, &str)] = builtin![
     "js_error" 1,
     "list_view" 1,
     "login" 1,
+    "logout" 1,
     "media" 1,
     "order" 1,
     "outbound_click" 1,

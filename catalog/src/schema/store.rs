@@ -247,7 +247,7 @@ mod tests {
                    "email": email})
         };
         let traits = json!({"email": "a@b.c", "plan": {"name": "gold"}});
-        let good: [(&str, Value); 44] = [
+        let good: [(&str, Value); 45] = [
             ("alias", json!({"previous": "a@b.c"})),
             ("back_in_stock_wanted", json!({"sku": "A1"})),
             ("basket_add", json!({"sku": "A1", "quantity": 1})),
@@ -281,6 +281,7 @@ mod tests {
             ("list_view", json!({"list": "hot", "category": "kettles", "skus": ["A1", "Ü 1"]})),
             ("list_view", json!({})),
             ("login", json!({})),
+            ("logout", json!({})),
             ("media", json!({"media": "film", "kind": "video", "action": "start"})),
             ("order", order("a@b.c")),
             ("outbound_click", json!({"href": "https://b.example/", "host": "b.example"})),
@@ -361,9 +362,9 @@ mod tests {
         let (schemas, _) = Schemas::open(vec![Box::new(Builtin)]).unwrap();
         assert_eq!(resolve(&schemas, "order", None).pii_pointers(), ["/email"]);
         assert_eq!(resolve(&schemas, "search", None).pii_pointers(), ["/query"]);
-        for kind in ["group", "identify"] {
-            assert_eq!(resolve(&schemas, kind, None).pii_pointers(), ["/traits"]);
-        }
+        let identify = resolve(&schemas, "identify", None);
+        assert_eq!(identify.pii_pointers(), ["/customer", "/proof", "/traits"]);
+        assert_eq!(resolve(&schemas, "group", None).pii_pointers(), ["/traits"]);
         assert_eq!(resolve(&schemas, "alias", None).pii_pointers(), ["/previous"]);
         assert_eq!(resolve(&schemas, "js_error", None).pii_pointers(), ["/message", "/stack"]);
         assert!(resolve(&schemas, "product_view", None).pii_pointers().is_empty());

@@ -47,6 +47,7 @@ pub(crate) fn read<'a>(
         sent_at: None,
         attempt: 0,
         proof: None,
+        renewed: false,
         context: Context::default(),
         events: events.into_iter().map(sent).collect(),
     })

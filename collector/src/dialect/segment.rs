@@ -101,6 +101,7 @@ pub(crate) fn read<'a>(
         sent_at: reader.sent_at,
         attempt: asked.attempt,
         proof: None,
+        renewed: false,
         context: Context::default(),
         events: envelope.batch.iter().enumerate().map(sent).collect(),
     })

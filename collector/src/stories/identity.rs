@@ -44,10 +44,24 @@ async fn a_proof_opens_the_stream_and_the_cookie_keeps_it_open() {
     let newer = Proof::mint(&[2; 32]);
     let restored = edge.send(head(), with_proof(&newer).to_string()).await;
     assert_eq!(identity(&restored).unwrap().visitor, mine.visitor());
+
+    // Unless it says that this is somebody else: then the cookie is theirs.
+    let mut heir = with_proof(&newer);
+    heir["renewed"] = json!(true);
+    let answer = edge.send(head(), heir.to_string()).await;
+    assert_eq!(identity(&answer).unwrap().visitor, newer.visitor());
+    let after = edge.delivery().header("cookie", cookie(&answer));
+    let after = edge.send(after, batch_of(newer.visitor().as_str(), []).to_string()).await;
+    assert_eq!(identity(&after).unwrap().visitor, newer.visitor());
+    // Nobody takes a place without a proof.
+    let mut claim = batch_of(newer.visitor().as_str(), []);
+    claim["renewed"] = json!(true);
+    let answer = edge.send(head(), claim.to_string()).await;
+    assert_eq!(identity(&answer).unwrap().visitor, mine.visitor());
     let by = async |by| {
         edge.metric(&format!("clickmill_collector_identities_total{{by=\"{by}\"}}")).await
     };
-    assert_eq!((by("proof").await, by("cookie").await), (1, 2));
+    assert_eq!((by("proof").await, by("cookie").await), (2, 4));
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use self::clock::{Clock, Now};
 use self::deliver::Delivery;
 use self::hear::{Ear, Stream};
-use self::person::Person;
+use self::person::{HEIR, Person};
 use self::queue::Queue;
 use self::random::Random;
 use self::site::{Sample, Site};
@@ -166,6 +166,11 @@ impl Machine {
             told::TICK => self.tick(now),
             told::EVENT => self.hear(now, text),
             told::TRACK => self.track(now, number, text),
+            told::RENEWED if self.footing == Footing::Allowed => {
+                // Events that wait go out as what they are, the old visitor's.
+                self.footing = Footing::Unknown;
+                self.remembered = HEIR.into();
+            }
             told::FAILED | told::RECEIPT | told::SPOILED | told::STOPPED => {
                 self.answered(now, what, number, text);
             }

@@ -16,6 +16,10 @@ pub struct Batch<E = Event> {
     /// The secret behind the visitor id, sent when a token for the hint stream is wanted.
     #[cfg_attr(feature = "serde", serde(default))]
     pub proof: Option<Proof>,
+    /// Whether the visitor took another's place in this browser, as after a log-out: the proof then
+    /// goes over what the browser's cookie says.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub renewed: bool,
     /// What the events share.
     #[cfg_attr(feature = "serde", serde(default))]
     pub context: Context,
@@ -35,6 +39,9 @@ impl<E: ToJson> ToJson for Batch<E> {
                 w.field("attempt", Some(&self.attempt));
             }
             w.field("proof", self.proof.as_ref());
+            if self.renewed {
+                w.field("renewed", Some(&true));
+            }
             w.field("context", Some(&self.context));
             w.key("events").array(|w| self.events.iter().for_each(|event| event.write(w)));
         });

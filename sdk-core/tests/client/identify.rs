@@ -207,6 +207,44 @@ fn refused_tokens_are_asked_for_ever_more_rarely() {
 }
 
 #[test]
+fn after_a_log_out_the_browser_is_another_visitors() {
+    let mut page = Page::new();
+    page.track("page_view");
+    let first = page.batch();
+    let old = text(&first["context"], "visitor");
+    page.accept_with_token(&old, 600_000);
+    assert!(page.stream.is_some());
+    page.track("order");
+    page.step(Input::Renewed);
+    assert!(page.stream.is_none(), "the old one's hints are not for the new one");
+
+    // The order goes out as the old one's. The answer to it names them, since the cookie does.
+    assert_eq!(text(&page.batch()["context"], "visitor"), old);
+    page.accept_with_token(&old, 600_000);
+    assert!(page.stream.is_none());
+    page.track("order");
+    let next = page.batch();
+    let new = text(&next["context"], "visitor");
+    assert_ne!(new, old);
+    assert_ne!(next["context"]["session"], first["context"]["session"]);
+    assert_eq!(Proof::parse(text(&next, "proof")).unwrap().visitor().as_str(), new);
+    assert_eq!(next["renewed"], true);
+
+    // It is said until the collector knows it, and no longer.
+    page.accept_with_token(&old, 600_000);
+    page.reload();
+    page.track("order");
+    assert_eq!(text(&page.batch()["context"], "visitor"), new);
+    assert_eq!(page.batch()["renewed"], true);
+    page.accept_with_token(&new, 600_000);
+    assert!(page.stream.is_some());
+    page.reload();
+    page.track("order");
+    assert_eq!(text(&page.batch()["context"], "visitor"), new);
+    assert!(page.batch().get("renewed").is_none());
+}
+
+#[test]
 fn an_empty_batch_says_what_is_granted() {
     let mut page = Page::new();
     page.wait_for_batch();

@@ -56,14 +56,17 @@ fn garbage_in_storage_costs_only_itself() {
 }
 
 #[test]
-fn an_urgent_event_is_copied_when_the_page_goes() {
+fn what_waits_is_copied_when_the_page_goes() {
     let mut page = Page::new();
     page.track("page_view");
     page.track("search");
     page.track("order");
     page.step(Input::PageGone);
     let copy: Value = serde_json::from_str(&page.copies[0]).unwrap();
-    assert_eq!(events(&copy).iter().map(|e| text(e, "type")).collect::<Vec<_>>(), ["order"]);
+    assert_eq!(
+        events(&copy).iter().map(|e| text(e, "type")).collect::<Vec<_>>(),
+        ["search", "order"]
+    );
     assert!(copy.get("proof").is_none());
     assert_eq!(page.client.queued(), 3, "a copy settles nothing");
     assert!(page.wake_at.is_some());

@@ -17,10 +17,13 @@ const UGLIFY: &str = "uglify-js@3.19.3";
 
 /// Once more with the code taken apart and put together anew, which finds what the compiler's own
 /// shape hides. The lowest addresses are the far end of a stack that never grows that deep, so no
-/// address is a small number. Proposals are what the compiler itself writes, and no more: given
-/// `--all-features`, wasm-opt uses some that today's browsers refuse to load.
-const OPTIONS: [&str; 17] = [
+/// address is a small number; and nothing reads where there is no memory. Proposals are what the
+/// compiler itself writes, and no more: given `--all-features`, wasm-opt uses some that today's
+/// browsers refuse to load.
+const OPTIONS: [&str; 19] = [
     "--low-memory-unused",
+    "--ignore-implicit-traps",
+    "-Oz",
     "-Oz",
     "--flatten",
     "--rereloop",

@@ -54,6 +54,15 @@ pub(super) struct Ear {
     last_event_id: Vec<u8>,
 }
 
+impl Ear {
+    /// Begins anew, with what another visitor may hear.
+    pub(super) fn forget(&mut self) {
+        self.epoch = 0;
+        self.seen.clear();
+        self.last_event_id.clear();
+    }
+}
+
 impl Machine {
     /// Opens and closes the stream as consent, token and page have it.
     pub(super) fn keep_stream(&mut self, now: Now) {

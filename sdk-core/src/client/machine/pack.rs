@@ -1,5 +1,6 @@
 //! Makes a batch of events: as many as the limits allow, what they share said once.
 
+use super::person::Person;
 use super::queue::{Queue, Queued};
 use super::text::{FIELD, cut, has_field};
 use super::track::CONTEXT;
@@ -9,8 +10,8 @@ use crate::wire::Put;
 #[derive(Debug)]
 pub(super) struct Label<'a> {
     pub(super) sent_at: u64,
-    /// The proof, where a token is wanted; otherwise empty.
-    pub(super) proof: &'a [u8],
+    /// Whose proof is shown, where a token is wanted.
+    pub(super) asking: Option<&'a Person>,
     /// What is granted now: said by a batch without events, where no event says it.
     pub(super) consent: &'a [u8],
     /// The SDK's name.
@@ -30,7 +31,7 @@ pub(super) struct Packed {
 /// packed where there is any, even if it alone is too large; the caller sees that by the body.
 #[inline(never)]
 pub(super) fn pack(
-    events: &[&Queued],
+    events: &[Queued],
     label: &Label<'_>,
     (bytes_max, events_max): (u64, u64),
 ) -> Packed {
@@ -47,7 +48,7 @@ pub(super) fn pack(
 }
 
 /// Writes a `wire::Batch`.
-fn write(events: &[&Queued], label: &Label<'_>) -> Vec<u8> {
+fn write(events: &[Queued], label: &Label<'_>) -> Vec<u8> {
     let shared = shared(events, label.consent);
     let mut body = Vec::with_capacity(1024 + 256 * events.len());
     body.put(b"{\"sent_at\":").put_number(label.sent_at);
@@ -55,8 +56,11 @@ fn write(events: &[&Queued], label: &Label<'_>) -> Vec<u8> {
     if attempt > 0 {
         body.put(b",\"attempt\":").put_number(attempt);
     }
-    if !label.proof.is_empty() {
-        body.put(b",\"proof\":\"").put(label.proof).put(b"\"");
+    if let Some(person) = label.asking {
+        body.put(b",\"proof\":\"").put(&person.proof).put(b"\"");
+        if person.is_renewed {
+            body.put(b",\"renewed\":true");
+        }
     }
     body.put(CONTEXT);
     let mut rest = shared.as_slice();
@@ -91,7 +95,7 @@ fn write(events: &[&Queued], label: &Label<'_>) -> Vec<u8> {
 }
 
 /// The circumstances that all events agree on.
-fn shared(events: &[&Queued], consent: &[u8]) -> Vec<u8> {
+fn shared(events: &[Queued], consent: &[u8]) -> Vec<u8> {
     let Some((first, others)) = events.split_first() else {
         return consent.to_vec();
     };
@@ -99,7 +103,7 @@ fn shared(events: &[&Queued], consent: &[u8]) -> Vec<u8> {
     let mut rest = first.facts.as_slice();
     while !rest.is_empty() {
         let field = cut(&mut rest, FIELD);
-        let is_shared = |other: &&Queued| {
+        let is_shared = |other: &Queued| {
             std::ptr::eq(&*other.facts, &*first.facts) || has_field(&other.facts, field)
         };
         if others.iter().all(is_shared) {

@@ -16,6 +16,9 @@ const ASK_AGAIN_MS_MAX: u64 = 600_000;
 /// A wanted token waits this long for events to travel with, ms.
 const ASK_GRACE_MS: u64 = 200;
 
+/// What storage would keep of somebody new in another's place.
+pub(super) const HEIR: [u8; 5] = [FIELD; 5];
+
 /// The visitor as this browser knows them. Exists only with consent.
 pub(super) struct Person {
     /// The secret: 64 hexadecimal digits.
@@ -25,6 +28,8 @@ pub(super) struct Person {
     /// The key to the stream; empty where there is none.
     pub(super) token: Vec<u8>,
     token_ends: u64,
+    /// Whether they took another's place, of which the collector has not heard yet.
+    pub(super) is_renewed: bool,
     /// When a batch should go to fetch a token even without events; steady.
     pub(super) ask_at: u64,
     /// When one was last asked for; steady.
@@ -42,6 +47,7 @@ impl Person {
             proof: cut(rest, FIELD).to_vec(),
             token: cut(rest, FIELD).to_vec(),
             token_ends: cut_number(rest, FIELD).unwrap_or_default(),
+            is_renewed: !rest.is_empty(),
             ask_at: 0,
             asked: 0,
             refusals: 0,
@@ -62,6 +68,9 @@ impl Person {
     pub(super) fn store(&self, text: &mut Vec<u8>) {
         text.put(&self.visitor).put(&[FIELD]).put(&self.proof).put(&[FIELD]);
         text.put(&self.token).put(&[FIELD]).put_number(self.token_ends);
+        if self.is_renewed {
+            text.put(&[FIELD, FIELD]);
+        }
     }
 
     /// Whether a batch that goes now should ask for a token with the proof.
@@ -75,11 +84,17 @@ impl Person {
         self.ask_at = self.rested_at();
     }
 
+    /// Whether they may become a visitor that the collector names. Who took another's place does not
+    /// go back to them, though the browser's cookie may know no other yet.
+    pub(super) fn may_be(&self, visitor: &[u8]) -> bool {
+        is_plain(visitor) && (!self.is_renewed || visitor == self.visitor)
+    }
+
     /// Takes what the collector says: its id for new events, and the token.
     pub(super) fn adopt(&mut self, visitor: &[u8], token: &[u8], token_ends: u64, now: Now) {
         (self.visitor, self.token, self.token_ends) =
             (visitor.to_vec(), token.to_vec(), token_ends);
-        (self.asked, self.refusals) = (0, 0);
+        (self.asked, self.refusals, self.is_renewed) = (0, 0, false);
         self.ask_at = self.renewal(now);
     }
 

@@ -4,11 +4,10 @@ use super::clock::Now;
 use super::deliver::{Delivery, Flight};
 use super::hear::Stream;
 use super::pack::{Label, Packed, pack};
-use super::queue::Queued;
+use super::person::Person;
 use super::settle::TOO_LARGE;
 use super::text::PART;
-use super::{Footing, Machine, NEVER, Presence, since};
-use crate::client::Storage;
+use super::{Machine, NEVER, Presence, since};
 use crate::wire::Put;
 
 /// Bytes that a page may have on their way when it ends; browsers allow 64 KiB, headers included.
@@ -56,11 +55,10 @@ impl Machine {
         let [bytes_max, events_max, _] = self.site.limits;
         let events_max = events_max.min(self.batch_events_max).max(1);
         let hints = self.allows_hints();
-        let asking = self.person.as_ref().filter(|person| hints && person.asks(now));
+        let asking = self.person.as_ref();
+        let asking = asking.filter(|person| person.is_renewed || hints && person.asks(now));
         let asks = asking.is_some();
-        let proof = asking.map(|person| person.proof.as_slice()).unwrap_or_default();
-        let events = self.sendable(0, false);
-        let packed = self.pack(now, &events, proof, (bytes_max, events_max));
+        let packed = self.pack(now, 0, asking, (bytes_max, events_max));
         if packed.count == 1 && packed.body.len() as u64 > bytes_max {
             self.give_up(now, TOO_LARGE);
             self.sweep();
@@ -88,31 +86,20 @@ impl Machine {
         self.part(if keepalive { b"1" } else { b"" });
     }
 
-    /// The events behind the first `flying` ones; where asked for, those alone that are urgent.
-    #[inline(never)]
-    fn sendable(&self, flying: usize, only_urgent: bool) -> Vec<&Queued> {
-        let mut events = Vec::new();
-        for event in self.queue.events.get(flying..).unwrap_or_default() {
-            if !only_urgent || self.site.is_urgent(&event.kind) {
-                events.push(event);
-            }
-        }
-        events
-    }
-
-    fn pack(&self, now: Now, events: &[&Queued], proof: &[u8], limits: (u64, u64)) -> Packed {
+    /// Packs the events behind the first `flying` ones.
+    fn pack(&self, now: Now, flying: usize, asking: Option<&Person>, limits: (u64, u64)) -> Packed {
         let label = Label {
             sent_at: now.wall,
-            proof,
+            asking,
             consent: &self.consent,
             name: self.options.name,
             queue: &self.queue,
         };
-        pack(events, &label, limits)
+        pack(self.queue.events.get(flying..).unwrap_or_default(), &label, limits)
     }
 
-    /// The page goes away: what cannot wait for the next page is copied into a beacon. It stays in
-    /// the queue, since nobody will hear whether the beacon arrived.
+    /// The page goes away: what waits is copied into a beacon, since no other page of the site may
+    /// follow. It stays in the queue, since nobody will hear whether the beacon arrived.
     pub(super) fn leave(&mut self, now: Now) {
         self.presence = Presence::Gone;
         self.store_all();
@@ -123,11 +110,9 @@ impl Machine {
             }
             Delivery::InFlight(_) | Delivery::Free { .. } => (0, 0),
         };
-        let kept = self.footing == Footing::Allowed && self.options.storage == Storage::Kept;
-        let events = self.sendable(flying, kept);
         let [bytes_max, events_max, _] = self.site.limits;
         let bytes_max = bytes_max.min((PARTING_BYTES_MAX.saturating_sub(flying_bytes)) as u64);
-        let packed = self.pack(now, &events, &[], (bytes_max, events_max));
+        let packed = self.pack(now, flying, None, (bytes_max, events_max));
         if packed.count > 0 && packed.body.len() as u64 <= bytes_max {
             self.say(COPY);
             self.part(&packed.body);

@@ -69,7 +69,7 @@ impl Machine {
             }
         }
         let Some(person) = &mut self.person else { return };
-        if is_plain(visitor) && is_plain(token) {
+        if person.may_be(visitor) && is_plain(token) {
             person.adopt(visitor, token, token_ends, now);
         } else if flight.asks {
             person.refused();

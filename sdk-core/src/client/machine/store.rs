@@ -33,6 +33,7 @@ impl Machine {
             Footing::Allowed => {
                 self.person = Some(Person::recall(me, now, &mut self.random));
                 self.visit = Visit::recall(visit);
+                self.ear.forget();
                 self.take_up(rest, now);
             }
             Footing::Refused => self.forget(),
@@ -47,6 +48,7 @@ impl Machine {
             self.flush_to = self.queue.next;
         }
         self.store_me();
+        self.store_visit();
         self.store_head();
         for index in 0..self.queue.events.len() {
             if self.queue.events[index].place >= first_new.unwrap_or_default() {

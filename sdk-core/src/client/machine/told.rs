@@ -39,6 +39,8 @@ pub const RECEIPT: u32 = 15;
 pub const SPOILED: u32 = 16;
 /// The collector wants nothing of this page: the request.
 pub const STOPPED: u32 = 17;
+/// The browser is somebody else's from here on, as after a log-out.
+pub const RENEWED: u32 = 18;
 
 /// Consent to analytics: bits of a consent are in the order of `Purpose::ALL`.
 pub const ANALYTICS: u64 = 2;

@@ -9,7 +9,8 @@ use crate::wire::Put;
 use crate::wire::bucket;
 
 /// Event types that are sent however small the sample: without them there is no judging at all.
-const NEVER_SAMPLED: [&[u8]; 3] = [br#""consent""#, br#""exposure""#, br#""order""#];
+const NEVER_SAMPLED: [&[u8]; 4] =
+    [br#""consent""#, br#""experiment_view""#, br#""exposure""#, br#""order""#];
 
 /// What stands between an event's own fields and its context in its JSON text.
 pub(super) const CONTEXT: &[u8] = b",\"context\":{";
