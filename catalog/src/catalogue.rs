@@ -8,7 +8,7 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 9] = [
+const BUILTIN: [(&str, &str); 12] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
@@ -36,6 +36,18 @@ const BUILTIN: [(&str, &str); 9] = [
     ),
     ("web.sessions.view.pii.v1.toml", include_str!("../contracts/web.sessions.view.pii.v1.toml")),
     ("relay.owners.view.open.v1.toml", include_str!("../contracts/relay.owners.view.open.v1.toml")),
+    (
+        "promotions.rules.view.open.v1.toml",
+        include_str!("../contracts/promotions.rules.view.open.v1.toml"),
+    ),
+    (
+        "promotions.leases.view.open.v1.toml",
+        include_str!("../contracts/promotions.leases.view.open.v1.toml"),
+    ),
+    (
+        "web.promotions.decided.pii.v1.toml",
+        include_str!("../contracts/web.promotions.decided.pii.v1.toml"),
+    ),
 ];
 
 /// The contracts of all streams, one for each topic.

@@ -106,8 +106,18 @@ pub enum SchemaReference {
 
 impl SchemaReference {
     /// The types of `clickmill-sdk-core` that lie on topics, and `Owner` of `clickmill-streams`.
-    pub const WIRE_TYPES: [&str; 7] =
-        ["DeadLetter", "Owner", "Poisoned", "Product", "Record", "SessionView", "Stock"];
+    pub const WIRE_TYPES: [&str; 10] = [
+        "DeadLetter",
+        "Lease",
+        "Owner",
+        "Poisoned",
+        "Product",
+        "Promoted",
+        "Promotion",
+        "Record",
+        "SessionView",
+        "Stock",
+    ];
 }
 
 /// What happens to old records.

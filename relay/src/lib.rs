@@ -15,6 +15,7 @@ pub mod live;
 pub mod metrics;
 pub mod open;
 pub mod peers;
+pub mod promotions;
 pub mod react;
 pub mod rebuild;
 pub mod render;

@@ -13,6 +13,7 @@ mod hash;
 mod hint;
 mod id;
 pub mod json;
+mod promotion;
 mod receipt;
 mod record;
 mod session;
@@ -29,11 +30,12 @@ pub use context::{Books, Campaign, Context, Page, Screen, Sdk};
 pub(crate) use hash::sha256;
 pub use hint::{Cause, Hint, HintHead, HintId, HintKind, TableVersion, Why};
 pub use id::{
-    CustomerId, EventId, EventType, IdError, PageViewId, Proof, QueueId, SessionId, Sku, Slot,
-    StockSource, Tenant, VisitorId, WriteKey, hex,
+    CustomerId, EventId, EventType, IdError, PageViewId, Proof, QueueId, RuleName, SessionId, Sku,
+    Slot, StockSource, Tenant, VisitorId, WriteKey, hex,
 };
 pub(crate) use id::{digits, visitor_of};
 pub use json::{Json, ToJson};
+pub use promotion::{Lease, Promoted, PromotionMark};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
 };

@@ -22,6 +22,8 @@ use products::Products;
 use queues::{Novelty, Queues};
 use sessions::Sessions;
 
+use crate::promotions::history::History;
+
 /// How much is remembered of one visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -57,6 +59,7 @@ pub struct Visitor {
     sessions: Sessions,
     products: Products,
     asked: Option<Asked>,
+    promotions: History,
 }
 
 /// What the fold says about an event.
@@ -237,18 +240,20 @@ impl Visitor {
             basket: &self.products.basket,
             asked: self.asked.as_ref(),
             queues: &self.queues.0,
+            promotions: &self.promotions.0,
         }
     }
 }
 
 impl From<SessionView> for Visitor {
     fn from(view: SessionView) -> Self {
-        let SessionView { visits, sessions, seen, basket, asked, queues } = view;
+        let SessionView { visits, sessions, seen, basket, asked, queues, promotions } = view;
         Self {
             queues: Queues(queues),
             sessions: Sessions { known: sessions, visits },
             products: Products { seen, basket },
             asked,
+            promotions: History(promotions),
         }
     }
 }

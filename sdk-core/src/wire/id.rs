@@ -212,6 +212,15 @@ checked_text!(
     "1 to 64 lower-case letters, digits or hyphens, a letter first"
 );
 
+checked_text!(
+    /// A rule of promotions, such as `descaler-for-kettles`.
+    RuleName,
+    "rule's name",
+    64,
+    is_slot,
+    "1 to 64 lower-case letters, digits or hyphens, a letter first"
+);
+
 impl QueueId {
     /// A queue that holds this one event: where nothing may connect it with another.
     pub fn of(event: EventId) -> Self {

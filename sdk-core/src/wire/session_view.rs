@@ -2,7 +2,7 @@
 //! read, and for the relay itself after a restart.
 
 use super::json::{ToJson, Writer};
-use super::{Campaign, EventId, Millis, QueueId, SessionId, Sku};
+use super::{Campaign, EventId, Millis, PromotionMark, QueueId, SessionId, Sku};
 
 /// A visitor's state. Its key is that of the visitor's records; no value once it is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct SessionView {
     pub asked: Option<Asked>,
     /// Which events were seen. Of no use to anybody but the relay.
     pub queues: Vec<QueueMark>,
+    /// What was shown of promotions, one mark for each rule.
+    pub promotions: Vec<PromotionMark>,
 }
 
 /// One visit.
@@ -114,13 +116,15 @@ pub struct SessionViewParts<'a> {
     pub asked: Option<&'a Asked>,
     /// See [`SessionView::queues`].
     pub queues: &'a [QueueMark],
+    /// See [`SessionView::promotions`].
+    pub promotions: &'a [PromotionMark],
 }
 
 impl ToJson for SessionView {
     fn write(&self, w: &mut Writer) {
-        let Self { visits, sessions, seen, basket, asked, queues } = self;
-        let asked = asked.as_ref();
-        SessionViewParts { visits: *visits, sessions, seen, basket, asked, queues }.write(w);
+        let Self { visits, sessions, seen, basket, asked, queues, promotions } = self;
+        let (visits, asked) = (*visits, asked.as_ref());
+        SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions }.write(w);
     }
 }
 
@@ -133,6 +137,7 @@ impl ToJson for SessionViewParts<'_> {
             w.list_field("basket", self.basket);
             w.field("asked", self.asked);
             w.list_field("queues", self.queues);
+            w.list_field("promotions", self.promotions);
         });
     }
 }

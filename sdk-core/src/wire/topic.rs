@@ -26,6 +26,13 @@ pub enum Topic {
     /// Which relay owns which partition of the raw topic, and where the others reach it. The key is
     /// the partition.
     RelayOwners,
+    /// Rules of promotions, by tenant and name. The value is a rule as in a file, as JSON.
+    Promotions,
+    /// Which relay may show how many of a promotion with a cap in total. The key is tenant, rule and
+    /// relay.
+    PromotionLeases,
+    /// What was decided of promotions for whom, shown or held out: [`Promoted`](super::Promoted).
+    PromotionsDecided,
     /// The products on sale, by tenant and product number: [`Product`](super::Product).
     Products,
     /// What is in stock, by tenant and product number: [`Stock`](super::Stock).
@@ -34,7 +41,7 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::ClicksRaw,
         Self::ClicksRejected,
         Self::ClicksUnvalidated,
@@ -44,6 +51,9 @@ impl Topic {
         Self::ClicksPoisoned,
         Self::SessionsView,
         Self::RelayOwners,
+        Self::Promotions,
+        Self::PromotionLeases,
+        Self::PromotionsDecided,
         Self::Products,
         Self::Stock,
     ];
@@ -60,6 +70,9 @@ impl Topic {
             Self::ClicksPoisoned => "web.clicks.poisoned.pii.v1",
             Self::SessionsView => "web.sessions.view.pii.v1",
             Self::RelayOwners => "relay.owners.view.open.v1",
+            Self::Promotions => "promotions.rules.view.open.v1",
+            Self::PromotionLeases => "promotions.leases.view.open.v1",
+            Self::PromotionsDecided => "web.promotions.decided.pii.v1",
             Self::Products => "products.catalogue.view.open.v1",
             Self::Stock => "stock.levels.view.open.v1",
         }
