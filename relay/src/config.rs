@@ -23,6 +23,7 @@ use serde::Deserialize;
 use crate::decide::visits;
 use crate::hints::feed::Segment;
 use crate::hints::hub;
+use crate::promotions::config::PromotionsConfig;
 use crate::tables::StockRule;
 
 /// The prefix of the environment variables that lie over the file.
@@ -50,6 +51,8 @@ pub struct Config {
     pub session: SessionConfig,
     /// What is suggested, and where.
     pub suggest: SuggestConfig,
+    /// The rules of promotions.
+    pub promotions: PromotionsConfig,
     /// When products count as in stock.
     pub stock: StockConfig,
     /// The hint streams.
@@ -86,6 +89,7 @@ impl Default for Config {
             view: ViewConfig::default(),
             session: SessionConfig::default(),
             suggest: SuggestConfig::default(),
+            promotions: PromotionsConfig::default(),
             stock: StockConfig::default(),
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),

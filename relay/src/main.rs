@@ -1,11 +1,14 @@
 //! The relay's program: configuration, logs, sockets, run.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use clickmill_relay::config::Config;
+use clickmill_relay::promotions::simulate::{Plan, Traffic, simulate};
 use clickmill_relay::rebuild;
+use clickmill_sdk_core::wire::{Tenant, Topic};
 use clickmill_server::listen::Listeners;
 use clickmill_server::shutdown::{Shutdown, Signals};
 use clickmill_server::telemetry;
@@ -28,7 +31,7 @@ struct Arguments {
 }
 
 /// What is done beside serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Makes another version of the visitor view from the raw clicks, up to where the served version
     /// is, and ends. It may be run again to go on.
@@ -44,6 +47,34 @@ enum Command {
         #[arg(long)]
         version: u32,
     },
+    /// Runs rules of promotions against recorded traffic and tells who would have seen what; ends
+    /// with 2 where a rule is refused.
+    Simulate(Simulate),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Simulate {
+    /// A folder with files of rules.
+    #[arg(long, value_name = "DIR")]
+    rules: PathBuf,
+    /// Another folder of rules, to compare with.
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// A recording: lines of `session <tab> item <tab> unix time`, or of JSON.
+    #[arg(long, value_name = "FILE", conflicts_with = "topic", required_unless_present = "topic")]
+    recording: Option<PathBuf>,
+    /// The topic to read instead, by the configuration: `raw` or `enriched`.
+    #[arg(long, value_name = "TOPIC", value_parser = ["raw", "enriched"])]
+    topic: Option<String>,
+    /// A file of products, a list as JSON; others are taken to be in stock and in no category.
+    #[arg(long, value_name = "FILE")]
+    products: Option<PathBuf>,
+    /// Whose recording and products they are.
+    #[arg(long, value_name = "TENANT", default_value = "shop")]
+    tenant: String,
+    /// Tells it as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[tokio::main]
@@ -60,10 +91,16 @@ async fn main() -> ExitCode {
 
 async fn start() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
+    if let Some(Command::Simulate(simulate)) = arguments.command {
+        let config = arguments.config;
+        return Ok(tokio::task::spawn_blocking(move || simulated(&simulate, config.as_deref()))
+            .await?
+            .map_err(|error| error.to_string())?);
+    }
     let config = Config::load(arguments.config.as_deref())?;
     telemetry::init(&config.log)?;
     match arguments.command {
-        None => serve(config).await,
+        None | Some(Command::Simulate(_)) => serve(config).await,
         Some(Command::Rebuild { version }) => {
             rebuild::rebuild(&config, version).await?;
             Ok(ExitCode::SUCCESS)
@@ -76,8 +113,36 @@ async fn start() -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
 }
 
-/// The exit code that says: compared, and not alike.
+/// The exit code that says: compared, and not alike; or simulated, and not all rules are good.
 const DIFFERENT: u8 = 2;
+
+/// Runs a simulation and prints its report. Kafka's part of the configuration is read where traffic
+/// comes from there.
+fn simulated(
+    asked: &Simulate,
+    config: Option<&Path>,
+) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    let traffic = match (&asked.recording, asked.topic.as_deref()) {
+        (Some(file), _) => Traffic::File(file.clone()),
+        (None, topic) => {
+            let config = Config::load(config)?;
+            let topic = if topic == Some("raw") { Topic::ClicksRaw } else { Topic::ClicksEnriched };
+            let topic = topic.name(&config.topic_prefix);
+            Traffic::Topic(Box::new(config.kafka), topic)
+        }
+    };
+    let plan = Plan {
+        rules: asked.rules.clone(),
+        against: asked.against.clone(),
+        products: asked.products.clone(),
+        tenant: Tenant::parse(asked.tenant.as_str())?,
+    };
+    let (report, against) = simulate(&plan, &traffic)?;
+    let text =
+        if asked.json { report.json(against.as_ref()) } else { report.table(against.as_ref()) };
+    println!("{}", text.trim_end());
+    Ok(if report.refusals().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
+}
 
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let signals = Signals::install()?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickmill_kafka::Statistics;
-use clickmill_sdk_core::wire::{HintKind, Slot};
+use clickmill_sdk_core::wire::{HintKind, RuleName, Slot};
 use clickmill_server::metrics::{
     Counter, Counters, Entry, Gauge, Gauges, Histogram, Histograms, LATENCY_SECONDS, Metrics,
 };
@@ -13,6 +13,7 @@ use clickmill_streams::Meters;
 
 use crate::hints::admit::Refused;
 use crate::hints::hub::Opening;
+use crate::promotions::decide::Outcome;
 
 /// Buckets from 5 microseconds to 10 milliseconds, in seconds.
 const DECIDE_SECONDS: &[f64] =
@@ -30,7 +31,7 @@ const DUPLICATES: Counters<0> = Counters::new(
 );
 const POISON: Counters<2> = Counters::new(
     "clickmill_relay_poison_total",
-    "Records passed over, by source (clicks, products, stock) and reason.",
+    "Records passed over, by source (clicks, products, promotions, stock) and reason.",
     ["source", "reason"],
 );
 const OUTPUTS: Counters<0> =
@@ -200,6 +201,25 @@ const PAGES: Counters<1> = Counters::new(
     ["how"],
 );
 
+const PROMOTIONS: Counters<2> = Counters::new(
+    "clickmill_relay_promotions_total",
+    "Promotions whose rule applied to an event or a page, by rule and by what came of it: shown, \
+     held_out, holds (is shown already), outranked (by another one in its slot), capped, cooling, \
+     spent_out (the cap in total), sold_out (its products), failed (its condition).",
+    ["rule", "outcome"],
+);
+const PROMOTION_RULES: Gauges<1> = Gauges::new(
+    "clickmill_relay_promotion_rules",
+    "Rules of promotions, by state: in_force, refused.",
+    ["state"],
+);
+const PROMOTION_REFUSALS: Counters<1> = Counters::new(
+    "clickmill_relay_promotion_refusals_total",
+    "Rules of promotions refused, by the part that was wrong. Their names are in the log and at \
+     `/promotions` of the admin port.",
+    ["part"],
+);
+
 /// The table of this service's metrics.
 pub const TABLE: &[Entry] = &[
     RECORDS.entry(),
@@ -238,7 +258,59 @@ pub const TABLE: &[Entry] = &[
     FEED_MISSED.entry(),
     ASKED.entry(),
     PAGES.entry(),
+    PROMOTIONS.entry(),
+    PROMOTION_RULES.entry(),
+    PROMOTION_REFUSALS.entry(),
 ];
+
+/// Counts promotions.
+#[derive(Clone, Debug)]
+pub struct PromotionMeters {
+    metrics: Metrics,
+    in_force: Gauge,
+    refused: Gauge,
+}
+
+impl PromotionMeters {
+    /// The handles.
+    pub fn new(metrics: &Metrics) -> Self {
+        let rules = |state| metrics.gauge(&PROMOTION_RULES, [state]);
+        Self { metrics: metrics.clone(), in_force: rules("in_force"), refused: rules("refused") }
+    }
+
+    /// What became of a rule that applied. The names of rules are bounded by their number.
+    pub(crate) fn verdict(&self, rule: &RuleName, outcome: Outcome) {
+        self.metrics.counter(&PROMOTIONS, [rule.as_str(), outcome.as_str()]).increment(1);
+    }
+
+    /// So many rules are in force, so many were refused.
+    pub(crate) fn rules(&self, in_force: usize, refused: usize) {
+        self.in_force.set(in_force as f64);
+        self.refused.set(refused as f64);
+    }
+
+    /// A rule was refused for a field.
+    pub(crate) fn refused(&self, field: &str) {
+        const PARTS: [&str; 13] = [
+            "tenant",
+            "name",
+            "slot",
+            "priority",
+            "on",
+            "when",
+            "audience",
+            "schedule",
+            "caps",
+            "cool_down",
+            "holdout",
+            "products",
+            "content",
+        ];
+        let head = field.split(['.', '[']).next().unwrap_or_default();
+        let part = PARTS.into_iter().find(|part| *part == head).unwrap_or("other");
+        self.metrics.counter(&PROMOTION_REFUSALS, [part]).increment(1);
+    }
+}
 
 /// Counts what servers ask.
 #[derive(Clone, Debug)]
@@ -568,6 +640,10 @@ mod tests {
         AskMeters::new(&metrics).here.increment(1);
         AskMeters::of_pages(&metrics).here.increment(1);
         FeedMeters::new(&metrics).told.increment(1);
+        let promotions = PromotionMeters::new(&metrics);
+        promotions.verdict(&RuleName::parse("r").unwrap(), Outcome::Shown);
+        promotions.rules(1, 1);
+        promotions.refused("schedule.zone");
         lag(&metrics)(&Statistics::default());
         let text = metrics.render();
         for entry in TABLE {

@@ -16,10 +16,16 @@
 //!   the next rule applies as if the held-out one were not there.
 //! - Caps in total are granted to relays in leases ([`leases`]) and never exceeded.
 
+pub mod config;
 pub mod decide;
 pub mod expression;
 pub mod history;
+pub mod leases;
+pub mod promoter;
+pub mod report;
 pub mod rule;
 pub mod rules;
 pub mod scene;
 pub mod schedule;
+pub mod simulate;
+pub mod watch;

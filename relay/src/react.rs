@@ -25,6 +25,7 @@ use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::open::Open;
+use crate::promotions::promoter::{Promoter, Told};
 use crate::stock::StockPolicy;
 use crate::tables::{Products, Shelf, Tables};
 use crate::views::visitor::{self, Enriched, Lesson, Seen, Signals};
@@ -99,6 +100,8 @@ pub struct Means {
     pub meters: ReactMeters,
     /// The wall clock.
     pub clock: SharedClock,
+    /// Applies the rules of promotions; none where there are none.
+    pub promoter: Option<Arc<Promoter>>,
 }
 
 /// Answers clicks.
@@ -130,7 +133,8 @@ impl React {
 
     /// Whether there is what decisions rest on. A partition may be ours before.
     pub fn is_ready(&self) -> bool {
-        self.means.tables.are_ready()
+        let promoter = self.means.promoter.as_ref();
+        self.means.tables.are_ready() && promoter.is_none_or(|promoter| promoter.is_ready())
     }
 
     /// Decides and says the hints of one click, if it asks for any.
@@ -147,7 +151,7 @@ impl React {
             self.means.hub.forget(&subject, now);
             return if signals.asks { Err(Silence::Consent) } else { Ok(()) };
         }
-        if !signals.asks {
+        if !signals.asks && signals.promotions.is_silent() {
             return Ok(());
         }
         if now.since(signals.time) >= self.policy.lifetime_ms {
@@ -159,16 +163,10 @@ impl React {
         let shelf = self.means.tables.shelf(&signals.tenant, now);
         let partition = at.place.partition;
         let source = (partition, state.epoch(partition));
-        let interest = self.policy.stock.interest(signals, (&shelf, source));
-        self.means.hub.interest(&subject, interest);
-        self.mark((signals, &subject), &shelf, source);
-        self.tell_low((signals, &subject, &shelf), source, at);
-        let count = self.policy.products_max * self.policy.slots.len();
-        let learned = state.learned.get_mut(&signals.tenant);
-        let suggestion = suggest(signals, count, (learned, &shelf));
-        self.means.meters.withheld.increment(shelf.stale());
-        let nothing = if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing };
-        let suggestion = suggestion.ok_or(nothing)?;
+        if signals.asks {
+            // Before anything is said: servers hear it by these marks.
+            self.mark((signals, &subject), &shelf, source);
+        }
         let stem = Stem {
             source: CLICKS,
             place: at.place,
@@ -176,8 +174,26 @@ impl React {
             cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
             now,
         };
+        let taken = self.promote((signals, &subject), (&shelf, stem), telling);
+        if !signals.asks {
+            return Ok(());
+        }
+        let interest = self.policy.stock.interest(signals, (&shelf, source));
+        self.means.hub.interest(&subject, interest);
+        self.tell_low((signals, &subject, &shelf), source, at);
+        let free: Vec<&Slot> =
+            self.policy.slots.iter().filter(|slot| !taken.contains(slot)).collect();
+        if free.len() < taken.len() && free.is_empty() {
+            return Ok(());
+        }
+        let count = self.policy.products_max * free.len();
+        let learned = state.learned.get_mut(&signals.tenant);
+        let suggestion = suggest(signals, count, (learned, &shelf));
+        self.means.meters.withheld.increment(shelf.stale());
+        let nothing = if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing };
+        let suggestion = suggestion.ok_or(nothing)?;
         let clicked_at = (telling == Telling::First).then_some(signals.time);
-        for said in self.hints(&suggestion, &shelf, stem) {
+        for said in self.hints((&suggestion, &free), &shelf, stem) {
             let said = Said { telling, clicked_at, ..said };
             self.means.hub.say(&subject, said, (partition, now));
         }
@@ -189,7 +205,12 @@ impl React {
     }
 
     /// The hints of a suggestion: one for each slot, as long as there are products.
-    fn hints(&self, suggestion: &Suggestion, shelf: &Shelf<'_>, stem: Stem) -> Vec<Said> {
+    fn hints(
+        &self,
+        (suggestion, slots): (&Suggestion, &[&Slot]),
+        shelf: &Shelf<'_>,
+        stem: Stem,
+    ) -> Vec<Said> {
         let why = Why {
             model: suggestion.model.to_owned(),
             inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
@@ -197,7 +218,7 @@ impl React {
             variant: None,
         };
         let parts = suggestion.products.chunks(self.policy.products_max.max(1));
-        let hints = self.policy.slots.iter().zip(parts).enumerate().map(|(n, (slot, products))| {
+        let hints = slots.iter().zip(parts).enumerate().map(|(n, (slot, products))| {
             let hint = Hint {
                 id: HintId {
                     source: stem.source.to_owned(),
@@ -207,7 +228,7 @@ impl React {
                 },
                 kind: HintKind::Suggest,
                 epoch: stem.epoch,
-                slot: Some(slot.clone()),
+                slot: Some(Slot::clone(slot)),
                 content: self.content(suggestion, products),
                 why: why.clone(),
                 expires_at: stem.now + self.policy.lifetime_ms,
@@ -240,11 +261,14 @@ impl React {
         signals.time = now;
         let held = self.means.hub.holding(subject, now);
         let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
+        let (mut said, taken) =
+            self.promote_page((subject, wish), (&signals, &mut state), (epoch, now));
         let is_open = |slot: &&Slot| {
-            self.policy.slots.contains(slot) && (wish.sku.is_some() || holds(slot).is_none())
+            self.policy.slots.contains(slot)
+                && !taken.contains(slot)
+                && (wish.sku.is_some() || holds(slot).is_none())
         };
         let open: Vec<&Slot> = wish.slots.iter().filter(is_open).collect();
-        let mut said: Vec<Arc<Frame>> = Vec::new();
         if !open.is_empty() {
             if let Some(sku) = wish.sku {
                 signals.seen.retain(|seen| seen != sku);
@@ -258,7 +282,8 @@ impl React {
             self.means.meters.withheld.increment(shelf.stale());
             let place = Place { partition: wish.partition, offset: state.next_page(now) };
             let stem = Stem { source: PAGES, place, epoch, cause: None, now };
-            let hints = suggestion.map(|found| self.hints(&found, &shelf, stem));
+            let slots: Vec<&Slot> = self.policy.slots.iter().collect();
+            let hints = suggestion.map(|found| self.hints((&found, &slots), &shelf, stem));
             for hint in hints.into_iter().flatten() {
                 if hint.hint.slot.as_ref().is_some_and(|slot| open.contains(&slot)) {
                     said.push(self.means.hub.say(subject, hint, (wish.partition, now)));
@@ -419,6 +444,8 @@ impl Wish<'_> {
             lesson: None,
             seen: Vec::new(),
             basket: Vec::new(),
+            promotions: Told::default(),
+            standing: None,
         }
     }
 }
@@ -496,6 +523,9 @@ impl Sink<Seen> for React {
                             self.means.hub.seen(&subject, hint, signals.time);
                         }
                     }
+                    if let Some(signals) = &enriched.signals {
+                        produce.extend(self.promotion_records(signals));
+                    }
                     let open = self.policy.open.as_ref();
                     produce.extend(open.and_then(|open| open.copy(&enriched)));
                     produce.push(self.enriched(*enriched));
@@ -525,5 +555,6 @@ impl Watch<Products> for ProductWatch {
     }
 }
 
+mod promote;
 #[cfg(test)]
 mod tests;

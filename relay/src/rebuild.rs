@@ -68,7 +68,12 @@ pub async fn rebuild(config: &Config, version: u32) -> Result<(), RebuildError> 
     let until = committed(config, &raw, partitions).await?;
     info!(topic = next.sessions_topic(), ?until, "another version of the view is made");
     let parts = Parts {
-        view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
+        view: VisitorView {
+            rule: config.rule(),
+            limits: visitor::Limits::default(),
+            // What was shown before this version knows nothing of.
+            promoter: None,
+        },
         tables: (),
         is_ready: Box::new(|| true),
         sink: Arc::new(Silent),

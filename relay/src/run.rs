@@ -1,6 +1,7 @@
 //! Starts a relay, and winds it down in one order.
 
 mod peering;
+mod promoting;
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use clickmill_catalog::SourceError;
 use clickmill_kafka::ReaderConfig;
-use clickmill_sdk_core::wire::Topic;
+use clickmill_sdk_core::wire::{Millis, Topic};
 use clickmill_server::admin::{self, Admin, Check, Pages, Readiness};
 use clickmill_server::clock::{SharedClock, SystemClock};
 use clickmill_server::listen::{ListenError, Listeners};
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use self::peering::{Peering, advert, count_partitions};
+use self::promoting::Promoting;
 use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::delivery::Delivery;
@@ -35,6 +37,7 @@ use crate::metrics::{
     self, AskMeters, DeliveryMeters, FeedMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
 };
 use crate::open::Open;
+use crate::promotions::report;
 use crate::react::{Means, Policy, ProductWatch, React};
 use crate::render::Render;
 use crate::routes::Routes;
@@ -75,6 +78,12 @@ pub enum RunError {
     /// Certificate or key of the public listener is no good.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A topic that promotions need is missing.
+    #[error("promotions need the topic {0}: `clickmill-catalog apply` makes it")]
+    NoTopic(String),
+    /// The system lets nobody listen to SIGHUP.
+    #[error("SIGHUP cannot be listened to: {0}")]
+    Signals(#[from] std::io::Error),
     /// The visitor view or a table cannot be run, or run on.
     #[error(transparent)]
     View(#[from] clickmill_streams::Error),
@@ -93,11 +102,14 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let signer = Signer::new(&config.tokens.keys)?;
 
     let readers = Readers::start(&config, &metrics, (&hub, &clock))?;
+    let promoting = Promoting::start(&config, (&readers.tables, &metrics, &clock)).await?;
+    let promoter = promoting.as_ref().map(|promoting| Arc::clone(&promoting.promoter));
     let means = Means {
         tables: readers.tables.clone(),
         hub: Arc::clone(&hub),
         meters: ReactMeters::new(&metrics),
         clock: Arc::clone(&clock),
+        promoter: promoter.clone(),
     };
     let open = Open::of(&config.open, &config.topic_prefix)?;
     let react = Arc::new(React::new(Policy { open, ..Policy::of(&config) }, means));
@@ -135,7 +147,15 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         metrics: metrics.clone(),
         readiness,
         guarded: None,
-        pages: Some(Pages(Arc::new(move |head| live.answer(head)))),
+        pages: Some(Pages(Arc::new({
+            let (promoter, clock) = (promoter.clone(), Arc::clone(&clock));
+            move |head| {
+                let rules = promoter.as_ref().map(|promoter| promoter.rules());
+                let now = Millis(clock.now_ms());
+                let listed = rules.and_then(|rules| report::answer(head, (&rules, now)));
+                listed.or_else(|| live.answer(head))
+            }
+        }))),
         stop: stop_admin.clone(),
     }));
     let stop_public = Shutdown::new();
@@ -165,7 +185,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             let may_fold = Arc::clone(&may_fold);
             move || may_fold.load(Ordering::Acquire)
         }),
-        view: VisitorView { rule: config.rule(), limits: visitor::Limits::default() },
+        view: VisitorView {
+            rule: config.rule(),
+            limits: visitor::Limits::default(),
+            promoter: promoter.clone(),
+        },
         tables: (),
         sink: react,
         now_ms: Box::new(move || clock.now_ms()),
@@ -178,6 +202,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         }
         Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
         never = watch_ages(&ages.0, &hub, (&ages.1, &ages.2)) => match never {},
+        Err(error) = promoting::follow(promoter.as_ref(), (&hub, &ages.2)) => (None, Err(error)),
     };
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
@@ -197,6 +222,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         answering.end().await;
     }
     readers.end().await;
+    if let Some(promoting) = promoting {
+        promoting.end(deadline).await;
+    }
     stop_admin.begin();
     if let Err(error) = admin.await {
         warn!(%error, "the admin listener broke off");
@@ -213,6 +241,10 @@ async fn follow(
     (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
 ) -> (Option<Runtime>, Result<(), RunError>) {
     let (past, react) = (past(config), Arc::clone(&parts.sink));
+    let react_is_ready = {
+        let react = Arc::clone(&react);
+        move || react.is_ready()
+    };
     let mut view = match Runtime::start(runtime(config), parts) {
         Ok((view, lookup)) => {
             visitors.set(lookup);
@@ -228,6 +260,9 @@ async fn follow(
         });
         // Decisions without tables would be none, and clicks are not decided twice.
         checks.tables_read(&readers.tables).await;
+        while !react_is_ready() {
+            sleep(LOOK_EVERY).await;
+        }
         if let Ok(Err(error)) = timeout(LEARN_AHEAD_MAX, learned).await {
             warn!(%error, "learning from clicks of before broke off");
         }

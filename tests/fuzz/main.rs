@@ -18,6 +18,7 @@ mod edge;
 mod lines;
 mod mutate;
 mod queries;
+mod rules;
 mod schemas;
 mod target;
 

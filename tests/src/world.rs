@@ -25,6 +25,7 @@ pub struct Edge {
 pub struct World {
     /// The relay.
     pub relay: Relay,
+    settings: String,
     edge: Edge,
 }
 
@@ -34,7 +35,7 @@ pub struct WorldBuilder {
     partitions: u32,
     kafka: Option<Kafka>,
     setup: Setup,
-    relay: &'static str,
+    relay: String,
     folder: Folder,
 }
 
@@ -69,16 +70,22 @@ impl WorldBuilder {
 
     /// Further lines of the relay's configuration.
     #[must_use]
-    pub fn relay(mut self, settings: &'static str) -> Self {
-        self.relay = settings;
+    pub fn relay(mut self, settings: impl Into<String>) -> Self {
+        self.relay = settings.into();
         self
+    }
+
+    /// The story's own folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Starts it.
     pub async fn start(self) -> World {
-        let settings = (self.setup.origins, self.relay);
+        let (origins, settings) = (self.setup.origins, self.relay.clone());
         let edge = self.edge().await;
-        World { relay: Relay::start_with(&edge.kafka, &edge.folder, settings).await, edge }
+        let relay = Relay::start_with(&edge.kafka, &edge.folder, (origins, &settings)).await;
+        World { relay, settings, edge }
     }
 
     /// Starts it without a relay.
@@ -93,7 +100,13 @@ impl World {
     /// A world to be set up.
     pub fn builder() -> WorldBuilder {
         let folder = Folder::new("story");
-        WorldBuilder { partitions: 2, kafka: None, setup: Setup::default(), relay: "", folder }
+        WorldBuilder {
+            partitions: 2,
+            kafka: None,
+            setup: Setup::default(),
+            relay: String::new(),
+            folder,
+        }
     }
 
     /// A usual world.
@@ -109,6 +122,12 @@ impl World {
     /// Another relay behind the same Kafka.
     pub async fn second_relay(&self) -> Relay {
         Relay::start(&self.edge.kafka, &self.edge.folder, Setup::default().origins).await
+    }
+
+    /// Another relay with the same further lines of configuration.
+    pub async fn another_relay_alike(&self) -> Relay {
+        let settings = (Setup::default().origins, self.settings.as_str());
+        Relay::start_with(&self.edge.kafka, &self.edge.folder, settings).await
     }
 
     /// Starts the relay again, as it was.

@@ -63,6 +63,7 @@ mod modules;
 mod npm;
 mod open_copy;
 mod origins;
+mod promotions;
 mod queries;
 mod real_registry;
 mod rebuilding;

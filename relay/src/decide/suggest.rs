@@ -128,6 +128,8 @@ mod tests {
             lesson: None,
             seen: skus(seen),
             basket: skus(basket),
+            promotions: Default::default(),
+            standing: None,
         }
     }
 

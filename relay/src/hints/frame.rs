@@ -1,5 +1,7 @@
 //! A hint as bytes of a stream of server-sent events, encoded once for all who get it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clickmill_sdk_core::wire::{Hint, HintHead, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
 
@@ -18,6 +20,8 @@ pub struct Frame {
     pub slot: Option<Slot>,
     /// When it stops being true.
     pub expires_at: Millis,
+    /// Of a promotion, its rule by name and version; none where another instance says it.
+    pub rule: Option<Arc<str>>,
     /// The event as it is written.
     pub bytes: Bytes,
 }
@@ -40,6 +44,7 @@ impl Frame {
             kind: hint.kind,
             slot: hint.slot.clone(),
             expires_at: hint.expires_at,
+            rule: (hint.kind == HintKind::Promote).then(|| hint.why.model.as_str().into()),
             bytes: Bytes::from(text),
         }
     }
@@ -54,6 +59,7 @@ impl Frame {
             kind: HintKind::parse(line("event: ")?)?,
             slot: head.slot,
             expires_at: head.expires_at,
+            rule: None,
             bytes: event,
         })
     }

@@ -4,6 +4,7 @@
 //! ring, and visitors that are remembered without a stream. Visitors lie in shards, so that a
 //! connect storm and the decisions do not wait for each other.
 
+mod promotions;
 mod shard;
 mod visitor;
 

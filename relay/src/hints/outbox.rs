@@ -161,6 +161,7 @@ mod tests {
             kind: HintKind::Suggest,
             slot: slot.map(|slot| Slot::parse(slot).unwrap()),
             expires_at: Millis(0),
+            rule: None,
             bytes: Bytes::new(),
         })
     }

@@ -57,6 +57,7 @@ impl Inner {
             hub: Hub::new(Limits::default(), HubMeters::new(&metrics)),
             meters: ReactMeters::new(&metrics),
             clock: clock.shared(),
+            promoter: None,
         };
         for sku in ["A", "B", "C", "D"] {
             offer(&means.tables, (sku, "x"), 5);
@@ -458,3 +459,5 @@ fn a_product_whose_source_is_silent_is_not_shown_and_taken_back() {
     inner.live(("v", "product_view", "A"));
     assert_eq!(hints(&stream).len(), 2);
 }
+
+mod promotions;

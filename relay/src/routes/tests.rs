@@ -153,6 +153,7 @@ fn react(hub: &Arc<Hub>, metrics: &Metrics) -> React {
         hub: Arc::clone(hub),
         meters: ReactMeters::new(metrics),
         clock: SystemClock::shared(),
+        promoter: None,
     };
     React::new(policy, means)
 }

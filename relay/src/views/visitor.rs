@@ -7,8 +7,11 @@
 pub mod click;
 mod packed;
 pub mod products;
+mod promoting;
 pub mod queues;
 pub mod sessions;
+
+use std::sync::Arc;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
@@ -23,6 +26,7 @@ use queues::{Novelty, Queues};
 use sessions::Sessions;
 
 use crate::promotions::history::History;
+use crate::promotions::promoter::{Asking, Promoter, Standing, Told};
 
 /// How much is remembered of one visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +48,14 @@ impl Default for Limits {
 }
 
 /// The fold and its rules.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct VisitorView {
     /// When a visit ends, where the SDK did not say it.
     pub rule: SessionRule,
     /// How much is remembered.
     pub limits: Limits,
+    /// Applies the rules of promotions; none where there are none.
+    pub promoter: Option<Arc<Promoter>>,
 }
 
 /// What is remembered of one visitor.
@@ -111,6 +117,10 @@ pub struct Signals {
     pub seen: Vec<Sku>,
     /// The products in the basket; none where the event does not ask.
     pub basket: Vec<Sku>,
+    /// What was decided of promotions with the event.
+    pub promotions: Told,
+    /// What promotions rest on, where there is no event to decide with.
+    pub standing: Option<Box<Standing>>,
 }
 
 /// That a visit saw a product.
@@ -142,7 +152,7 @@ impl View for VisitorView {
         } else {
             match state.queues.take(&click.queue, click.seq, &self.limits) {
                 Novelty::Repeated => return vec![Seen::Duplicate],
-                Novelty::New => self.enrich(state, click, around.place),
+                Novelty::New => self.enrich(state, click, (around.place, around.now_ms)),
             }
         };
         vec![Seen::Event(Box::new(enriched))]
@@ -175,11 +185,31 @@ impl State for Visitor {
 }
 
 impl VisitorView {
-    fn enrich(&self, state: &mut Visitor, mut click: Click, place: Place) -> Enriched {
+    fn enrich(
+        &self,
+        state: &mut Visitor,
+        mut click: Click,
+        (place, now_ms): (Place, u64),
+    ) -> Enriched {
         let Some(visitor) = click.visitor.take() else { return Enriched::without_visitor(click) };
         let (visit, visits) = state.sessions.take(&click, &visitor, &self.rule);
         let first = state.products.take(&click.doing, (click.time, visit.number), &self.limits);
         visit.products = visit.products.saturating_add(first.is_some().into());
+        let asks = click.doing.asks();
+        let promotions = self.promoter.as_ref().map(|promoter| {
+            let asking = Asking {
+                tenant: &click.tenant,
+                visitor: &visitor,
+                visit: visit.number,
+                event: Some(click.id),
+                time: click.time,
+                now: click.time.max(Millis(now_ms)),
+                asks,
+                personalization: personalization(click.consent.as_ref()),
+            };
+            let facts = || promoting::facts(&click, (visit, visits), &state.products);
+            promoter.answer((&mut state.promotions, &asking), (click.kind.as_str(), facts))
+        });
         let known = EnrichmentParts {
             session: visit.id.as_ref(),
             session_started: visit.started,
@@ -198,11 +228,12 @@ impl VisitorView {
             time: click.time,
             personalization: personalization(click.consent.as_ref()),
         };
-        let (asks, exposed) = (click.doing.asks(), click.doing.exposes().cloned());
+        let exposed = click.doing.exposes().cloned();
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
         let known = asks.then_some(&state.products);
-        let signals = Signals { lesson, ..signals((tenant, visitor), &asked, known) };
+        let promotions = promotions.unwrap_or_default();
+        let signals = Signals { lesson, promotions, ..signals((tenant, visitor), &asked, known) };
         if asks {
             state.asked = Some(asked);
         } else if signals.personalization == Some(false) {
@@ -228,7 +259,8 @@ impl Visitor {
     pub fn last_asked(&self, of: (Tenant, VisitorId)) -> Option<(Place, Signals)> {
         let asked = self.asked.as_ref()?;
         let place = Place { partition: asked.partition, offset: asked.offset };
-        Some((place, signals(of, asked, Some(&self.products))))
+        let standing = Some(Box::new(self.standing(asked.personalization)));
+        Some((place, Signals { standing, ..signals(of, asked, Some(&self.products)) }))
     }
 
     /// The state as it lies in the view of sessions.
@@ -275,6 +307,8 @@ fn signals(
         lesson: None,
         seen: known.map(|products| products.seen().cloned().collect()).unwrap_or_default(),
         basket: known.map(|products| products.basket().to_vec()).unwrap_or_default(),
+        promotions: Told::default(),
+        standing: None,
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Lease {
     pub returned: u64,
     /// How many more it asks for.
     pub asks: u64,
+    /// Which of the relay's records of the rule it is, from 1.
+    pub number: u64,
 }
 
 impl ToJson for Lease {
@@ -109,6 +111,7 @@ impl ToJson for Lease {
             w.number_field("granted", self.granted);
             w.number_field("returned", self.returned);
             w.number_field("asks", self.asks);
+            w.number_field("number", self.number);
         });
     }
 }

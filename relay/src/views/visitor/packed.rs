@@ -9,18 +9,21 @@
 //! Each form that was ever kept stays readable, see `golden/states`.
 
 use clickmill_sdk_core::wire::{
-    Asked, Campaign, EventId, Gap, Millis, QueueId, QueueMark, SessionId, SessionView,
-    SessionViewParts, Sight, Sku, Visit,
+    Asked, Campaign, EventId, Gap, Millis, PromotionMark, QueueId, QueueMark, RuleName, SessionId,
+    SessionView, SessionViewParts, Sight, Sku, Visit,
 };
 use clickmill_streams::Poison;
 
 /// The form that is written.
 pub(super) const FORM: u8 = 1;
 
+/// The form that is written of a visitor who was shown promotions: the same, and they come last.
+pub(super) const PROMOTED: u8 = 2;
+
 /// Appends a state.
 pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
-    let SessionViewParts { visits, sessions, seen, basket, asked, queues } = *state;
-    into.push(FORM);
+    let SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions } = *state;
+    into.push(if promotions.is_empty() { FORM } else { PROMOTED });
     let mut to = Packer { to: into, moment: 0 };
     to.number(visits.into());
     to.list(sessions, Packer::visit);
@@ -28,6 +31,9 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     to.list(basket, |to, sku| to.text(sku.as_str()));
     to.list(asked.as_slice(), |to, asked| to.asked(asked));
     to.list(queues, Packer::queue);
+    if !promotions.is_empty() {
+        to.list(promotions, Packer::promotion);
+    }
 }
 
 /// Reads a state.
@@ -37,7 +43,7 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
 pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
     let mut from = Unpacker { from: bytes, moment: 0 };
     match from.byte()? {
-        FORM => from.state(),
+        form @ (FORM | PROMOTED) => from.state(form),
         form => Err(Poison::malformed(format!("a state of form {form}, which is not known here"))),
     }
 }
@@ -136,6 +142,17 @@ impl Packer<'_> {
             end = *to;
         }
     }
+
+    fn promotion(&mut self, mark: &PromotionMark) {
+        let PromotionMark { rule, times, day, today, visit, in_visit, at, until, .. } = mark;
+        let sku = mark.sku.as_ref().map(Sku::as_str);
+        self.texts([Some(rule.as_str()), sku, mark.held_out.then_some("")]);
+        for number in [times, day, today, visit, in_visit] {
+            self.number((*number).into());
+        }
+        self.moment(*at);
+        self.moment(*until);
+    }
 }
 
 struct Unpacker<'a> {
@@ -144,7 +161,7 @@ struct Unpacker<'a> {
 }
 
 impl<'a> Unpacker<'a> {
-    fn state(&mut self) -> Result<SessionView, Poison> {
+    fn state(&mut self, form: u8) -> Result<SessionView, Poison> {
         let state = SessionView {
             visits: self.small()?,
             sessions: self.list(Self::visit)?,
@@ -152,6 +169,10 @@ impl<'a> Unpacker<'a> {
             basket: self.list(Self::sku)?,
             asked: self.list(Self::asked)?.pop(),
             queues: self.list(Self::queue)?,
+            promotions: match form {
+                PROMOTED => self.list(Self::promotion)?,
+                _ => Vec::new(),
+            },
         };
         if self.from.is_empty() { Ok(state) } else { Err(malformed("it does not end")) }
     }
@@ -270,6 +291,22 @@ impl<'a> Unpacker<'a> {
             Gap(start, end)
         };
         Ok(QueueMark { id, highest, gaps: gaps.into_iter().map(gap).collect() })
+    }
+
+    fn promotion(&mut self) -> Result<PromotionMark, Poison> {
+        let [rule, sku, held_out] = self.texts::<3>()?;
+        Ok(PromotionMark {
+            rule: RuleName::parse(rule.unwrap_or_default()).map_err(Poison::malformed)?,
+            sku: sku.map(Sku::parse).transpose().map_err(Poison::malformed)?,
+            held_out: held_out.is_some(),
+            times: self.small()?,
+            day: self.small()?,
+            today: self.small()?,
+            visit: self.small()?,
+            in_visit: self.small()?,
+            at: self.moment()?,
+            until: self.moment()?,
+        })
     }
 }
 

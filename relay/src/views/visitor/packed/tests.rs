@@ -63,6 +63,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn promotion()(
+        rule in "[a-z][a-z0-9-]{0,30}",
+        (times, day, today, visit, in_visit) in any::<(u32, u32, u32, u32, u32)>(),
+        (at, until, held_out) in any::<(u64, u64, bool)>(),
+        sku in prop::option::of(sku()),
+    ) -> PromotionMark {
+        let (rule, at, until) = (RuleName::parse(rule).unwrap(), Millis(at), Millis(until));
+        PromotionMark { rule, times, day, today, visit, in_visit, at, until, sku, held_out }
+    }
+}
+
+prop_compose! {
     fn state()(
         visits in any::<u32>(),
         sessions in prop::collection::vec(visit(), 0..3),
@@ -70,16 +82,18 @@ prop_compose! {
         basket in prop::collection::vec(sku(), 0..51),
         asked in prop::option::of(asked()),
         queues in prop::collection::vec(queue(), 0..5),
+        promotions in prop::collection::vec(promotion(), 0..3),
     ) -> SessionView {
-        SessionView { visits, sessions, seen, basket, asked, queues }
+        SessionView { visits, sessions, seen, basket, asked, queues, promotions }
     }
 }
 
 fn packed(state: &SessionView) -> Vec<u8> {
-    let SessionView { visits, sessions, seen, basket, asked, queues } = state;
+    let SessionView { visits, sessions, seen, basket, asked, queues, promotions } = state;
     let (visits, asked) = (*visits, asked.as_ref());
     let mut packed = Vec::new();
-    pack(&SessionViewParts { visits, sessions, seen, basket, asked, queues }, &mut packed);
+    let parts = SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions };
+    pack(&parts, &mut packed);
     packed
 }
 
@@ -103,11 +117,12 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = unpack(&bytes);
         let _ = unpack(&[&[FORM][..], &bytes].concat());
+        let _ = unpack(&[&[PROMOTED][..], &bytes].concat());
     }
 }
 
 #[test]
 fn a_form_that_is_not_known_is_named() {
-    let error = unpack(&[FORM + 1, 0, 0]).unwrap_err().to_string();
-    assert!(error.contains("form 2"), "{error}");
+    let error = unpack(&[PROMOTED + 1, 0, 0]).unwrap_err().to_string();
+    assert!(error.contains("form 3"), "{error}");
 }
