@@ -5,8 +5,8 @@
 
 use clickmill_sdk_core::wire::json::{Value, Writer};
 use clickmill_sdk_core::wire::{
-    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Poisoned, Product, RawBatch, Receipt,
-    Record, Refusal, SessionView, SiteConfig, Stock, StockBeat, ToJson,
+    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Lease, Poisoned, Product, Promoted,
+    RawBatch, Receipt, Record, Refusal, SessionView, SiteConfig, Stock, StockBeat, ToJson,
 };
 use serde::de::DeserializeOwned;
 
@@ -72,6 +72,14 @@ fn session_view() {
     let old: SessionView =
         serde_json::from_str(r#"{"visits":2,"sessions":[{"number":2}]}"#).unwrap();
     assert_eq!((old.visits, old.sessions[0].number, old.asked), (2, 2, None));
+}
+
+#[test]
+fn promotions() {
+    check::<Promoted>(include_str!("../golden/promoted.json"));
+    check::<Lease>(include_str!("../golden/lease.json"));
+    let view = check::<SessionView>(include_str!("../golden/session_view_promoted.json"));
+    assert!(!view.promotions[0].held_out && view.promotions[1].held_out);
 }
 
 #[test]
