@@ -200,12 +200,13 @@ impl Simulation {
     fn offer(&mut self, tenant: &Tenant, product: Product) {
         let key = format!("{tenant}:{}", product.sku);
         let stock = json!({ "sku": product.sku.as_str(), "available": 1_000_000, "at": 0 });
+        let (product_row, stock_row) = (product.to_json(), stock.to_string());
         let place = Place { partition: 0, offset: self.rows };
         let row =
             |value| Raw { source: 0, place, key: Some(key.as_bytes()), value, timestamp_ms: 0 };
         // Rows of our own making can be read.
-        let _ = self.tables.products.apply(&row(Some(product.to_json().as_bytes())));
-        let _ = self.tables.stock.apply(&row(Some(stock.to_string().as_bytes())));
+        let _ = self.tables.products.apply(&row(Some(product_row.as_bytes())));
+        let _ = self.tables.stock.apply(&row(Some(stock_row.as_bytes())));
         self.rows += 1;
         self.known.insert((tenant.clone(), product.sku));
     }
