@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start() -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn start() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = Arguments::parse();
     if let Some(Command::Simulate(simulate)) = arguments.command {
         let config = arguments.config;
@@ -144,7 +144,7 @@ fn simulated(
     Ok(if report.refusals().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     let signals = Signals::install()?;
     let listeners = Listeners::bind(&config.listen).await?;
     let shutdown = Shutdown::new();
