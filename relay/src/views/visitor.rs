@@ -160,7 +160,7 @@ impl View for VisitorView {
 }
 
 impl State for Visitor {
-    const FORM: u8 = packed::FORM;
+    const FORM: u8 = packed::PROMOTED;
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
         let before = String::from_utf8(std::mem::take(into)).map_err(Poison::malformed)?;
