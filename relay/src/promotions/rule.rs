@@ -375,10 +375,10 @@ pub(crate) mod tests {
 
     /// A rule, from what is said beside name, slot and content.
     pub(crate) fn rule(name: &str, more: Value) -> Rule {
-        read(name, more).unwrap()
+        read(name, &more).unwrap()
     }
 
-    fn read(name: &str, more: Value) -> Result<Rule, (String, String)> {
+    fn read(name: &str, more: &Value) -> Result<Rule, (String, String)> {
         let mut value = json!({ "name": name, "slot": "banner", "content": { "title": name } });
         let fields = value.as_object_mut().unwrap();
         fields.extend(more.as_object().unwrap().clone());
@@ -408,7 +408,7 @@ pub(crate) mod tests {
             (json!({"content": "Hello"}), "content", "invalid type"),
             (json!({"content": {"t": "x".repeat(9_000)}}), "content", "9008 bytes"),
         ] {
-            let (named, why) = read("r", more.clone()).unwrap_err();
+            let (named, why) = read("r", &more).unwrap_err();
             assert!(named == field && why.contains(says), "{more}: {named}: {why}");
         }
         let (field, why) =

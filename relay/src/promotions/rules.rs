@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn all_conditions_together_are_bounded_and_the_lowest_go_first() {
-        let dear = vec!["visitor.basket.exists(b, b == product.sku)"; 12].join(" && ");
+        let dear = ["visitor.basket.exists(b, b == product.sku)"; 12].join(" && ");
         let entry = |n: i64| Entry {
             place: "many".into(),
             tenant: Tenant::parse("shop").map_err(|e| e.to_string()),

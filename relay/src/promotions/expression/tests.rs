@@ -76,7 +76,7 @@ fn no_condition_holds_the_stream_up() {
     let walk = |inner: &str| format!("visitor.basket.all(a, {inner})");
     let doubled = format!("size(visitor.basket{} ) > 3", ".map(x, x + x + x + x)".repeat(30));
     let listed = format!("size([1]{}) > 3", ".map(x, [x, x, x, x, x, x, x, x])".repeat(20));
-    let wide = vec!["visitor.basket.exists(b, b == product.sku)"; 12].join(" && ");
+    let wide = ["visitor.basket.exists(b, b == product.sku)"; 12].join(" && ");
     for dear in [
         walk("visitor.basket.all(b, visitor.basket.all(c, a != b))"),
         walk("visitor.basket.all(b, visit.searches.exists(s, s == a + b))"),
