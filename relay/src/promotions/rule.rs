@@ -374,6 +374,7 @@ pub(crate) mod tests {
     }
 
     /// A rule, from what is said beside name, slot and content.
+    #[expect(clippy::needless_pass_by_value, reason = "so that a rule is said in one go")]
     pub(crate) fn rule(name: &str, more: Value) -> Rule {
         read(name, &more).unwrap()
     }

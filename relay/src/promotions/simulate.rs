@@ -246,10 +246,11 @@ pub fn read_recording(input: impl BufRead, tenant: &Tenant) -> io::Result<(Vec<R
     let (mut all, mut unread, mut places) = (Vec::new(), 0, HashMap::new());
     for (n, line) in input.lines().enumerate() {
         let line = line?;
-        if line.trim().is_empty() {
+        let line = line.trim();
+        if line.is_empty() {
             continue;
         }
-        match one(&line, (tenant, n as u64), &mut places) {
+        match one(line, (tenant, n as u64), &mut places) {
             Some(recorded) => all.push(recorded),
             // The first line may name the columns.
             None => unread += u64::from(n > 0),
