@@ -2,7 +2,7 @@
 //!
 //! `relay.example.toml` documents every key; a test holds it to this type.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,13 @@ use clickmill_streams::{Bounds, Pacing};
 use hyper::http::uri::Authority;
 use serde::Deserialize;
 
-use crate::decide::visits;
+use crate::decide::plan::Plan;
+use crate::decide::suggest::Rules;
+use crate::decide::{learned, visits};
 use crate::hints::feed::Segment;
 use crate::hints::hub;
 use crate::promotions::config::PromotionsConfig;
+use crate::suggestions::Titles;
 use crate::tables::StockRule;
 
 /// The prefix of the environment variables that lie over the file.
@@ -291,35 +294,80 @@ impl Default for SessionConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SuggestConfig {
-    /// The places on a page that suggestions fill. The first gets the best products, the second
-    /// the next ones, and so on.
+    /// The places on a page that suggestions fill, in the order in which they get the products that
+    /// several of them could show.
     pub slots: Vec<Slot>,
+    /// Which models fill them, by the sort of page and the slot.
+    pub plan: Plan,
     /// How many products a hint shows at the most.
     pub products_max: usize,
+    /// How many of one category a hint shows while others fit.
+    pub category_max: usize,
+    /// How long what was ordered is not suggested; no longer than a visitor is remembered.
+    #[serde(with = "duration")]
+    pub ordered_rest: Duration,
+    /// Categories whose products are used up: they are suggested again at once.
+    pub consumables: BTreeSet<String>,
     /// How long a hint holds.
     #[serde(with = "duration")]
     pub lifetime: Duration,
     /// After this long a sight counts half.
     #[serde(with = "duration")]
     pub half_life: Duration,
+    /// After this long an order counts half.
+    #[serde(with = "duration")]
+    pub order_half_life: Duration,
+    /// Whether it is also learned from the clicks that other instances enrich.
+    pub learn_from_others: bool,
     /// What counts as granted while a visitor has said nothing.
     pub consent_default: Vec<Purpose>,
-    /// The heading over products that are seen together.
-    pub title_together: String,
-    /// The heading over products that are popular beside the last one.
-    pub title_category: String,
+    /// The headings over products, by model.
+    pub titles: Titles,
+    /// The same in other languages, by their tags.
+    pub languages: BTreeMap<String, Titles>,
+}
+
+impl SuggestConfig {
+    /// What is suggested where.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            slots: self.slots.clone(),
+            plan: self.plan.clone(),
+            products_max: self.products_max,
+            category_max: self.category_max,
+            ordered_rest_ms: long_millis(self.ordered_rest),
+            consumables: self.consumables.clone(),
+        }
+    }
+
+    /// How much is learned.
+    pub(crate) fn learning(&self) -> learned::Limits {
+        learned::Limits {
+            visits: visits::Limits {
+                half_life_ms: long_millis(self.half_life),
+                ..visits::Limits::default()
+            },
+            order_half_life_ms: long_millis(self.order_half_life),
+        }
+    }
 }
 
 impl Default for SuggestConfig {
     fn default() -> Self {
         Self {
             slots: Slot::parse("suggested").into_iter().collect(),
+            plan: Plan::default(),
             products_max: 4,
+            category_max: 3,
+            ordered_rest: Duration::from_secs(30 * 24 * 60 * 60),
+            consumables: BTreeSet::new(),
             lifetime: Duration::from_secs(600),
             half_life: Duration::from_millis(visits::Limits::default().half_life_ms),
+            order_half_life: Duration::from_secs(30 * 24 * 60 * 60),
+            learn_from_others: true,
             consent_default: Vec::new(),
-            title_together: "Often seen together".to_owned(),
-            title_category: "Popular beside it".to_owned(),
+            titles: Titles::default(),
+            languages: BTreeMap::new(),
         }
     }
 }
@@ -642,6 +690,11 @@ const PARTITIONS_MAX: usize = 4096;
 pub(crate) const FETCH_WAIT_MAX_MS: u32 = 20;
 
 /// Whole milliseconds; what does not fit, 49 days, is as good as for ever.
+/// A duration in milliseconds, where months count.
+fn long_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn millis(span: Duration) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
@@ -685,6 +738,7 @@ mod tests {
                 line.starts_with(&format!("{key} = "))
                     || line == format!("[{key}]")
                     || line == format!("[kafka.{key}]")
+                    || line == format!("[suggest.{key}]")
             };
             assert!(EXAMPLE.lines().any(shows), "the example does not show {key}");
         }

@@ -22,6 +22,7 @@ pub mod render;
 pub mod routes;
 mod run;
 pub mod stock;
+pub mod suggestions;
 pub mod tables;
 pub mod views;
 pub mod visitors;

@@ -8,27 +8,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::Headers;
-use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Cause, EventId, Hint, HintId, HintKind, Json, Millis, Poisoned, Purpose, Record, Sku, Slot,
-    Tenant, ToJson, Topic, VisitorId, Why, hex,
+    Cause, EventId, Hint, HintId, HintKind, Millis, PageKind, Poisoned, Purpose, Sku, Slot, Tenant,
+    ToJson, Topic, VisitorId, hex,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::decide::suggest::{NEIGHBOURS, Suggestion, suggest};
-use crate::decide::visits::{self, Visits};
+use crate::decide::learned::{self, Learned};
+use crate::decide::suggest::{Rules, Suggestion, suggest};
 use crate::event;
 use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
+use crate::learn::Taught;
 use crate::metrics::{ReactMeters, Silence};
 use crate::open::Open;
 use crate::promotions::promoter::{Promoter, Told};
 use crate::stock::StockPolicy;
+use crate::suggestions::{Headings, why};
 use crate::tables::{Products, Shelf, Tables};
-use crate::views::visitor::{self, Enriched, Lesson, Seen, Signals};
+use crate::views::visitor::{Enriched, Lesson, Seen, Signals};
 
 /// What the ids of hints begin with that were decided for a page while a server rendered it.
 const PAGES: &str = "pages";
@@ -42,22 +43,18 @@ pub struct Policy {
     pub open: Option<Open>,
     /// The topic of records that could not be read, in full.
     pub poisoned: Arc<str>,
-    /// The places that suggestions fill.
-    pub slots: Vec<Slot>,
-    /// How many products a hint shows at the most.
-    pub products_max: usize,
+    /// What is suggested where.
+    pub rules: Rules,
     /// How long a hint holds, ms.
     pub lifetime_ms: u64,
     /// Whether a visitor who has said nothing gets hints.
     pub personalizes_unasked: bool,
     /// How much is learned.
-    pub learning: visits::Limits,
+    pub learning: learned::Limits,
     /// How stock is told.
     pub stock: StockPolicy,
-    /// The heading over products that are seen together.
-    pub title_together: String,
-    /// The heading over products that are popular beside the last one.
-    pub title_category: String,
+    /// What stands over suggestions.
+    pub headings: Headings,
 }
 
 impl Policy {
@@ -69,22 +66,20 @@ impl Policy {
             enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
             open: None,
             poisoned: Topic::ClicksPoisoned.name(&config.topic_prefix).into(),
-            slots: suggest.slots.clone(),
-            products_max: suggest.products_max,
+            rules: suggest.rules(),
             lifetime_ms: millis(suggest.lifetime),
             personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
-            learning: visits::Limits {
-                half_life_ms: millis(suggest.half_life),
-                ..visits::Limits::default()
-            },
+            learning: suggest.learning(),
             stock: StockPolicy {
                 rule: config.stock.rule(),
                 low_at: config.stock.low_at,
                 slot: config.stock.slot.clone(),
                 lifetime_ms: millis(suggest.lifetime),
             },
-            title_together: suggest.title_together.clone(),
-            title_category: suggest.title_category.clone(),
+            headings: Headings {
+                titles: suggest.titles.clone(),
+                languages: suggest.languages.clone(),
+            },
         }
     }
 }
@@ -115,7 +110,7 @@ pub struct React {
 /// Taken by the thread that reads clicks, and briefly when a stream opens.
 #[derive(Debug, Default)]
 struct State {
-    learned: HashMap<Tenant, Visits>,
+    learned: HashMap<Tenant, Learned>,
     /// The offset before which each partition was learned from. What was learned stays when a
     /// transaction fails or a partition goes, so this does too: clicks that come again teach nothing.
     learned_to: HashMap<u32, u64>,
@@ -181,19 +176,19 @@ impl React {
         let interest = self.policy.stock.interest(signals, (&shelf, source));
         self.means.hub.interest(&subject, interest);
         self.tell_low((signals, &subject, &shelf), source, at);
-        let free: Vec<&Slot> =
-            self.policy.slots.iter().filter(|slot| !taken.contains(slot)).collect();
-        if free.len() < taken.len() && free.is_empty() {
+        let slots = &self.policy.rules.slots;
+        if !taken.is_empty() && slots.iter().all(|slot| taken.contains(slot)) {
             return Ok(());
         }
-        let count = self.policy.products_max * free.len();
         let learned = state.learned.get_mut(&signals.tenant);
-        let suggestion = suggest(signals, count, (learned, &shelf));
+        let mut suggestions = suggest(signals, &self.policy.rules, (learned, &shelf));
+        suggestions.retain(|one| slots.get(one.slot).is_some_and(|slot| !taken.contains(slot)));
         self.means.meters.withheld.increment(shelf.stale());
-        let nothing = if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing };
-        let suggestion = suggestion.ok_or(nothing)?;
+        if suggestions.is_empty() {
+            return Err(if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing });
+        }
         let clicked_at = (telling == Telling::First).then_some(signals.time);
-        for said in self.hints((&suggestion, &free), &shelf, stem) {
+        for said in self.hints((suggestions, signals), &shelf, stem) {
             let said = Said { telling, clicked_at, ..said };
             self.means.hub.say(&subject, said, (partition, now));
         }
@@ -204,42 +199,36 @@ impl React {
         Ok(())
     }
 
-    /// The hints of a suggestion: one for each slot, as long as there are products.
+    /// The hints of suggestions: one for each.
     fn hints(
         &self,
-        (suggestion, slots): (&Suggestion, &[&Slot]),
+        (suggestions, signals): (Vec<Suggestion>, &Signals),
         shelf: &Shelf<'_>,
         stem: Stem,
     ) -> Vec<Said> {
-        let why = Why {
-            model: suggestion.model.to_owned(),
-            inputs: suggestion.inputs.iter().map(|sku| sku.as_str().to_owned()).collect(),
-            tables: shelf.versions(),
-            variant: None,
-        };
-        let parts = suggestion.products.chunks(self.policy.products_max.max(1));
-        let hints = slots.iter().zip(parts).enumerate().map(|(n, (slot, products))| {
+        let tables = shelf.versions();
+        let hint = |suggestion: Suggestion| {
             let hint = Hint {
                 id: HintId {
                     source: stem.source.to_owned(),
                     partition: stem.place.partition,
                     offset: stem.place.offset,
-                    n: u32::try_from(n).unwrap_or(u32::MAX),
+                    n: u32::try_from(suggestion.slot).unwrap_or(u32::MAX),
                 },
                 kind: HintKind::Suggest,
                 epoch: stem.epoch,
-                slot: Some(Slot::clone(slot)),
-                content: self.content(suggestion, products),
-                why: why.clone(),
+                slot: self.policy.rules.slots.get(suggestion.slot).cloned(),
+                content: self.policy.headings.content(&suggestion, signals.locale.as_deref()),
+                why: why(&suggestion, tables.clone()),
                 expires_at: stem.now + self.policy.lifetime_ms,
                 stock_version: suggestion.stock_version,
                 cause: stem.cause,
                 decided_at: stem.now,
             };
-            let skus = products.iter().map(|product| product.sku.clone()).collect();
+            let skus = suggestion.products.into_iter().map(|product| product.sku).collect();
             Said { hint, skus, telling: Telling::First, clicked_at: None }
-        });
-        hints.collect()
+        };
+        suggestions.into_iter().map(hint).collect()
     }
 
     /// The hints for the slots of a page that a server renders: those that hold, and where there is
@@ -259,14 +248,19 @@ impl React {
             return Some(Vec::new());
         }
         signals.time = now;
+        signals.page = match wish.sku {
+            Some(_) => PageKind::Product,
+            None => wish.page.unwrap_or(signals.page),
+        };
+        let is_about = wish.sku.is_some() || wish.page.is_some();
         let held = self.means.hub.holding(subject, now);
         let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
         let (mut said, taken) =
             self.promote_page((subject, wish), (&signals, &mut state), (epoch, now));
         let is_open = |slot: &&Slot| {
-            self.policy.slots.contains(slot)
+            self.policy.rules.slots.contains(slot)
                 && !taken.contains(slot)
-                && (wish.sku.is_some() || holds(slot).is_none())
+                && (is_about || holds(slot).is_none())
         };
         let open: Vec<&Slot> = wish.slots.iter().filter(is_open).collect();
         if !open.is_empty() {
@@ -276,15 +270,12 @@ impl React {
             }
             let shelf = self.means.tables.shelf(&signals.tenant, now);
             self.mark((&signals, subject), &shelf, (wish.partition, epoch));
-            let count = self.policy.products_max * self.policy.slots.len();
             let learned = state.learned.get_mut(&signals.tenant);
-            let suggestion = suggest(&signals, count, (learned, &shelf));
+            let suggestions = suggest(&signals, &self.policy.rules, (learned, &shelf));
             self.means.meters.withheld.increment(shelf.stale());
             let place = Place { partition: wish.partition, offset: state.next_page(now) };
             let stem = Stem { source: PAGES, place, epoch, cause: None, now };
-            let slots: Vec<&Slot> = self.policy.slots.iter().collect();
-            let hints = suggestion.map(|found| self.hints((&found, &slots), &shelf, stem));
-            for hint in hints.into_iter().flatten() {
+            for hint in self.hints((suggestions, &signals), &shelf, stem) {
                 if hint.hint.slot.as_ref().is_some_and(|slot| open.contains(&slot)) {
                     said.push(self.means.hub.say(subject, hint, (wish.partition, now)));
                 }
@@ -316,11 +307,11 @@ impl React {
         source: (u32, u64),
         at: At,
     ) {
-        let Some(Lesson { sku, .. }) = &signals.lesson else { return };
+        let Some(Lesson::Saw(_, sku)) = &signals.lesson else { return };
         let Some(notice) = self.policy.stock.low(sku, shelf) else { return };
         let now = Millis(at.now_ms);
         let (partition, offset) = (at.place.partition, at.place.offset);
-        let n = u32::try_from(self.policy.slots.len()).unwrap_or(u32::MAX);
+        let n = u32::try_from(self.policy.rules.slots.len()).unwrap_or(u32::MAX);
         let hint = Hint {
             id: HintId { source: CLICKS.to_owned(), partition, offset, n },
             cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
@@ -348,29 +339,12 @@ impl React {
         let _ = self.answer(&mut state, (&signals, Telling::Again), at);
     }
 
-    /// Learns from an enriched click of before this relay ran.
-    pub fn recall_lesson(&self, record: &Record) {
-        let Some(lesson) = visitor::lesson(record) else { return };
-        if visitor::allows_personalization(record).unwrap_or(self.policy.personalizes_unasked) {
-            self.lock().learner(&record.tenant, self.policy.learning).learn(&lesson, record.time);
+    /// Learns from an enriched click of before this relay ran, or of another one.
+    pub fn recall_lesson(&self, taught: &Taught) {
+        let Taught { tenant, time, lesson, personalization } = taught;
+        if personalization.unwrap_or(self.policy.personalizes_unasked) {
+            self.lock().learner(tenant, self.policy.learning).learn(lesson, *time);
         }
-    }
-
-    fn content(
-        &self,
-        suggestion: &Suggestion,
-        products: &[clickmill_sdk_core::wire::Product],
-    ) -> Json {
-        let title = match suggestion.model {
-            NEIGHBOURS => &self.policy.title_together,
-            _ => &self.policy.title_category,
-        };
-        let mut w = Writer::with_capacity(256 * (products.len() + 1));
-        w.object(|w| {
-            w.text_field("title", title);
-            w.list_field("items", products);
-        });
-        Json::trusted(w.finish())
     }
 
     /// Learns from visitors who allow it.
@@ -426,6 +400,8 @@ pub struct Wish<'a> {
     pub slots: &'a [Slot],
     /// The product that the page is about.
     pub sku: Option<&'a Sku>,
+    /// What sort of page it is, where the server says so.
+    pub page: Option<PageKind>,
     /// The partition that the visitor lies in.
     pub partition: u32,
 }
@@ -441,11 +417,14 @@ impl Wish<'_> {
             time: now,
             personalization: None,
             asks: true,
+            page: self.page.unwrap_or_default(),
+            locale: None,
             lesson: None,
             seen: Vec::new(),
             basket: Vec::new(),
             promotions: Told::default(),
             standing: None,
+            bought: Vec::new(),
         }
     }
 }
@@ -482,8 +461,8 @@ impl State {
         self.epochs.get(&partition).copied().unwrap_or_default()
     }
 
-    fn learner(&mut self, tenant: &Tenant, limits: visits::Limits) -> &mut Visits {
-        self.learned.entry(tenant.clone()).or_insert_with(|| Visits::new(limits))
+    fn learner(&mut self, tenant: &Tenant, limits: learned::Limits) -> &mut Learned {
+        self.learned.entry(tenant.clone()).or_insert_with(|| Learned::new(limits))
     }
 }
 

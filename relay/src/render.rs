@@ -1,8 +1,9 @@
 //! Decides for web servers while they render a page: `POST /v1/decide`.
 //!
 //! The body is `{"visitor": id, "slots": [slot, …]}` with up to [`SLOTS_MAX`] slots. `"sku"` names
-//! the product that the page is about, though its view was not told yet, and `"after": place`, as a
-//! receipt tells it, has the answer wait until that event is in it. `Authorization: Bearer <key>`
+//! the product that the page is about, though its view was not told yet, `"page"` what sort of page it
+//! is (as in `page_view`), and `"after": place`, as a receipt tells it, has the answer wait until that
+//! event is in it. `Authorization: Bearer <key>`
 //! shows the server's key, which names its tenant.
 //!
 //! The answer is `{"visitor": id, "hints": [{"id", "event", "data"}, …]}`: what a stream would tell,
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Refusal, RefusalCode, Sku, Slot, Tenant, ToJson as _, VisitorId};
+use clickmill_sdk_core::wire::{
+    PageKind, Refusal, RefusalCode, Sku, Slot, Tenant, ToJson as _, VisitorId,
+};
 use clickmill_streams::NotHere;
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -58,6 +61,8 @@ struct Asked {
     slots: Vec<Slot>,
     #[serde(default)]
     sku: Option<Sku>,
+    #[serde(default)]
+    page: Option<PageKind>,
     #[serde(default)]
     after: Option<Place>,
 }
@@ -156,6 +161,7 @@ impl Render {
             visitor: &asked.visitor,
             slots: &asked.slots,
             sku: asked.sku.as_ref(),
+            page: asked.page,
             partition,
         };
         match self.delivery.react.decide(subject, &wish, known) {
@@ -201,7 +207,7 @@ impl Asked {
 fn malformed() -> Told {
     let detail = format!(
         "the body must be `{{\"visitor\": id, \"slots\": [slot, …]}}` with 1 to {SLOTS_MAX} slots; \
-         \"sku\" and \"after\" may be in it"
+         \"sku\", \"page\" and \"after\" may be in it"
     );
     let refusal = Refusal { error: RefusalCode::Malformed, detail, retry_after_ms: None };
     Told { status: StatusCode::BAD_REQUEST, answer: refusal.to_json() }
@@ -233,13 +239,15 @@ mod tests {
     #[test]
     fn what_is_asked_is_bounded_and_has_no_unknown_fields() {
         let reads = |body: &str| Asked::read(body.as_bytes()).is_some();
-        assert!(reads(r#"{"visitor":"v","slots":["a","b"],"sku":"K","after":"1.2"}"#));
+        let all = r#"{"visitor":"v","slots":["a","b"],"sku":"K","page":"home","after":"1.2"}"#;
+        assert!(reads(all));
         for bad in [
             r#"{"visitor":"v","slots":[]}"#,
             r#"{"visitor":"","slots":["a"]}"#,
             r#"{"visitor":"v","slots":["A b"]}"#,
             r#"{"visitor":"v","slots":["a"],"tenant":"other"}"#,
             r#"{"visitor":"v","slots":["a"],"after":"x"}"#,
+            r#"{"visitor":"v","slots":["a"],"page":"arcade"}"#,
             "",
         ] {
             assert!(!reads(bad), "{bad}");

@@ -21,6 +21,7 @@ use clickmill_server::shutdown::Shutdown;
 use clickmill_server::tls::TlsError;
 use clickmill_server::token::{KeyError, Signer};
 use clickmill_streams::{Parts, Runtime, RuntimeConfig, Status, Table, TableConfig};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -31,7 +32,7 @@ use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::hints::delivery::Delivery;
 use crate::hints::feed::Register;
 use crate::hints::hub::Hub;
-use crate::learn::{Past, learn_past};
+use crate::learn::{Learning, learn};
 use crate::live::Live;
 use crate::metrics::{
     self, AskMeters, DeliveryMeters, FeedMeters, HubMeters, ReactMeters, RefusedMeters, StockMeters,
@@ -49,9 +50,8 @@ use crate::visitors::Visitors;
 /// How often readiness is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a relay that starts may learn from clicks of before, and how long new ones wait for it
-/// once everything else is there.
-const LEARN_MAX: Duration = Duration::from_secs(5);
+/// How long new clicks wait, once everything else is there, until a relay that starts has learned from
+/// those of before.
 const LEARN_AHEAD_MAX: Duration = Duration::from_millis(500);
 
 /// Why a relay cannot start, or cannot go on.
@@ -197,7 +197,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         on_statistics: Some(Box::new(metrics::lag(&metrics))),
     };
     let (view, outcome) = tokio::select! {
-        ended = follow((&config, &visitors), (parts, &may_fold), (&checks, &readers, &shutdown)) => {
+        ended = follow((&config, &visitors, &hub), (parts, &may_fold), (&checks, &readers, &shutdown)) => {
             ended
         }
         Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
@@ -236,11 +236,11 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 /// Starts the view, lets it fold once the tables are read, and follows it until the shutdown begins
 /// (and its notice is over) or the view ends by itself. Returns the view if it still runs.
 async fn follow(
-    (config, visitors): (&Config, &Visitors),
+    (config, visitors, hub): (&Config, &Visitors, &Arc<Hub>),
     (parts, may_fold): (Parts<VisitorView, React>, &AtomicBool),
     (checks, readers, shutdown): (&Checks, &Readers, &Shutdown),
 ) -> (Option<Runtime>, Result<(), RunError>) {
-    let (past, react) = (past(config), Arc::clone(&parts.sink));
+    let (learning, react, hub) = (learning(config), Arc::clone(&parts.sink), Arc::clone(hub));
     let react_is_ready = {
         let react = Arc::clone(&react);
         move || react.is_ready()
@@ -255,17 +255,17 @@ async fn follow(
     let status = view.status();
     let prepared = async {
         let is_stopped = shutdown.clone();
-        let learned = tokio::task::spawn_blocking(move || {
-            learn_past(&past, &react, &|| is_stopped.has_begun());
+        let (done, mut learned) = watch::channel(false);
+        tokio::task::spawn_blocking(move || {
+            learn(&learning, (&react, &hub), (&|| is_stopped.has_begun(), &done));
         });
         // Decisions without tables would be none, and clicks are not decided twice.
         checks.tables_read(&readers.tables).await;
         while !react_is_ready() {
             sleep(LOOK_EVERY).await;
         }
-        if let Ok(Err(error)) = timeout(LEARN_AHEAD_MAX, learned).await {
-            warn!(%error, "learning from clicks of before broke off");
-        }
+        // It goes on where it takes longer, or breaks off.
+        let _ = timeout(LEARN_AHEAD_MAX, learned.wait_for(|learned| *learned)).await;
         may_fold.store(true, Ordering::Release);
         checks.watch(&readers.tables, &status).await;
     };
@@ -319,13 +319,13 @@ pub(crate) fn runtime(config: &Config) -> RuntimeConfig {
     }
 }
 
-/// What is learned from before the view starts.
-fn past(config: &Config) -> Past {
-    Past {
+/// What is learned from before the view starts, and from other relays.
+fn learning(config: &Config) -> Learning {
+    Learning {
         kafka: config.kafka.clone(),
         topic: Topic::ClicksEnriched.name(&config.topic_prefix),
         records_max: config.view.learn_records_max,
-        time_max: LEARN_MAX,
+        from_others: config.suggest.learn_from_others,
     }
 }
 

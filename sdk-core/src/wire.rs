@@ -13,6 +13,7 @@ mod hash;
 mod hint;
 mod id;
 pub mod json;
+mod page_kind;
 mod promotion;
 mod receipt;
 mod record;
@@ -35,6 +36,7 @@ pub use id::{
 };
 pub(crate) use id::{digits, visitor_of};
 pub use json::{Json, ToJson};
+pub use page_kind::PageKind;
 pub use promotion::{Lease, Promoted, PromotionMark};
 pub use receipt::{
     Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,

@@ -5,8 +5,9 @@
 
 use clickmill_sdk_core::wire::json::{Value, Writer};
 use clickmill_sdk_core::wire::{
-    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Lease, Poisoned, Product, Promoted,
-    RawBatch, Receipt, Record, Refusal, SessionView, SiteConfig, Stock, StockBeat, ToJson,
+    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Lease, PageKind, Poisoned, Product,
+    Promoted, RawBatch, Receipt, Record, Refusal, SessionView, SiteConfig, Stock, StockBeat,
+    ToJson,
 };
 use serde::de::DeserializeOwned;
 
@@ -68,6 +69,10 @@ fn poisoned() {
 fn session_view() {
     let view = check::<SessionView>(include_str!("../golden/session_view.json"));
     assert_eq!(view.sessions[0].searches, ["kettle", "toaster"]);
+    // A sort of page that only later relays know is another one.
+    let later = include_str!("../golden/session_view.json").replace("\"product\"", "\"arcade\"");
+    let later: SessionView = serde_json::from_str(&later).unwrap();
+    assert_eq!(later.asked.map(|asked| asked.page), Some(PageKind::Other));
     // What yesterday's relay wrote, with less in it, is read all the same.
     let old: SessionView =
         serde_json::from_str(r#"{"visits":2,"sessions":[{"number":2}]}"#).unwrap();

@@ -75,6 +75,7 @@ mod shop_page;
 mod slots;
 mod spooling;
 mod streams;
+mod suggesting;
 mod tabs;
 mod traced;
 mod verdicts;

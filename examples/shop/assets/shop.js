@@ -86,8 +86,17 @@
   // ---- Hints: the SDK shows them in the shelves; here it is said why ----
 
   const because = ({ detail: { content, why } }) => {
-    const names = (why?.inputs || []).map(nameOf).filter(Boolean).slice(0, 2);
-    if (names.length) content.because = `because you looked at ${names.join(" and ")}`;
+    const { model, inputs = [], support = 0 } = why || {};
+    const names = inputs.map(nameOf).filter(Boolean).slice(0, 2).join(" and ");
+    const times = (what) => (support > 1 ? ` (${support} ${what})` : "");
+    const words = {
+      nearest_visits: names && `because you looked at ${names}${times("visits")}`,
+      bought_together: names && `often bought with ${names}${times("orders")}`,
+      recently_viewed: "you looked at them before",
+      category_popular: names && `looked at most beside ${names}`,
+      shop_popular: `looked at most these days${times("looks at the first")}`,
+    };
+    content.because = words[model];
   };
 
   const follow = ({ target }) => {

@@ -22,6 +22,7 @@ use crate::{Error, KafkaConfig};
 pub struct Reader {
     inner: BaseConsumer<Context>,
     topic: String,
+    partitions: Vec<i32>,
     /// For each partition whose end at opening has not been reached yet: that end.
     ends: BTreeMap<i32, i64>,
     told: bool,
@@ -56,7 +57,8 @@ impl Reader {
 
         let mut ends = BTreeMap::new();
         let mut assignment = TopicPartitionList::new();
-        for partition in partitions(&inner, &topic, deadline)? {
+        let partitions = partitions(&inner, &topic, deadline)?;
+        for partition in partitions.iter().copied() {
             let failed =
                 |error| Error::doing(format!("finding the end of {topic}[{partition}]"), &error);
             let left = deadline.saturating_duration_since(Instant::now());
@@ -82,7 +84,7 @@ impl Reader {
         inner
             .assign(&assignment)
             .map_err(|error| Error::doing(format!("starting to read {topic}"), &error))?;
-        Ok(Self { inner, topic, ends, told: false })
+        Ok(Self { inner, topic, partitions, ends, told: false })
     }
 
     /// The next step; waits up to `wait` for one.
@@ -140,6 +142,33 @@ impl Reader {
                 Step::CaughtUp | Step::Idle => {}
                 Step::Message(message) => each(&message),
             }
+        }
+        Ok(())
+    }
+
+    /// Reads from now on only the partitions that are wanted. One that comes back is read from its
+    /// end.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    pub fn keep_to(&mut self, is_wanted: &dyn Fn(i32) -> bool) -> Result<(), Error> {
+        let failed = |error| Error::doing(format!("choosing partitions of {}", self.topic), &error);
+        let held = self.inner.assignment().map_err(failed)?;
+        let held: Vec<i32> = held.elements().iter().map(|element| element.partition()).collect();
+        let change = |is_change: &dyn Fn(i32) -> bool| {
+            let mut list = TopicPartitionList::new();
+            for partition in self.partitions.iter().copied().filter(|one| is_change(*one)) {
+                list.add_partition_offset(&self.topic, partition, Offset::End)?;
+            }
+            Ok(list)
+        };
+        let leaving = change(&|one| held.contains(&one) && !is_wanted(one)).map_err(failed)?;
+        let coming = change(&|one| !held.contains(&one) && is_wanted(one)).map_err(failed)?;
+        if leaving.count() > 0 {
+            self.inner.incremental_unassign(&leaving).map_err(failed)?;
+        }
+        if coming.count() > 0 {
+            self.inner.incremental_assign(&coming).map_err(failed)?;
         }
         Ok(())
     }

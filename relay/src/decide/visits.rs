@@ -10,11 +10,12 @@
 //! time that it takes to append it.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use clickmill_sdk_core::wire::{Millis, Sku};
 
-use crate::views::visitor::Lesson;
+/// How many of the products that are seen most are known in order.
+const HOT_MAX: usize = 64;
 
 /// How much is learned, and what counts how much.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +81,20 @@ pub struct Visits {
     origin: Option<Millis>,
     /// Visits and products that have a score at the moment.
     scored: (Vec<u32>, Vec<u32>),
+    /// The products seen most, best first. What is seen only grows, so that what is not in here gets
+    /// in by being seen alone.
+    hot: Vec<u32>,
+}
+
+/// A product that an answer may have in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its number here, for [`Visits::sku`].
+    id: u32,
+    /// Better ones have higher scores, which mean nothing beside those of another question.
+    pub score: f64,
+    /// On how many visits that rests.
+    pub support: u32,
 }
 
 #[derive(Debug)]
@@ -93,6 +108,8 @@ struct Product {
     /// Its weight as an input, and its score; 0 between questions.
     input: f32,
     score: f32,
+    /// Visits that its score rests on.
+    support: u32,
 }
 
 #[derive(Debug)]
@@ -118,13 +135,14 @@ impl Visits {
             hasher: RandomState::new(),
             origin: None,
             scored: Default::default(),
+            hot: Vec::new(),
         }
     }
 
     /// Learns that a visit saw a product. One that the visit saw before teaches nothing.
-    pub fn learn(&mut self, lesson: &Lesson, time: Millis) {
-        let slot = self.slot(self.hasher.hash_one(&lesson.visit), time);
-        let id = self.note(&lesson.sku, time);
+    pub fn learn(&mut self, visit: &(impl Hash + ?Sized), sku: &Sku, time: Millis) {
+        let slot = self.slot(self.hasher.hash_one(visit), time);
+        let id = self.note(sku, time);
         let visit = &mut self.visits[slot as usize];
         visit.last = visit.last.max(time);
         if visit.products.len() >= self.limits.visit_products_max || visit.products.contains(&id) {
@@ -138,35 +156,55 @@ impl Visits {
         if product.visits.len() > self.limits.neighbours_max {
             product.visits.pop_front();
         }
+        self.warm(id);
         if self.products.len() > self.limits.products_max {
             self.forget();
         }
     }
 
-    /// The products that follow from those seen, newest first, with a score; in no order, and those
-    /// seen among them. Better ones have higher scores, which mean nothing beside those of another
-    /// question.
-    pub fn follow<'a>(&'a mut self, seen: &[Sku], now: Millis) -> Vec<(&'a Sku, f64)> {
+    /// The products that follow from those seen, newest first; in no order, and those seen among
+    /// them.
+    pub fn follow(&mut self, seen: &[Sku], now: Millis) -> Vec<Candidate> {
         let inputs = self.weigh(seen);
         self.meet(&inputs);
         self.score(now);
         for id in inputs {
             self.products[id as usize].input = 0.0;
         }
-        let scored = std::mem::take(&mut self.scored.1);
-        let scores: Vec<_> = scored
-            .iter()
-            .map(|id| (*id, std::mem::take(&mut self.products[*id as usize].score)))
-            .collect();
-        self.scored.1 = scored;
-        self.scored.1.clear();
-        let products = &self.products;
-        scores.into_iter().map(|(id, score)| (&products[id as usize].sku, score.into())).collect()
+        let Self { products, scored, .. } = self;
+        let answer = |id: u32| {
+            let product = &mut products[id as usize];
+            let score = std::mem::take(&mut product.score).into();
+            Candidate { id, score, support: std::mem::take(&mut product.support) }
+        };
+        scored.1.drain(..).map(answer).collect()
+    }
+
+    /// The product that a candidate is.
+    pub fn sku(&self, candidate: &Candidate) -> &Sku {
+        &self.products[candidate.id as usize].sku
     }
 
     /// How much was seen of a product, fading; to be compared with that of another one.
     pub fn seen(&self, sku: &Sku) -> f64 {
         self.ids.get(sku).map_or(0.0, |id| self.products[*id as usize].seen)
+    }
+
+    /// How much was seen of a candidate, like [`seen`](Self::seen).
+    pub fn seen_of(&self, candidate: &Candidate) -> f64 {
+        self.products[candidate.id as usize].seen
+    }
+
+    /// What was seen at other times, in sights of now.
+    pub fn sights(&self, seen: f64, now: Millis) -> u32 {
+        let sights = self.origin.map_or(0.0, |origin| seen / self.growth(origin, now));
+        // Bounded by what memory holds, and never below 0.
+        sights.round() as u32
+    }
+
+    /// The products seen most, best first.
+    pub fn hot(&self) -> impl Iterator<Item = (&Sku, f64)> {
+        self.hot.iter().map(|id| &self.products[*id as usize]).map(|one| (&one.sku, one.seen))
     }
 
     /// How many products are known.
@@ -232,10 +270,11 @@ impl Visits {
                     }
                 };
                 let product = &mut products[*id as usize];
-                if product.score == 0.0 {
+                if product.support == 0 {
                     scored.1.push(*id);
                 }
                 product.score += weight * share;
+                product.support += 1;
             }
         }
     }
@@ -279,6 +318,7 @@ impl Visits {
             visits: VecDeque::new(),
             input: 0.0,
             score: 0.0,
+            support: 0,
         });
         id
     }
@@ -287,8 +327,34 @@ impl Visits {
     /// are ever looked at, so fading costs nothing.
     fn count(&mut self, time: Millis) -> f64 {
         let origin = *self.origin.get_or_insert(time);
+        self.growth(origin, time)
+    }
+
+    fn growth(&self, origin: Millis, time: Millis) -> f64 {
         let span_ms = time.0 as f64 - origin.0 as f64;
         (span_ms / self.limits.half_life_ms.max(1) as f64).clamp(-1000.0, 1000.0).exp2()
+    }
+
+    /// A product that was just seen finds its place among those seen most.
+    fn warm(&mut self, id: u32) {
+        let Self { hot, products, .. } = self;
+        let known = hot.iter().position(|hot| *hot == id);
+        let mut at = match known {
+            Some(at) => at,
+            None => {
+                let last = hot.last().map_or(0.0, |last| products[*last as usize].seen);
+                if hot.len() >= HOT_MAX && products[id as usize].seen <= last {
+                    return;
+                }
+                hot.truncate(HOT_MAX - 1);
+                hot.push(id);
+                hot.len() - 1
+            }
+        };
+        while at > 0 && products[hot[at - 1] as usize].seen < products[id as usize].seen {
+            hot.swap(at - 1, at);
+            at -= 1;
+        }
     }
 
     /// Forgets the quarter of the products that were seen longest ago.
@@ -309,6 +375,7 @@ impl Visits {
         for visit in &mut self.visits {
             visit.products = visit.products.iter().filter_map(|id| moved[*id as usize]).collect();
         }
+        self.hot = self.hot.iter().filter_map(|id| moved[*id as usize]).collect();
         self.ids.retain(|_, id| match moved[*id as usize] {
             Some(new) => {
                 *id = new;
@@ -326,8 +393,6 @@ fn faded(steps: usize, reach: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use clickmill_sdk_core::wire::SessionId;
-
     use super::*;
 
     fn sku(name: &str) -> Sku {
@@ -336,8 +401,7 @@ mod tests {
 
     fn learn(visits: &mut Visits, visit: &str, names: &[&str], time: u64) {
         for name in names {
-            let visit = SessionId::parse(visit).unwrap();
-            visits.learn(&Lesson { visit, sku: sku(name) }, Millis(time));
+            visits.learn(visit, &sku(name), Millis(time));
         }
     }
 
@@ -352,10 +416,16 @@ mod tests {
     /// What follows, best first, without what was seen.
     fn follow(visits: &mut Visits, seen: &[&str], now: u64) -> Vec<String> {
         let seen: Vec<Sku> = seen.iter().map(|name| sku(name)).collect();
-        let mut found = visits.follow(&seen, Millis(now));
+        let found = visits.follow(&seen, Millis(now));
+        let mut found: Vec<_> = found.iter().map(|one| (visits.sku(one), one.score)).collect();
         found.retain(|(sku, _)| !seen.contains(sku));
         found.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
         found.into_iter().map(|(sku, _)| sku.as_str().to_owned()).collect()
+    }
+
+    /// What is seen most, best first.
+    fn hot(visits: &Visits) -> Vec<&str> {
+        visits.hot().map(|(sku, _)| sku.as_str()).collect()
     }
 
     #[test]
@@ -391,6 +461,51 @@ mod tests {
         }
         assert_eq!(follow(&mut visits, &["A"], 3000), ["New", "Old"]);
         assert!(visits.seen(&sku("New")) > visits.seen(&sku("Old")));
+        // One sight of now, and a quarter.
+        assert_eq!(visits.sights(visits.seen(&sku("A")), Millis(3000)), 1);
+        assert_eq!(visits.sights(visits.seen(&sku("A")), Millis(2000)), 3);
+    }
+
+    #[test]
+    fn what_is_seen_most_is_known_in_order_and_fades() {
+        let mut visits = Visits::new(Limits { half_life_ms: 1000, ..Limits::default() });
+        for n in 0..HOT_MAX as u64 + 40 {
+            learn(&mut visits, &format!("s{n}"), &[&format!("P{:02}", n * 7 % 50), "Top"], n);
+        }
+        let mut all: Vec<_> = visits.products.iter().map(|one| (&one.sku, one.seen)).collect();
+        all.sort_by(|(_, x), (_, y)| y.total_cmp(x));
+        let seen: Vec<f64> = visits.hot().map(|(_, seen)| seen).collect();
+        assert_eq!(seen, all.iter().map(|(_, seen)| *seen).collect::<Vec<_>>());
+        assert_eq!(hot(&visits)[0], "Top");
+        for n in 0..3 {
+            learn(&mut visits, &format!("late{n}"), &["New"], 20_000);
+        }
+        assert_eq!(hot(&visits)[..2], ["New", "Top"]);
+    }
+
+    #[test]
+    fn the_hottest_of_many_products_are_kept() {
+        let mut visits = Visits::new(Limits::default());
+        for n in 0..500 {
+            learn(&mut visits, &format!("s{n}"), &[&format!("P{n}")], 0);
+        }
+        for n in 500..600 {
+            learn(&mut visits, &format!("s{n}"), &["P499", &format!("P{}", n % 20)], 0);
+        }
+        assert_eq!((hot(&visits).len(), hot(&visits)[0]), (HOT_MAX, "P499"));
+        let number = |name: &&str| name[1..].parse::<u32>().unwrap();
+        assert!(hot(&visits)[1..21].iter().all(|name| number(name) < 20), "{:?}", hot(&visits));
+    }
+
+    #[test]
+    fn what_an_answer_rests_on_is_counted() {
+        let mut visits = learned(&[&["A", "B"], &["A", "B"], &["A", "C"], &["X"]]);
+        let found = visits.follow(&[sku("A")], Millis(0));
+        let support = |name| {
+            let found = found.iter().find(|one| visits.sku(one).as_str() == name);
+            found.map(|one| one.support)
+        };
+        assert_eq!((support("B"), support("C"), support("X")), (Some(2), Some(1), None));
     }
 
     #[test]

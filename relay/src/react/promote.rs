@@ -115,7 +115,8 @@ impl React {
             }
             // Nor need there be in stock what was then.
             let Some(picked) = rule.pick(holding.sku.as_ref(), shelf) else { continue };
-            let n = u32::try_from(self.policy.slots.len() + 1 + said.len()).unwrap_or(u32::MAX);
+            let n =
+                u32::try_from(self.policy.rules.slots.len() + 1 + said.len()).unwrap_or(u32::MAX);
             let inputs = new.map(|verdict: &Verdict| verdict.inputs.clone()).unwrap_or_default();
             let why = Why { model: rule.tag(), inputs, tables: tables.clone(), variant: None };
             said.push(hint((rule, picked, holding.until), (stem, n), why));

@@ -1,16 +1,18 @@
 //! From a click to what is said, without Kafka: the view's outputs go in by hand.
 
+use std::collections::BTreeSet;
 use std::task::{Context, Poll, Waker};
 
 use clickmill_sdk_core::wire::{
-    Arrival, Context as Circumstances, Event, EventId, EventType, QueueId, SessionId, VisitorId,
-    WriteKey,
+    Arrival, Context as Circumstances, Event, EventId, EventType, Json, QueueId, Record, SessionId,
+    VisitorId, WriteKey,
 };
 use clickmill_server::clock::ManualClock;
 use clickmill_server::metrics::Metrics;
 use clickmill_streams::{Driver, Watch as _};
 
 use super::*;
+use crate::decide::plan::Plan;
 use crate::hints::hub::{Limits, Subscription};
 use crate::hints::outbox::Taken;
 use crate::metrics::{HubMeters, StockMeters, TABLE};
@@ -38,19 +40,24 @@ impl Inner {
             enriched: "enriched".into(),
             open: None,
             poisoned: "poisoned".into(),
-            slots: vec![Slot::parse("suggested").unwrap(), Slot::parse("more").unwrap()],
-            products_max: 2,
+            rules: Rules {
+                slots: vec![Slot::parse("suggested").unwrap(), Slot::parse("more").unwrap()],
+                plan: Plan::default(),
+                products_max: 2,
+                category_max: 2,
+                ordered_rest_ms: 600_000,
+                consumables: BTreeSet::new(),
+            },
             lifetime_ms: 600_000,
             personalizes_unasked: true,
-            learning: visits::Limits::default(),
+            learning: learned::Limits { order_half_life_ms: 600_000, ..Default::default() },
             stock: StockPolicy {
                 rule: StockRule::default(),
                 low_at: 1,
                 slot: Slot::parse("stock").unwrap(),
                 lifetime_ms: 600_000,
             },
-            title_together: "Together".into(),
-            title_category: "Beside".into(),
+            headings: Headings::default(),
         };
         let means = Means {
             tables: Tables::detached(),
@@ -197,7 +204,7 @@ fn a_click_is_answered_and_enriched() {
     );
     assert_eq!(first.cause.unwrap().received_at, Millis(NOW));
     assert_eq!((first.decided_at, first.expires_at), (Millis(NOW), Millis(NOW + 600_000)));
-    assert_eq!(first.stock_version, Some(3));
+    assert_eq!((first.stock_version, said[1].stock_version), (Some(2), Some(3)));
     assert!(first.epoch >= NOW);
     let [record] = produced.as_slice() else { panic!("{produced:?}") };
     assert_eq!((&*record.topic, record.key.as_deref()), ("enriched", Some(&b"shop:v"[..])));
@@ -221,7 +228,12 @@ fn what_others_saw_together_is_suggested() {
         (said[0].why.model.as_str(), shown(&said)[0].as_str()),
         ("nearest_visits", "suggested D B")
     );
-    assert!(said[0].content.as_str().starts_with(r#"{"title":"Together","items":[{"sku":"D","#));
+    assert!(
+        said[0]
+            .content
+            .as_str()
+            .starts_with(r#"{"title":"Often seen together","items":[{"sku":"D","#)
+    );
 }
 
 #[test]
@@ -235,7 +247,7 @@ fn a_click_that_comes_again_after_a_failure_is_not_learned_from_twice() {
     let learned = |inner: &Inner| {
         let state = inner.react.lock();
         let learned = &state.learned[&Tenant::parse("shop").unwrap()];
-        ["A", "D"].map(|sku| learned.seen(&Sku::parse(sku).unwrap()))
+        ["A", "D"].map(|sku| learned.visits.seen(&Sku::parse(sku).unwrap()))
     };
     for (at, seen) in &records[..3] {
         inner.react.live(*at, seen.clone());
@@ -260,8 +272,8 @@ fn what_was_learned_before_a_restart_is_learned_from_the_enriched_clicks() {
     }
     let mut after = Inner::new();
     for record in &enriched {
-        let record: Record = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
-        after.react.recall_lesson(&record);
+        let taught = Taught::read(record.value.as_deref().unwrap()).unwrap();
+        after.react.recall_lesson(&taught);
     }
     after.react.opened(0, NOW);
     let said = |inner: &mut Inner| {

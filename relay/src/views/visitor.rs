@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, Purpose, Record,
-    SessionId, SessionRule, SessionView, SessionViewParts, Sku, Tenant, ToJson, VisitorId,
+    Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, PageKind, Purpose,
+    SessionId, SessionRule, SessionView, SessionViewParts, Sight, Sku, Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 
@@ -39,11 +39,13 @@ pub struct Limits {
     pub recent_max: usize,
     /// Products in the basket.
     pub basket_max: usize,
+    /// Products ordered last.
+    pub bought_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queues_max: 16, gaps_max: 32, recent_max: 10, basket_max: 50 }
+        Self { queues_max: 16, gaps_max: 32, recent_max: 10, basket_max: 50, bought_max: 30 }
     }
 }
 
@@ -111,25 +113,31 @@ pub struct Signals {
     pub personalization: Option<bool>,
     /// Whether the event is one that suggestions answer.
     pub asks: bool,
-    /// A product that was seen for the first time in its visit.
+    /// On what sort of page it happened.
+    pub page: PageKind,
+    /// The page's language, as the browser names it.
+    pub locale: Option<String>,
+    /// What is learned from the event.
     pub lesson: Option<Lesson>,
     /// The products seen last, newest first; none where the event does not ask.
     pub seen: Vec<Sku>,
     /// The products in the basket; none where the event does not ask.
     pub basket: Vec<Sku>,
+    /// The products ordered last, newest first; none where the event does not ask.
+    pub bought: Vec<Sight>,
     /// What was decided of promotions with the event.
     pub promotions: Told,
     /// What promotions rest on, where there is no event to decide with.
     pub standing: Option<Box<Standing>>,
 }
 
-/// That a visit saw a product.
+/// What is learned from an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lesson {
-    /// The visit.
-    pub visit: SessionId,
-    /// The product.
-    pub sku: Sku,
+pub enum Lesson {
+    /// A visit saw a product, for the first time.
+    Saw(SessionId, Sku),
+    /// An order has these products in it.
+    Bought(String, Vec<Sku>),
 }
 
 impl View for VisitorView {
@@ -160,7 +168,7 @@ impl View for VisitorView {
 }
 
 impl State for Visitor {
-    const FORM: u8 = packed::PROMOTED;
+    const FORM: u8 = packed::FORM;
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
         let before = String::from_utf8(std::mem::take(into)).map_err(Poison::malformed)?;
@@ -218,8 +226,10 @@ impl VisitorView {
             visits,
             recent: || state.products.seen(),
         };
-        let lesson = visit.id.as_ref().zip(first);
-        let lesson = lesson.map(|(visit, sku)| Lesson { visit: visit.clone(), sku });
+        let lesson = match &click.doing {
+            Doing::Buys(order) => order.lesson(),
+            _ => visit.id.clone().zip(first).map(|(visit, sku)| Lesson::Saw(visit, sku)),
+        };
         let asked = Asked {
             event: click.id,
             partition: place.partition,
@@ -227,6 +237,8 @@ impl VisitorView {
             received_at: click.received_at,
             time: click.time,
             personalization: personalization(click.consent.as_ref()),
+            page: click.doing.page(),
+            locale: click.locale.take(),
         };
         let exposed = click.doing.exposes().cloned();
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
@@ -270,6 +282,7 @@ impl Visitor {
             sessions: &self.sessions.known,
             seen: &self.products.seen,
             basket: &self.products.basket,
+            bought: &self.products.bought,
             asked: self.asked.as_ref(),
             queues: &self.queues.0,
             promotions: &self.promotions.0,
@@ -279,11 +292,12 @@ impl Visitor {
 
 impl From<SessionView> for Visitor {
     fn from(view: SessionView) -> Self {
-        let SessionView { visits, sessions, seen, basket, asked, queues, promotions } = view;
+        let SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions } =
+            view;
         Self {
             queues: Queues(queues),
             sessions: Sessions { known: sessions, visits },
-            products: Products { seen, basket },
+            products: Products { seen, basket, bought },
             asked,
             promotions: History(promotions),
         }
@@ -304,29 +318,37 @@ fn signals(
         time: asked.time,
         personalization: asked.personalization,
         asks: known.is_some(),
+        page: asked.page,
+        locale: asked.locale.clone(),
         lesson: None,
         seen: known.map(|products| products.seen().cloned().collect()).unwrap_or_default(),
         basket: known.map(|products| products.basket().to_vec()).unwrap_or_default(),
+        bought: known.map(|products| products.bought.clone()).unwrap_or_default(),
         promotions: Told::default(),
         standing: None,
     }
 }
 
-/// What is learned from an enriched record: that its visit saw a product, for the first time or not.
-pub fn lesson(record: &Record) -> Option<Lesson> {
-    let visit = record.enrichment.as_ref()?.session.clone()?;
-    match Doing::of(record.kind.as_str(), record.props.as_str()) {
-        Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson { visit, sku }),
+/// What is learned from an event of a type, with its properties, in a visit: whether that saw the
+/// product for the first time or not.
+pub fn lesson((kind, props): (&str, &str), visit: Option<SessionId>) -> Option<Lesson> {
+    match Doing::of(kind, props) {
+        Doing::Sees(sku) | Doing::Takes(sku) => Some(Lesson::Saw(visit?, sku)),
+        Doing::Buys(order) => order.lesson(),
         _ => None,
     }
 }
 
-/// What a record's visitor said about personalization; none if nothing.
-pub fn allows_personalization(record: &Record) -> Option<bool> {
-    personalization(record.context.consent.as_ref())
+/// Whether events of a type may teach something.
+pub fn may_teach(kind: &str) -> bool {
+    matches!(
+        kind,
+        "product_view" | "product_click" | "back_in_stock_wanted" | "basket_add" | "order"
+    )
 }
 
-fn personalization(consent: Option<&Consent>) -> Option<bool> {
+/// What a visitor said about personalization; none if nothing.
+pub fn personalization(consent: Option<&Consent>) -> Option<bool> {
     consent.map(|consent| consent.allows(Purpose::Personalization))
 }
 

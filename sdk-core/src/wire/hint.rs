@@ -117,6 +117,8 @@ pub struct Why {
     pub model: String,
     /// What it looked at, such as the products seen last.
     pub inputs: Vec<String>,
+    /// On how many visits, orders or sights the first of the products rests.
+    pub support: Option<u32>,
     /// How far each table was read: name and offset.
     pub tables: Vec<TableVersion>,
     /// The arm of the experiment that applied.
@@ -229,6 +231,7 @@ impl ToJson for Why {
         w.object(|w| {
             w.text_field("model", &self.model);
             w.list_field("inputs", &self.inputs);
+            w.field("support", self.support.as_ref());
             w.list_field("tables", &self.tables);
             w.field("variant", self.variant.as_ref());
         });

@@ -2,7 +2,7 @@
 //! read, and for the relay itself after a restart.
 
 use super::json::{ToJson, Writer};
-use super::{Campaign, EventId, Millis, PromotionMark, QueueId, SessionId, Sku};
+use super::{Campaign, EventId, Millis, PageKind, PromotionMark, QueueId, SessionId, Sku};
 
 /// A visitor's state. Its key is that of the visitor's records; no value once it is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct SessionView {
     pub seen: Vec<Sight>,
     /// The products in the basket, newest last.
     pub basket: Vec<Sku>,
+    /// The products ordered last, newest first, each once.
+    pub bought: Vec<Sight>,
     /// The newest event that asked for a hint.
     pub asked: Option<Asked>,
     /// Which events were seen. Of no use to anybody but the relay.
@@ -52,7 +54,7 @@ pub struct Visit {
     pub searches: Vec<String>,
 }
 
-/// A product that was seen.
+/// A product that was seen, or ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 pub struct Sight {
@@ -81,6 +83,18 @@ pub struct Asked {
     /// What the visitor said about personalization; none if nothing.
     #[cfg_attr(feature = "serde", serde(default))]
     pub personalization: Option<bool>,
+    /// On what sort of page.
+    #[cfg_attr(feature = "serde", serde(default, deserialize_with = "page_kind"))]
+    pub page: PageKind,
+    /// The page's language, as the browser names it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub locale: Option<String>,
+}
+
+/// A kind that a later relay knows and this one does not is another one.
+#[cfg(feature = "serde")]
+fn page_kind<'de, D: serde::Deserializer<'de>>(source: D) -> Result<PageKind, D::Error> {
+    <String as serde::Deserialize>::deserialize(source).map(|name| PageKind::named(&name))
 }
 
 /// Which events of one of the SDK's queues were seen.
@@ -112,6 +126,8 @@ pub struct SessionViewParts<'a> {
     pub seen: &'a [Sight],
     /// See [`SessionView::basket`].
     pub basket: &'a [Sku],
+    /// See [`SessionView::bought`].
+    pub bought: &'a [Sight],
     /// See [`SessionView::asked`].
     pub asked: Option<&'a Asked>,
     /// See [`SessionView::queues`].
@@ -122,9 +138,10 @@ pub struct SessionViewParts<'a> {
 
 impl ToJson for SessionView {
     fn write(&self, w: &mut Writer) {
-        let Self { visits, sessions, seen, basket, asked, queues, promotions } = self;
+        let Self { visits, sessions, seen, basket, bought, asked, queues, promotions } = self;
         let (visits, asked) = (*visits, asked.as_ref());
-        SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions }.write(w);
+        SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions }
+            .write(w);
     }
 }
 
@@ -135,6 +152,7 @@ impl ToJson for SessionViewParts<'_> {
             w.list_field("sessions", self.sessions);
             w.list_field("seen", self.seen);
             w.list_field("basket", self.basket);
+            w.list_field("bought", self.bought);
             w.field("asked", self.asked);
             w.list_field("queues", self.queues);
             w.list_field("promotions", self.promotions);
@@ -179,6 +197,8 @@ impl ToJson for Asked {
             w.field("received_at", Some(&self.received_at));
             w.field("time", Some(&self.time));
             w.field("personalization", self.personalization.as_ref());
+            w.field("page", Some(&self.page).filter(|page| **page != PageKind::Other));
+            w.field("locale", self.locale.as_ref());
         });
     }
 }

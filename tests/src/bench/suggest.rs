@@ -8,9 +8,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clickmill_relay::decide::orders::Orders;
 use clickmill_relay::decide::visits::{Limits, Visits};
-use clickmill_relay::views::visitor::Lesson;
-use clickmill_sdk_core::wire::{Millis, SessionId, Sku};
+use clickmill_sdk_core::wire::{Millis, Sku};
 
 use self::baselines::{CoView, Popularity, SessionKnn};
 use crate::figure::{Figure, Style, memory_mb};
@@ -39,8 +39,37 @@ trait Model {
 /// The product's own model.
 impl Model for Visits {
     fn next(&mut self, seen: &[Sku], now: Millis, with_seen: bool) -> Vec<Sku> {
-        let scored = self.follow(seen, now);
-        best(scored.into_iter().filter(|(sku, _)| with_seen || !seen.contains(sku)).collect())
+        let found = self.follow(seen, now);
+        let scored = found.iter().map(|one| (self.sku(one), one.score));
+        best(scored.filter(|(sku, _)| with_seen || !seen.contains(sku)).collect())
+    }
+}
+
+/// The learner of orders, taught that each visit is one: what is left without the order in it.
+impl Model for Orders {
+    fn next(&mut self, seen: &[Sku], now: Millis, with_seen: bool) -> Vec<Sku> {
+        let found = self.beside(seen, now);
+        let scored = found.iter().map(|one| (self.sku(one), one.score));
+        best(scored.filter(|(sku, _)| with_seen || !seen.contains(sku)).collect())
+    }
+}
+
+/// What was seen before.
+struct Recent;
+
+impl Model for Recent {
+    fn next(&mut self, seen: &[Sku], _: Millis, with_seen: bool) -> Vec<Sku> {
+        if with_seen { seen.iter().take(LIST).cloned().collect() } else { Vec::new() }
+    }
+}
+
+/// What is seen most at the end of what is learned, fading.
+struct Popular(Visits);
+
+impl Model for Popular {
+    fn next(&mut self, seen: &[Sku], _: Millis, with_seen: bool) -> Vec<Sku> {
+        let hot = self.0.hot().map(|(sku, _)| sku).filter(|sku| with_seen || !seen.contains(sku));
+        hot.take(LIST).cloned().collect()
     }
 }
 
@@ -71,8 +100,11 @@ pub fn measure(folder: &Path, style: Style) -> Result<(), String> {
 
     print("bytes_per_click", bytes_per_click(&train), "bytes");
     let own = learned(&train);
-    let models: [(&str, Box<dyn Model>); 4] = [
+    let models: [(&str, Box<dyn Model>); 7] = [
         ("", Box::new(own)),
+        ("without_order.", Box::new(orders(&train))),
+        ("recently_viewed.", Box::new(Recent)),
+        ("shop_popular.", Box::new(Popular(learned(&train)))),
         ("session_knn.", Box::new(SessionKnn::learn(&train))),
         ("co_view.", Box::new(CoView::learn(&train))),
         ("popularity.", Box::new(Popularity::learn(&train))),
@@ -132,12 +164,19 @@ fn visits(recording: &Recording) -> Vec<Visit> {
 fn learned(visits: &[Visit]) -> Visits {
     let mut learned = Visits::new(Limits::default());
     for (n, visit) in visits.iter().enumerate() {
-        let Ok(session) = SessionId::parse(format!("s{n}")) else { continue };
-        for (sku, at) in &visit.clicks {
-            learned.learn(&Lesson { visit: session.clone(), sku: sku.clone() }, *at);
-        }
+        visit.clicks.iter().for_each(|(sku, at)| learned.learn(&n, sku, *at));
     }
     learned
+}
+
+fn orders(visits: &[Visit]) -> Orders {
+    let mut orders = Orders::new(Limits::default().half_life_ms);
+    for (n, visit) in visits.iter().enumerate() {
+        let Some((_, last)) = visit.clicks.last() else { continue };
+        let skus: Vec<Sku> = visit.clicks.iter().map(|(sku, _)| sku.clone()).collect();
+        orders.learn(&n.to_string(), &skus, *last);
+    }
+    orders
 }
 
 /// What a learned click takes, by what the process grows.
@@ -226,8 +265,9 @@ mod tests {
     #[test]
     fn every_model_learns_what_comes_next() {
         let train: Vec<Visit> = (0..5).map(|_| visit(&["A", "B"])).chain([visit(&["C"])]).collect();
-        let models: [Box<dyn Model>; 4] = [
+        let models: [Box<dyn Model>; 5] = [
             Box::new(learned(&train)),
+            Box::new(orders(&train)),
             Box::new(SessionKnn::learn(&train)),
             Box::new(CoView::learn(&train)),
             Box::new(Popularity::learn(&train)),
@@ -236,5 +276,9 @@ mod tests {
             assert_eq!(model.next(&[sku("A")], Millis(0), false)[0], sku("B"));
             assert!(model.next(&[sku("A")], Millis(0), true).contains(&sku("B")));
         }
+        assert_eq!(Recent.next(&[sku("A")], Millis(0), true), [sku("A")]);
+        assert!(Recent.next(&[sku("A")], Millis(0), false).is_empty());
+        let popular = Popular(learned(&train)).next(&[sku("A")], Millis(0), true);
+        assert_eq!(popular, [sku("A"), sku("B"), sku("C")]);
     }
 }

@@ -46,7 +46,14 @@ pub(crate) fn page(view: &View<'_>) -> Markup {
     let about = "What you mean to buy.";
     frame::page(
         view,
-        &frame::Frame { title: "Your basket", about, department: None, last_slot: "basket", main },
+        &frame::Frame {
+            kind: "basket",
+            title: "Your basket",
+            about,
+            department: None,
+            last_slot: "basket",
+            main,
+        },
     )
 }
 

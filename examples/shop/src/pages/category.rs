@@ -78,6 +78,7 @@ pub(crate) fn page(view: &View<'_>, category: &Category) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "category",
             title: &category.name,
             about: &category.line,
             department,

@@ -53,6 +53,7 @@ pub(crate) fn page(view: &View<'_>, address: &Address, faults: &[(Field, &str)])
     frame::page(
         view,
         &frame::Frame {
+            kind: "checkout",
             title,
             about: "Place your order.",
             department: None,

@@ -14,6 +14,8 @@ pub(super) const NAME: &str = "Halfwatt";
 /// What goes into the frame.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
+    /// What sort of page it is, as `page_view` names it.
+    pub(super) kind: &'a str,
     /// The page's title, without the shop's name.
     pub(super) title: &'a str,
     /// What it is about, for search engines.
@@ -45,7 +47,7 @@ pub(super) fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
             body {
                 a.skip href="#main" { "Skip to the products" }
                 (header(view, frame.department))
-                main #main tabindex="-1" {
+                main #main tabindex="-1" data-page-kind=(frame.kind) {
                     (notice(view))
                     (frame.main)
                     (common_shelf(view, frame.last_slot))

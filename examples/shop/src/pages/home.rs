@@ -29,6 +29,7 @@ pub(crate) fn page(view: &View<'_>) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "home",
             title: "Things worth plugging in",
             about,
             department: None,

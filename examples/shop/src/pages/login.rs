@@ -42,6 +42,7 @@ pub(crate) fn page(view: &View<'_>, form: &Form<'_>) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "other",
             title: "Sign in",
             about: "Sign in to the shop.",
             department: None,

@@ -19,6 +19,7 @@ pub(crate) fn page(view: &View<'_>) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "other",
             title: "Not found",
             about: "Nothing is here.",
             department: None,

@@ -46,6 +46,7 @@ pub(crate) fn page(view: &View<'_>, product: &Product) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "product",
             title: &product.name,
             about: &product.about,
             department,

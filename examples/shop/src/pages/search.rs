@@ -47,6 +47,13 @@ pub(crate) fn page(view: &View<'_>) -> Markup {
     let about = "Search the shop.";
     frame::page(
         view,
-        &frame::Frame { title: &title, about, department: None, last_slot: "suggested", main },
+        &frame::Frame {
+            kind: "search",
+            title: &title,
+            about,
+            department: None,
+            last_slot: "suggested",
+            main,
+        },
     )
 }

@@ -38,6 +38,7 @@ pub(crate) fn page(view: &View<'_>, order: &Order) -> Markup {
     frame::page(
         view,
         &frame::Frame {
+            kind: "other",
             title: "Thank you",
             about: "Your order is in.",
             department: None,

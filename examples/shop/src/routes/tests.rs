@@ -253,6 +253,7 @@ fn slots_and_sdk_are_there_only_when_pages_are_tracked() {
     for present in [
         "<clickmill-slot class=\"shelf\" name=\"product-below\"",
         "<clickmill-slot class=\"shelf\" name=\"suggested\"",
+        "data-page-kind=\"product\"",
         "src=\"/sdk/clickmill.js\"",
         "src=\"/sdk/clickmill_slots.js\"",
         "data-collector=\"http://127.0.0.1:8081\"",

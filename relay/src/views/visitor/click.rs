@@ -4,16 +4,21 @@ use std::borrow::Cow;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Campaign, Consent, EventId, EventType, HintId, Millis, QueueId, SessionId, Sku, Tenant, ToJson,
-    VisitorId,
+    Campaign, Consent, EventId, EventType, HintId, Millis, PageKind, QueueId, SessionId, Sku,
+    Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Poison, Raw};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::Lesson;
+
 /// The longest search and referrer that are kept, bytes.
 const TEXT_BYTES_MAX: usize = 256;
+
+/// The longest tag of a language that is kept, bytes.
+const LOCALE_BYTES_MAX: usize = 16;
 
 /// Room behind a click's text for what is known of its visitor, bytes.
 const ENRICHMENT_BYTES: usize = 384;
@@ -48,6 +53,8 @@ pub struct Click {
     pub campaign: Option<Campaign>,
     /// What the visitor has said; none if nothing.
     pub consent: Option<Consent>,
+    /// The page's language.
+    pub locale: Option<String>,
     /// Kafka's key.
     key: Option<Vec<u8>>,
     /// The record as it came.
@@ -64,9 +71,9 @@ pub enum Doing {
     /// A product is taken out of the basket.
     PutsBack(Sku),
     /// The basket is bought.
-    Buys(Vec<Sku>),
+    Buys(Order),
     /// A page is looked at.
-    Reads,
+    Reads(PageKind),
     /// Something is searched for.
     Searches(String),
     /// A page was engaged with for so long, ms.
@@ -75,6 +82,15 @@ pub enum Doing {
     Exposes(HintId),
     /// Something else.
     Other,
+}
+
+/// What was ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// The site's number of it; empty where it has none.
+    pub number: String,
+    /// The products, each once.
+    pub skus: Vec<Sku>,
 }
 
 /// The parts of a record that are read; the rest is passed over.
@@ -112,6 +128,8 @@ struct ReadContext<'a> {
     referrer: Option<Cow<'a, str>>,
     campaign: Option<Campaign>,
     consent: Option<Consent>,
+    #[serde(borrow)]
+    locale: Option<Cow<'a, str>>,
 }
 
 impl Click {
@@ -134,7 +152,8 @@ impl Click {
         let mut text = String::with_capacity(value.len() + ENRICHMENT_BYTES);
         text.push_str(value);
         let doing = Doing::of(read.kind.as_str(), read.props.map_or("{}", RawValue::get));
-        let ReadContext { visitor, session, referrer, campaign, consent, .. } = read.context;
+        let ReadContext { visitor, session, referrer, campaign, consent, locale, .. } =
+            read.context;
         Ok(Self {
             id: read.id,
             tenant: read.tenant,
@@ -149,6 +168,7 @@ impl Click {
             referrer: referrer.map(|referrer| shortened(&referrer).to_owned()),
             campaign,
             consent,
+            locale: locale.filter(|locale| is_tag(locale)).map(Cow::into_owned),
             key: raw.key.map(<[u8]>::to_vec),
             text,
         })
@@ -196,8 +216,8 @@ impl Doing {
             "product_view" | "product_click" | "back_in_stock_wanted" => with(Self::Sees),
             "basket_add" => with(Self::Takes),
             "basket_remove" => with(Self::PutsBack),
-            "order" => Self::Buys(lines(props)),
-            "page_view" => Self::Reads,
+            "order" => Self::Buys(order(props)),
+            "page_view" => Self::Reads(page_kind(props)),
             "search" => query(props).map_or(Self::Other, Self::Searches),
             "engagement" => Self::Engages(engaged_ms(props)),
             "exposure" => hint(props).map_or(Self::Other, Self::Exposes),
@@ -215,7 +235,27 @@ impl Doing {
 
     /// Whether suggestions answer it.
     pub fn asks(&self) -> bool {
-        matches!(self, Self::Sees(_) | Self::Takes(_) | Self::Reads)
+        matches!(self, Self::Sees(_) | Self::Takes(_) | Self::Buys(_) | Self::Reads(_))
+    }
+
+    /// The sort of page that it happens on, as far as it tells.
+    pub fn page(&self) -> PageKind {
+        match self {
+            Self::Sees(_) => PageKind::Product,
+            Self::Takes(_) | Self::PutsBack(_) => PageKind::Basket,
+            Self::Buys(_) => PageKind::Order,
+            Self::Reads(page) => *page,
+            Self::Searches(_) => PageKind::Search,
+            Self::Engages(_) | Self::Exposes(_) | Self::Other => PageKind::Other,
+        }
+    }
+}
+
+impl Order {
+    /// That its products were bought together. One without a number could be another's copy.
+    pub fn lesson(&self) -> Option<Lesson> {
+        let teaches = !self.number.is_empty() && self.skus.len() > 1;
+        teaches.then(|| Lesson::Bought(self.number.clone(), self.skus.clone()))
     }
 }
 
@@ -229,17 +269,37 @@ fn sku(props: &str) -> Option<Sku> {
     Sku::parse(props.sku).ok()
 }
 
-fn lines(props: &str) -> Vec<Sku> {
+fn order(props: &str) -> Order {
     #[derive(Deserialize)]
     struct Props {
+        #[serde(default)]
+        order: String,
         lines: Vec<Line>,
     }
     #[derive(Deserialize)]
     struct Line {
         sku: Sku,
     }
-    let props = serde_json::from_str::<Props>(props);
-    props.map(|props| props.lines.into_iter().map(|line| line.sku).collect()).unwrap_or_default()
+    let Ok(Props { order: number, lines }) = serde_json::from_str(props) else {
+        return Order::default();
+    };
+    let mut skus: Vec<Sku> = Vec::with_capacity(lines.len());
+    for Line { sku } in lines {
+        if !skus.contains(&sku) {
+            skus.push(sku);
+        }
+    }
+    Order { number, skus }
+}
+
+fn page_kind(props: &str) -> PageKind {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+    }
+    serde_json::from_str(props)
+        .map_or(PageKind::Other, |props: Props<'_>| PageKind::named(&props.kind))
 }
 
 fn query(props: &str) -> Option<String> {
@@ -268,6 +328,12 @@ fn engaged_ms(props: &str) -> u64 {
         engaged_ms: u64,
     }
     serde_json::from_str(props).map_or(0, |props: Props| props.engaged_ms)
+}
+
+/// Whether it may be the tag of a language: what strangers write there is kept in the state.
+fn is_tag(locale: &str) -> bool {
+    (2..=LOCALE_BYTES_MAX).contains(&locale.len())
+        && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 fn shortened(text: &str) -> &str {

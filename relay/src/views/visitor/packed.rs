@@ -9,21 +9,22 @@
 //! Each form that was ever kept stays readable, see `golden/states`.
 
 use clickmill_sdk_core::wire::{
-    Asked, Campaign, EventId, Gap, Millis, PromotionMark, QueueId, QueueMark, RuleName, SessionId,
-    SessionView, SessionViewParts, Sight, Sku, Visit,
+    Asked, Campaign, EventId, Gap, Millis, PageKind, PromotionMark, QueueId, QueueMark, RuleName,
+    SessionId, SessionView, SessionViewParts, Sight, Sku, Visit,
 };
 use clickmill_streams::Poison;
 
 /// The form that is written.
-pub(super) const FORM: u8 = 1;
+pub(super) const FORM: u8 = 2;
 
-/// The form that is written of a visitor who was shown promotions: the same, and they come last.
-pub(super) const PROMOTED: u8 = 2;
+/// The form before it, which knew nothing of orders and promotions, nor of the page of an event that asked.
+const FORM_1: u8 = 1;
 
 /// Appends a state.
 pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
-    let SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions } = *state;
-    into.push(if promotions.is_empty() { FORM } else { PROMOTED });
+    let SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions } =
+        *state;
+    into.push(FORM);
     let mut to = Packer { to: into, moment: 0 };
     to.number(visits.into());
     to.list(sessions, Packer::visit);
@@ -31,9 +32,10 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     to.list(basket, |to, sku| to.text(sku.as_str()));
     to.list(asked.as_slice(), |to, asked| to.asked(asked));
     to.list(queues, Packer::queue);
-    if !promotions.is_empty() {
-        to.list(promotions, Packer::promotion);
-    }
+    to.list(bought, Packer::sight);
+    let page = asked.map(|asked| asked.page).filter(|page| *page != PageKind::Other);
+    to.texts([page.map(PageKind::as_str), asked.and_then(|asked| asked.locale.as_deref())]);
+    to.list(promotions, Packer::promotion);
 }
 
 /// Reads a state.
@@ -42,10 +44,26 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
 /// When it is none, or of a form that is not known.
 pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
     let mut from = Unpacker { from: bytes, moment: 0 };
-    match from.byte()? {
-        form @ (FORM | PROMOTED) => from.state(form),
-        form => Err(Poison::malformed(format!("a state of form {form}, which is not known here"))),
-    }
+    let state = match from.byte()? {
+        FORM_1 => from.state()?,
+        FORM => {
+            let mut state = from.state()?;
+            state.bought = from.list(Unpacker::sight)?;
+            let [page, locale] = from.texts()?;
+            if let Some(asked) = &mut state.asked {
+                asked.page = page.map(PageKind::named).unwrap_or_default();
+                asked.locale = locale.map(str::to_owned);
+            }
+            state.promotions = from.list(Unpacker::promotion)?;
+            state
+        }
+        form => {
+            return Err(Poison::malformed(format!(
+                "a state of form {form}, which is not known here"
+            )));
+        }
+    };
+    if from.from.is_empty() { Ok(state) } else { Err(malformed("it does not end")) }
 }
 
 struct Packer<'a> {
@@ -121,7 +139,7 @@ impl Packer<'_> {
     }
 
     fn asked(&mut self, asked: &Asked) {
-        let Asked { event, partition, offset, received_at, time, personalization } = asked;
+        let Asked { event, partition, offset, received_at, time, personalization, .. } = asked;
         self.to.extend_from_slice(event.uuid().as_bytes());
         self.number((*partition).into());
         self.number(*offset);
@@ -161,20 +179,17 @@ struct Unpacker<'a> {
 }
 
 impl<'a> Unpacker<'a> {
-    fn state(&mut self, form: u8) -> Result<SessionView, Poison> {
-        let state = SessionView {
+    fn state(&mut self) -> Result<SessionView, Poison> {
+        Ok(SessionView {
             visits: self.small()?,
             sessions: self.list(Self::visit)?,
             seen: self.list(Self::sight)?,
             basket: self.list(Self::sku)?,
             asked: self.list(Self::asked)?.pop(),
             queues: self.list(Self::queue)?,
-            promotions: match form {
-                PROMOTED => self.list(Self::promotion)?,
-                _ => Vec::new(),
-            },
-        };
-        if self.from.is_empty() { Ok(state) } else { Err(malformed("it does not end")) }
+            bought: Vec::new(),
+            promotions: Vec::new(),
+        })
     }
 
     fn byte(&mut self) -> Result<u8, Poison> {
@@ -278,6 +293,8 @@ impl<'a> Unpacker<'a> {
                 0 => None,
                 allowed => Some(allowed == 2),
             },
+            page: PageKind::Other,
+            locale: None,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The products one visitor saw last, and what is in the basket.
+//! The products one visitor saw last and ordered last, and what is in the basket.
 //!
 //! Seen products are ordered by when they were seen, not by when that was heard: a late event finds
 //! its place, or none.
@@ -15,6 +15,8 @@ pub struct Products {
     pub(super) seen: Vec<Sight>,
     /// Newest last.
     pub(super) basket: Vec<Sku>,
+    /// Newest first, each once.
+    pub(super) bought: Vec<Sight>,
 }
 
 impl Products {
@@ -40,11 +42,15 @@ impl Products {
                 self.basket.retain(|held| held != sku);
                 None
             }
-            Doing::Buys(skus) => {
-                self.basket.retain(|held| !skus.contains(held));
+            Doing::Buys(order) => {
+                self.basket.retain(|held| !order.skus.contains(held));
+                for sku in &order.skus {
+                    let sight = Sight { sku: sku.clone(), at, visit };
+                    put(&mut self.bought, sight, limits.bought_max);
+                }
                 None
             }
-            Doing::Reads
+            Doing::Reads(_)
             | Doing::Searches(_)
             | Doing::Engages(_)
             | Doing::Exposes(_)
@@ -68,16 +74,18 @@ impl Products {
         let is_first =
             earlier.is_none_or(|at| self.seen.get(at).is_none_or(|s| s.visit != sight.visit));
         let first = is_first.then(|| sight.sku.clone());
-        match earlier.and_then(|at| self.seen.get(at)) {
-            // A late sight of a product that was seen since.
-            Some(seen) if seen.at > sight.at => {}
-            Some(_) | None => {
-                self.seen.retain(|seen| seen.sku != sight.sku);
-                let at = self.seen.partition_point(|seen| seen.at > sight.at);
-                self.seen.insert(at, sight);
-                self.seen.truncate(limits.recent_max);
-            }
-        }
+        put(&mut self.seen, sight, limits.recent_max);
         first
     }
+}
+
+/// Puts a sight where its time is; a late one of a product that is known with a newer one is none.
+fn put(sights: &mut Vec<Sight>, sight: Sight, max: usize) {
+    if sights.iter().any(|known| known.sku == sight.sku && known.at > sight.at) {
+        return;
+    }
+    sights.retain(|known| known.sku != sight.sku);
+    let at = sights.partition_point(|known| known.at > sight.at);
+    sights.insert(at, sight);
+    sights.truncate(max);
 }

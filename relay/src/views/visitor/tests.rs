@@ -1,12 +1,13 @@
 //! The visitor view fed by a driver, without Kafka.
 
 use clickmill_sdk_core::wire::{
-    Arrival, Campaign, Context, CustomerId, Enrichment, Event, EventType, Json, QueueId, SessionId,
-    ToJson, WriteKey,
+    Arrival, Campaign, Context, CustomerId, Enrichment, Event, EventType, Json, QueueId, Record,
+    SessionId, ToJson, WriteKey,
 };
 use clickmill_streams::{Bounds, Driver};
 
 use super::*;
+use crate::learn::Taught;
 
 const MINUTE: u64 = 60_000;
 
@@ -223,7 +224,10 @@ fn a_lesson_is_taught_once_a_visit() {
     let mut visit = Visit::new();
     let mut lesson = |minute, name| {
         let signals = visit.say("product_view", minute, &sku(name)).unwrap().signals.unwrap();
-        signals.lesson.map(|lesson| (lesson.visit, lesson.sku.as_str().to_owned()))
+        signals.lesson.map(|lesson| match lesson {
+            Lesson::Saw(visit, sku) => (visit, sku.as_str().to_owned()),
+            Lesson::Bought(..) => panic!("{lesson:?}"),
+        })
     };
     let (first, sku) = lesson(0, "A").unwrap();
     assert_eq!(sku, "A");
@@ -243,14 +247,75 @@ fn the_basket_empties_by_taking_out_and_by_buying() {
     visit.say("basket_remove", 1, &sku("A"));
     let mut order = visit.record("order", 2, &Say::default());
     order.props = Json::trusted(
-        r#"{"order":"1","lines":[{"sku":"B","price_cents":1}],"total_cents":1,"currency":"EUR"}"#
+        r#"{"order":"1","lines":[{"sku":"B","price_cents":1},{"sku":"D","price_cents":1},
+            {"sku":"B","price_cents":2}],"total_cents":1,"currency":"EUR"}"#
             .to_owned(),
     );
-    let signals = visit.feed(&order).unwrap().signals.unwrap();
-    assert!(!signals.asks);
-    let signals = visit.say("page_view", 3, &Say::default()).unwrap().signals.unwrap();
+    order.context.locale = Some("de-CH".into());
+    let enriched = visit.feed(&order).unwrap();
+    let signals = enriched.signals.as_ref().unwrap();
     assert_eq!(names(&signals.basket), ["C"]);
-    assert!(signals.asks);
+    let bought = |signals: &Signals| {
+        signals.bought.iter().map(|one| one.sku.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(bought(signals), ["D", "B"]);
+    assert_eq!((signals.asks, signals.page), (true, PageKind::Order));
+    assert_eq!(signals.locale.as_deref(), Some("de-CH"));
+    let together = Lesson::Bought("1".into(), vec![sku_of("B"), sku_of("D")]);
+    assert_eq!(signals.lesson.as_ref(), Some(&together));
+    let taught = Taught::read(enriched.text.as_bytes()).unwrap();
+    assert_eq!(taught.lesson, together, "and again after a restart");
+    // It is remembered, and on which page that was.
+    visit.driver.restart().unwrap();
+    let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap().clone();
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("5d1c0d8a").unwrap());
+    let (_, again) = state.last_asked((tenant, visitor)).unwrap();
+    assert_eq!(
+        (bought(&again), again.page, again.locale),
+        (bought(signals), PageKind::Order, Some("de-CH".into()))
+    );
+    let home = visit.record("page_view", 3, &Say::default());
+    let home = Record { props: Json::trusted(r#"{"kind":"home"}"#.into()), ..home };
+    assert_eq!(visit.feed(&home).unwrap().signals.unwrap().page, PageKind::Home);
+}
+
+#[test]
+fn only_what_may_teach_is_read_to_learn_from() {
+    let lines = r#"{"sku":"A","order":"1","lines":[{"sku":"A"},{"sku":"B"}],"query":"q"}"#;
+    for kind in [
+        "product_view",
+        "product_click",
+        "basket_add",
+        "basket_remove",
+        "order",
+        "search",
+        "back_in_stock_wanted",
+        "page_view",
+        "engagement",
+        "exposure",
+        "click",
+    ] {
+        let teaches = lesson((kind, lines), SessionId::parse("s").ok()).is_some();
+        assert_eq!(teaches, may_teach(kind), "{kind}");
+    }
+}
+
+fn sku_of(name: &str) -> Sku {
+    Sku::parse(name).unwrap()
+}
+
+#[test]
+fn a_language_is_kept_only_where_it_may_be_one() {
+    let mut visit = Visit::new();
+    let mut kept = |locale: &str| {
+        let mut record = visit.record("page_view", 0, &Say::default());
+        record.context.locale = Some(locale.into());
+        visit.feed(&record).unwrap().signals.unwrap().locale
+    };
+    assert_eq!(kept("en-GB"), Some("en-GB".into()));
+    for none in ["", "x", "de\u{1}CH", "<script>", "a-very-long-tag-that-is-no-language"] {
+        assert_eq!(kept(none), None, "{none}");
+    }
 }
 
 #[test]
@@ -437,9 +502,11 @@ fn an_event_of_a_huge_visit_writes_no_more_than_one_of_a_short_visit() {
 }
 
 /// What relays have written so far, the oldest first; see the README beside them.
-const WRITTEN: [&[u8]; 2] = [
+const WRITTEN: [&[u8]; 4] = [
     include_bytes!("../../../golden/states/1.json"),
     include_bytes!("../../../golden/states/2.packed"),
+    include_bytes!("../../../golden/states/3.json"),
+    include_bytes!("../../../golden/states/4.packed"),
 ];
 
 #[test]
@@ -470,7 +537,7 @@ fn a_state_that_an_earlier_relay_wrote_is_gone_on_with() {
 /// The forms of one state: what is published, and what is kept, as they are written today.
 #[test]
 fn a_state_is_written_as_its_golden_files() {
-    let [published, kept] = WRITTEN;
+    let [.., published, kept] = WRITTEN;
     let state = Visitor::read(published.trim_ascii_end()).unwrap();
     assert_eq!(Visitor::read(kept).unwrap(), state);
     let (mut written, mut packed) = (Vec::new(), Vec::new());

@@ -44,10 +44,12 @@ prop_compose! {
         partition in any::<u32>(),
         (offset, received_at, time) in any::<(u64, u64, u64)>(),
         personalization in any::<Option<bool>>(),
+        (page, locale) in (0..PageKind::ALL.len(), prop::option::of("[a-zA-Z-]{2,16}")),
     ) -> Asked {
         let event = EventId::from_uuid(uuid::Uuid::from_u128(event));
         let (received_at, time) = (Millis(received_at), Millis(time));
-        Asked { event, partition, offset, received_at, time, personalization }
+        let page = PageKind::ALL[page];
+        Asked { event, partition, offset, received_at, time, personalization, page, locale }
     }
 }
 
@@ -80,19 +82,21 @@ prop_compose! {
         sessions in prop::collection::vec(visit(), 0..3),
         seen in prop::collection::vec(sight(), 0..11),
         basket in prop::collection::vec(sku(), 0..51),
+        bought in prop::collection::vec(sight(), 0..31),
         asked in prop::option::of(asked()),
         queues in prop::collection::vec(queue(), 0..5),
         promotions in prop::collection::vec(promotion(), 0..3),
     ) -> SessionView {
-        SessionView { visits, sessions, seen, basket, asked, queues, promotions }
+        SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions }
     }
 }
 
 fn packed(state: &SessionView) -> Vec<u8> {
-    let SessionView { visits, sessions, seen, basket, asked, queues, promotions } = state;
+    let SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions } = state;
     let (visits, asked) = (*visits, asked.as_ref());
     let mut packed = Vec::new();
-    let parts = SessionViewParts { visits, sessions, seen, basket, asked, queues, promotions };
+    let parts =
+        SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions };
     pack(&parts, &mut packed);
     packed
 }
@@ -117,12 +121,11 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = unpack(&bytes);
         let _ = unpack(&[&[FORM][..], &bytes].concat());
-        let _ = unpack(&[&[PROMOTED][..], &bytes].concat());
     }
 }
 
 #[test]
 fn a_form_that_is_not_known_is_named() {
-    let error = unpack(&[PROMOTED + 1, 0, 0]).unwrap_err().to_string();
+    let error = unpack(&[FORM + 1, 0, 0]).unwrap_err().to_string();
     assert!(error.contains("form 3"), "{error}");
 }
