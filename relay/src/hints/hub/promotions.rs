@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Tenant, Why};
 
+use super::visitor::Active;
 use super::{Hub, Subject, lock};
 use crate::hints::frame::Frame;
 
@@ -26,28 +27,23 @@ impl Hub {
         let mut ended = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
-            let mut over: Vec<(Subject, Arc<Frame>)> = Vec::new();
+            let mut over: Vec<(Subject, Active)> = Vec::new();
             for (subject, visitor) in &shard.visitors {
-                let frames = visitor
-                    .holding(now - JUST_NOW_MS)
-                    .into_iter()
-                    .filter(|frame| frame.rule.is_some());
-                let frames: Vec<_> = frames.collect();
-                let Some((tenant, _)) = (!frames.is_empty()).then(|| subject.parts()).flatten()
-                else {
-                    continue;
-                };
-                let gone = frames
-                    .into_iter()
-                    .filter(|frame| frame.rule.as_ref().is_some_and(|rule| is_over(&tenant, rule)));
-                over.extend(gone.map(|frame| (subject.clone(), frame)));
+                let mut held = visitor.promotions(now - JUST_NOW_MS).peekable();
+                let Some((tenant, _)) = held.peek().and_then(|_| subject.parts()) else { continue };
+                let gone = held.filter(|held| {
+                    held.frame.rule.as_ref().is_some_and(|rule| is_over(&tenant, rule))
+                });
+                over.extend(gone.map(|held| (subject.clone(), held.clone())));
             }
-            for (n, (subject, frame)) in over.iter().enumerate() {
+            for (n, (subject, held)) in over.iter().enumerate() {
                 let Some(visitor) = shard.visitors.get_mut(subject) else { continue };
                 let source = visitor.source();
-                visitor.note_taken_back(&frame.id, now);
-                let hint = ended_by(frame, (source.1, n as u32), now);
-                self.tell(&mut shard, (subject, source), (hint, Vec::new()), now);
+                visitor.note_taken_back(&held.frame.id, now);
+                let hint = ended_by(&held.frame, (source.1, n as u32), now);
+                // By what the hint was chosen by that it takes back.
+                let about = (Vec::new(), held.marks.clone());
+                self.tell(&mut shard, (subject, source), (hint, about), now);
                 ended += 1;
             }
         }

@@ -224,6 +224,13 @@ impl Visitor {
         self.active.iter().filter(shows).cloned().collect()
     }
 
+    /// The promotions that hold, or have held until a moment.
+    pub(super) fn promotions(&self, since: Millis) -> impl Iterator<Item = &Active> {
+        let holds =
+            move |active: &&Active| active.frame.rule.is_some() && active.frame.expires_at > since;
+        self.active.iter().filter(holds)
+    }
+
     /// Which products' stock matters from now on; gives back what mattered before.
     pub(super) fn set_interest(&mut self, interest: Option<Interest>) -> Vec<Sku> {
         let before = std::mem::replace(&mut self.interest, interest.map(Box::new));
