@@ -181,8 +181,7 @@ impl React {
             return Ok(());
         }
         let learned = state.learned.get_mut(&signals.tenant);
-        let mut suggestions = suggest(signals, &self.policy.rules, (learned, &shelf));
-        suggestions.retain(|one| slots.get(one.slot).is_some_and(|slot| !taken.contains(slot)));
+        let suggestions = suggest(signals, (&self.policy.rules, &taken), (learned, &shelf));
         self.means.meters.withheld.increment(shelf.stale());
         if suggestions.is_empty() {
             return Err(if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing });
@@ -271,7 +270,7 @@ impl React {
             let shelf = self.means.tables.shelf(&signals.tenant, now);
             self.mark((&signals, subject), &shelf, (wish.partition, epoch));
             let learned = state.learned.get_mut(&signals.tenant);
-            let suggestions = suggest(&signals, &self.policy.rules, (learned, &shelf));
+            let suggestions = suggest(&signals, (&self.policy.rules, &taken), (learned, &shelf));
             self.means.meters.withheld.increment(shelf.stale());
             let place = Place { partition: wish.partition, offset: state.next_page(now) };
             let stem = Stem { source: PAGES, place, epoch, cause: None, now };

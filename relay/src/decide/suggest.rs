@@ -64,16 +64,17 @@ pub struct Suggestion {
     pub stock_version: Option<u64>,
 }
 
-/// Suggests products for the slots of the page that the visitor is on; none for a slot where nothing
-/// fits.
+/// Suggests products for the slots of the page that the visitor is on, but for those that are taken
+/// by something else; none for a slot where nothing fits.
 pub fn suggest(
     signals: &Signals,
-    rules: &Rules,
+    (rules, taken): (&Rules, &[Slot]),
     (learned, shelf): (Option<&mut Learned>, &Shelf<'_>),
 ) -> Vec<Suggestion> {
     let mut deciding = Deciding::new(signals, rules, (learned, shelf));
     let mut all: Vec<Suggestion> = Vec::with_capacity(rules.slots.len());
-    for (at, slot) in rules.slots.iter().enumerate() {
+    let free = rules.slots.iter().enumerate().filter(|(_, slot)| !taken.contains(slot));
+    for (at, slot) in free {
         for model in rules.plan.models(signals.page, slot) {
             let mut found = deciding.find(*model, rules.products_max, &all);
             if found.is_empty() {

@@ -12,7 +12,9 @@
 //!
 //! A record says what its relay has got so far, so that the topic can be compacted: a reader that
 //! finds only the newest records takes at the least as much for granted as was
-//! (property `no_more_than_the_cap_is_granted_also_from_a_compacted_log`).
+//! (property `no_more_than_the_cap_is_granted_also_from_a_compacted_log`). Whoever asked must find
+//! what others asked before it, so the topic's contract lets no record be compacted for a day
+//! (`min.compaction.lag.ms`), and a relay that is behind by more than that is not ready.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,8 +128,9 @@ pub struct Leases {
 struct Own {
     spent: u64,
     returned: u64,
-    /// The newest record that was sent.
+    /// The newest record that was sent, and what it said.
     number: u64,
+    granted: u64,
     asks: u64,
     of: u64,
     asked_at: Millis,
@@ -146,11 +149,13 @@ impl Own {
             if now.since(self.asked_at) < ASK_AGAIN_MS {
                 return None;
             }
-            // Nobody knows whether it has arrived: it counts as granted and given back.
-            granted = granted.saturating_add(self.asks);
+            // Nobody knows whether it has arrived: it counts as granted and given back, with what
+            // was counted so before.
+            granted = self.granted.saturating_add(self.asks);
             self.returned = self.returned.saturating_add(self.asks);
         }
-        (self.number, self.asks, self.asked_at) = (self.number + 1, lease_of(of), now);
+        (self.number, self.granted) = (self.number + 1, granted);
+        (self.asks, self.asked_at) = (lease_of(of), now);
         let (returned, asks, number) = (self.returned, self.asks, self.number);
         Some(Lease { of, granted, returned, asks, number })
     }
@@ -161,7 +166,8 @@ impl Own {
         if left == 0 || held.number < self.number {
             return None;
         }
-        (self.number, self.returned, self.asks) = (self.number + 1, self.returned + left, 0);
+        (self.number, self.granted) = (self.number + 1, held.granted);
+        (self.returned, self.asks) = (self.returned + left, 0);
         let (granted, returned, number) = (held.granted, self.returned, self.number);
         Some(Lease { of: self.of, granted, returned, asks: 0, number })
     }
@@ -307,8 +313,9 @@ mod tests {
     struct Log(Vec<Option<(String, Lease)>>);
 
     impl Log {
-        fn compact(&mut self) {
-            for at in 0..self.0.len() {
+        /// Compacts what lies before that place: what every relay has read by then.
+        fn compact(&mut self, end: usize) {
+            for at in 0..end {
                 let owner = self.0[at].as_ref().map(|(owner, _)| owner.clone());
                 let is_old = |later: &Option<(String, Lease)>| {
                     later.as_ref().map(|(owner, _)| owner) == owner.as_ref()
@@ -378,6 +385,20 @@ mod tests {
         (0..3_usize, step)
     }
 
+    /// Two asks that stay unanswered hide nothing of what was shown before them.
+    #[test]
+    fn who_asks_again_and_again_keeps_what_it_has_spent() {
+        let (mut log, mut relay) = (Log::default(), Relay::new("r".to_owned()));
+        relay.take(&mut log, (9, 0, false));
+        relay.read(&log);
+        for n in 0..4 {
+            relay.take(&mut log, (9, n * ASK_AGAIN_MS, false));
+        }
+        relay.read(&log);
+        // One was shown, and one more was granted by the last answer.
+        assert_eq!((relay.shown, relay.ledger.taken(RULE)), (1, 2));
+    }
+
     proptest! {
         #[test]
         fn no_more_than_the_cap_is_granted_also_from_a_compacted_log(
@@ -399,7 +420,9 @@ mod tests {
                         *relay = Relay::new(format!("r{names}"));
                         relay.read(&log);
                     }
-                    Step::Compact => log.compact(),
+                    Step::Compact => {
+                        log.compact(relays.iter().map(|relay| relay.read).min().unwrap_or(0));
+                    }
                     Step::Wait => now += ASK_AGAIN_MS,
                 }
                 let shown = shown_by_dead + relays.iter().map(|relay| relay.shown).sum::<u64>();

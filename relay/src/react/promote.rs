@@ -118,7 +118,8 @@ impl React {
             let n =
                 u32::try_from(self.policy.rules.slots.len() + 1 + said.len()).unwrap_or(u32::MAX);
             let inputs = new.map(|verdict: &Verdict| verdict.inputs.clone()).unwrap_or_default();
-            let why = Why { model: rule.tag(), inputs, tables: tables.clone(), variant: None };
+            let (tables, model) = (tables.clone(), rule.tag());
+            let why = Why { model, inputs, support: None, tables, variant: None };
             said.push(hint((rule, picked, holding.until), (stem, n), why));
         }
         said

@@ -31,6 +31,8 @@ fn signals(page: PageKind, seen: &[&str], basket: &[&str]) -> Signals {
         seen: skus(seen),
         basket: skus(basket),
         bought: Vec::new(),
+        promotions: Default::default(),
+        standing: None,
     }
 }
 
@@ -76,7 +78,7 @@ fn all(
     (learned, tables): (&mut Learned, &Tables),
 ) -> Vec<Suggestion> {
     let shelf = tables.shelf(&signals.tenant, Millis(NOW));
-    suggest(signals, rules, (Some(learned), &shelf))
+    suggest(signals, (rules, &[]), (Some(learned), &shelf))
 }
 
 /// Model and products of each slot, joined by spaces.

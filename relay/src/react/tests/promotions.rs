@@ -229,6 +229,7 @@ fn a_page_that_a_server_renders_is_promoted_and_counts_with_the_next_event() {
             visitor: &visitor,
             slots: &slots,
             sku: Some(&sku),
+            page: None,
             partition: 0,
         };
         let frames = inner.react.decide(&subject, &wish, None).unwrap();
