@@ -15,7 +15,8 @@ pub struct PlanOptions {
     pub topic_prefix: String,
     /// How many replicas new topics get, instead of the contract's number; for small clusters.
     pub replication: Option<u16>,
-    /// How many partitions new topics get, instead of the contract's number.
+    /// How many partitions new topics get, instead of the contract's number. One is no number but
+    /// an order over all records, and stays.
     pub partitions: Option<u32>,
 }
 
@@ -197,7 +198,10 @@ impl PlanOptions {
         config.insert("min.insync.replicas".to_owned(), min_insync.to_string());
         TopicSpec {
             name: self.topic(contract),
-            partitions: self.partitions.unwrap_or(contract.partitions),
+            partitions: match contract.partitions {
+                1 => 1,
+                partitions => self.partitions.unwrap_or(partitions),
+            },
             replication,
             config,
         }
@@ -370,6 +374,21 @@ mod tests {
         assert!(first.actions.iter().all(|action| matches!(action, Action::Create(_))));
         carry_out(&first, &mut cluster);
         assert!(plan(catalogue.contracts(), &cluster, &options()).is_done());
+    }
+
+    #[test]
+    fn an_order_over_all_records_stays_one_partition() {
+        let catalogue = Catalogue::builtin().unwrap();
+        let options = PlanOptions { partitions: Some(4), ..options() };
+        let plan = plan(catalogue.contracts(), &three_brokers(), &options);
+        let made = |name: &str| {
+            plan.actions.iter().find_map(|action| match action {
+                Action::Create(spec) if spec.name.ends_with(name) => Some(spec.partitions),
+                _ => None,
+            })
+        };
+        assert_eq!(made("web.clicks.raw.pii.v1"), Some(4));
+        assert_eq!(made("promotions.leases.view.open.v1"), Some(1));
     }
 
     #[test]

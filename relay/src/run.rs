@@ -81,6 +81,11 @@ pub enum RunError {
     /// A topic that promotions need is missing.
     #[error("promotions need the topic {0}: `clickmill-catalog apply` makes it")]
     NoTopic(String),
+    /// The topic of leases has no order over all its records.
+    #[error(
+        "promotions need the topic {0} with one partition, and it has {1}: caps in total rest on the order of its records"
+    )]
+    Unordered(String, u32),
     /// The system lets nobody listen to SIGHUP.
     #[error("SIGHUP cannot be listened to: {0}")]
     Signals(#[from] std::io::Error),

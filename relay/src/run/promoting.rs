@@ -128,8 +128,12 @@ async fn has_topics(config: &Config, name: &impl Fn(Topic) -> String) -> Result<
     let admin = Admin::new(&config.kafka, ADMIN_WAIT)?;
     let mut topics = vec![Topic::PromotionLeases, Topic::PromotionsDecided];
     topics.extend(config.promotions.topic.then_some(Topic::Promotions));
+    let leases = name(Topic::PromotionLeases);
     for topic in topics.into_iter().map(name) {
         match admin.partitions(&topic).await {
+            Ok(Some(partitions)) if topic == leases && partitions > 1 => {
+                return Err(RunError::Unordered(topic, partitions));
+            }
             Ok(Some(_)) => {}
             Ok(None) => return Err(RunError::NoTopic(topic)),
             Err(error) => warn!(topic, %error, "whether the topic is there could not be told"),
