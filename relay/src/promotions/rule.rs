@@ -194,7 +194,8 @@ impl Rule {
         let version = Self::version_of(tenant, &value);
         let draft: Draft = serde_path_to_error::deserialize(value).map_err(|error| {
             let path = match error.path().to_string() {
-                path if path == "." => "rule".to_owned(),
+                // As a whole, or a field whose name is empty.
+                path if path.is_empty() || path == "." => "rule".to_owned(),
                 path => path,
             };
             (path, error.into_inner().to_string())
