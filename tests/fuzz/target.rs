@@ -13,6 +13,9 @@ use crate::mutate::Mutator;
 /// How long one run of the loop takes where nothing else is said.
 const SECONDS: u64 = 2;
 
+/// The dice where nothing is said.
+const SEED: u64 = 1;
+
 /// An input that takes longer is a fault in itself. Far more than any should take, since the machine
 /// may be busy.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -37,8 +40,11 @@ impl Target {
     /// says in short what came of the input: how inputs that behave alike are told from others.
     pub(crate) fn run(&self, check: impl Fn(&[u8]) -> String) {
         let corpus = Corpus::of(self.name);
-        let seed = setting("SEED").unwrap_or_else(|| RandomState::new().hash_one(self.name));
-        let budget = Duration::from_secs(setting("SECONDS").unwrap_or(SECONDS));
+        // A change is judged by the same dice each time; who looks for more gets new ones.
+        let seconds = setting("SECONDS");
+        let unsaid = || seconds.map_or(SEED, |_| RandomState::new().hash_one(self.name));
+        let seed = setting("SEED").unwrap_or_else(unsaid);
+        let budget = Duration::from_secs(seconds.unwrap_or(SECONDS));
         let keeps = setting("KEEP").unwrap_or(false);
         let run = Run { target: self, corpus: &corpus, seed, check };
 

@@ -232,13 +232,16 @@ pub(super) fn opened<T: DeserializeOwned>(url: &str, bytes: &[u8]) -> Result<T, 
     serde_json::from_slice(bytes).map_err(|error| Failure::Unreadable {
         url: url.to_owned(),
         // It may repeat a text of the answer, however long.
-        problem: format!("its answer is not a registry's: {}", brief(&error.to_string())),
+        problem: format!(
+            "its answer is not a registry's: {}",
+            brief(&error.to_string(), EXPLANATION_CHARS_MAX)
+        ),
     })
 }
 
 /// The beginning of a text that a registry may have written.
-fn brief(text: &str) -> String {
-    match text.char_indices().nth(EXPLANATION_CHARS_MAX) {
+pub(super) fn brief(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
@@ -252,7 +255,7 @@ fn refused(url: &str, mut response: Response<ureq::Body>) -> Failure {
         text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let explanation = match said.message.as_str() {
         "" => "no reason given".to_owned(),
-        message => brief(message),
+        message => brief(message, EXPLANATION_CHARS_MAX),
     };
     Failure::Refused { url: url.to_owned(), status, code: said.error_code, explanation }
 }

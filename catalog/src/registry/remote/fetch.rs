@@ -161,7 +161,7 @@ impl<'a, R: Answers> Fetch<'a, R> {
             Err(failure @ Failure::Away { .. }) => return Err(failure.to_string()),
             Err(failure) => format!("cannot be read: {failure}"),
         };
-        Ok(Answer::Bad(refusal(name, problem)))
+        Ok(Answer::Bad(refusal(name, &problem)))
     }
 
     /// Makes room for a text.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::folder::is_event_type;
+use super::client::brief;
 use crate::schema::SUBJECT_PREFIX;
 use crate::{Document, Refusal, SchemaText};
 
@@ -61,6 +62,9 @@ impl Registered {
     }
 }
 
+/// What is told of a problem, which may have a name of any length in it.
+const PROBLEM_CHARS_MAX: usize = 1_000;
+
 /// Versions by their names.
 pub(super) type Known = BTreeMap<Name, Arc<Registered>>;
 
@@ -78,12 +82,12 @@ pub(super) fn kind(subject: &str) -> Option<&str> {
     subject.strip_prefix(SUBJECT_PREFIX).filter(|kind| is_event_type(kind))
 }
 
-/// A refusal of one version.
-pub(super) fn refusal(name: &Name, problem: String) -> Refusal {
+/// A refusal of one version. Addresses that strangers wrote may be in the problem.
+pub(super) fn refusal(name: &Name, problem: &str) -> Refusal {
     let Name { subject, version } = name;
     Refusal {
         origin: format!("the registry's {subject} version {version}"),
-        problem,
+        problem: brief(problem, PROBLEM_CHARS_MAX),
         schema: kind(subject).map(|kind| (kind.to_owned(), *version)),
     }
 }
@@ -114,12 +118,12 @@ impl Snapshot {
                 Ok(documents) => schemas.push(SchemaText {
                     kind: kind.to_owned(),
                     version: name.version,
-                    origin: refusal(name, String::new()).origin,
+                    origin: refusal(name, "").origin,
                     text: Arc::clone(&found.schema),
                     id: Some(found.id),
                     documents,
                 }),
-                Err(problem) => refused.push(refusal(name, problem)),
+                Err(problem) => refused.push(refusal(name, &problem)),
             }
         }
         (schemas, refused)
