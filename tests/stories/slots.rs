@@ -8,12 +8,16 @@ use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-/// Counts what moves without anybody having done something.
+/// Counts what moves without anybody having done something. The page's header stands before every
+/// slot, so no hint moves it: what moves in there is the shop's own, while it is still loading.
 const SHIFTS: &str = "
 window.shifts = [];
 new PerformanceObserver((list) => {
   for (const { value, hadRecentInput, sources } of list.getEntries()) {
-    if (!hadRecentInput) window.shifts.push([value, ...sources.map(({ node }) => String(node?.className))]);
+    const moved = sources.filter(({ node }) => !(node?.closest ? node : node?.parentElement)?.closest('header'));
+    if (!hadRecentInput && moved.length) {
+      window.shifts.push([value, ...moved.map(({ node }) => String(node?.className))]);
+    }
   }
 }).observe({ type: 'layout-shift', buffered: true });
 ";
