@@ -251,6 +251,13 @@ impl React {
             Some(_) => PageKind::Product,
             None => wish.page.unwrap_or(signals.page),
         };
+        if let Some(sku) = wish.sku {
+            signals.seen.retain(|seen| seen != sku);
+            signals.seen.insert(0, sku.clone());
+        }
+        // Before anything is said, as with a click.
+        let source = (wish.partition, epoch);
+        self.mark((&signals, subject), &self.means.tables.shelf(&signals.tenant, now), source);
         let is_about = wish.sku.is_some() || wish.page.is_some();
         let held = self.means.hub.holding(subject, now);
         let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
@@ -263,12 +270,7 @@ impl React {
         };
         let open: Vec<&Slot> = wish.slots.iter().filter(is_open).collect();
         if !open.is_empty() {
-            if let Some(sku) = wish.sku {
-                signals.seen.retain(|seen| seen != sku);
-                signals.seen.insert(0, sku.clone());
-            }
             let shelf = self.means.tables.shelf(&signals.tenant, now);
-            self.mark((&signals, subject), &shelf, (wish.partition, epoch));
             let learned = state.learned.get_mut(&signals.tenant);
             let suggestions = suggest(&signals, (&self.policy.rules, &taken), (learned, &shelf));
             self.means.meters.withheld.increment(shelf.stale());

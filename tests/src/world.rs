@@ -25,6 +25,8 @@ pub struct Edge {
 pub struct World {
     /// The relay.
     pub relay: Relay,
+    partitions: u32,
+    origins: &'static str,
     settings: String,
     edge: Edge,
 }
@@ -83,9 +85,10 @@ impl WorldBuilder {
     /// Starts it.
     pub async fn start(self) -> World {
         let (origins, settings) = (self.setup.origins, self.relay.clone());
+        let partitions = self.partitions;
         let edge = self.edge().await;
         let relay = Relay::start_with(&edge.kafka, &edge.folder, (origins, &settings)).await;
-        World { relay, settings, edge }
+        World { relay, partitions, origins, settings, edge }
     }
 
     /// Starts it without a relay.
@@ -119,15 +122,22 @@ impl World {
         Page::new((&self.collector.url, &self.relay.url), WRITE_KEY)
     }
 
-    /// Another relay behind the same Kafka.
+    /// Another relay behind the same Kafka, set up like the first.
     pub async fn second_relay(&self) -> Relay {
-        Relay::start(&self.edge.kafka, &self.edge.folder, Setup::default().origins).await
+        let settings = (self.origins, self.settings.as_str());
+        Relay::start_with(&self.edge.kafka, &self.edge.folder, settings).await
     }
 
-    /// Another relay with the same further lines of configuration.
-    pub async fn another_relay_alike(&self) -> Relay {
-        let settings = (Setup::default().origins, self.settings.as_str());
-        Relay::start_with(&self.edge.kafka, &self.edge.folder, settings).await
+    /// Waits until both relays decide for some of the partitions, and together for all.
+    pub async fn is_shared_with(&self, second: &Relay) {
+        const PARTITIONS: &str = "clickmill_relay_partitions";
+        let all = f64::from(self.partitions);
+        until("both relays have partitions", || async {
+            let one = self.relay.metric(PARTITIONS).await;
+            let two = second.metric(PARTITIONS).await;
+            (one > 0.0 && two > 0.0 && one + two == all).then_some(())
+        })
+        .await;
     }
 
     /// Starts the relay again, as it was.

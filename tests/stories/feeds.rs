@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clickmill_relay::peers::FEED_PATH;
-use clickmill_tests::service::{OTHERS_SERVER_KEY, Relay, SERVER_KEY, Setup};
-use clickmill_tests::until::until;
+use clickmill_tests::service::{OTHERS_SERVER_KEY, Relay, SERVER_KEY};
 use clickmill_tests::{Ask, Feed, Http, Page, Told, World};
 
 use crate::PATIENCE;
@@ -18,14 +17,8 @@ const PRODUCTS: [(&str, i64); 6] =
 async fn two_relays() -> (World, Relay) {
     let world = World::builder().partitions(PARTITIONS).relay(SEGMENTS).start().await;
     world.kafka.stock(&PRODUCTS);
-    let settings = (Setup::default().origins, SEGMENTS);
-    let second = Relay::start_with(&world.kafka, world.folder(), settings).await;
-    let partitions = "clickmill_relay_partitions";
-    until("both relays have partitions", || async {
-        let (one, two) = (world.relay.metric(partitions).await, second.metric(partitions).await);
-        (one > 0.0 && two > 0.0 && one + two == f64::from(PARTITIONS)).then_some(())
-    })
-    .await;
+    let second = world.second_relay().await;
+    world.is_shared_with(&second).await;
     (world, second)
 }
 

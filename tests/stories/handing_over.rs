@@ -58,13 +58,7 @@ async fn a_rolling_restart_holds_no_partition_up_for_long() {
         let over = Arc::clone(&over);
         std::thread::spawn(move || clicks.run(PACE, &over))
     };
-    let partitions = "clickmill_relay_partitions";
-    until("both have partitions and are at work", || async {
-        let shared = world.relay.metric(partitions).await + second.metric(partitions).await == 4.0
-            && second.metric(partitions).await > 0.0;
-        (shared && world.relay.metric(partitions).await > 0.0).then_some(())
-    })
-    .await;
+    world.is_shared_with(&second).await;
     caught_up(&world.kafka).await;
 
     let stop_watching = Arc::new(AtomicBool::new(false));

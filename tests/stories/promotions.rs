@@ -181,14 +181,9 @@ async fn a_cap_in_total_is_kept_by_two_relays_and_all_of_it_is_shown() {
     const TOTAL: usize = 12;
     let world = world(&rule("few", &format!("caps.total = {TOTAL}"))).await;
     in_force(&world.relay, &["few"]).await;
-    let second = world.another_relay_alike().await;
+    let second = world.second_relay().await;
     in_force(&second, &["few"]).await;
-    let partitions = "clickmill_relay_partitions";
-    until("both relays have partitions", || async {
-        let (one, two) = (world.relay.metric(partitions).await, second.metric(partitions).await);
-        (one > 0.0 && two > 0.0 && one + two == 4.0).then_some(())
-    })
-    .await;
+    world.is_shared_with(&second).await;
     // Visitors keep coming until the cap is reached, and then some more.
     let pages: Vec<Page> = (0..3 * TOTAL).map(|_| world.page()).collect();
     let spent = async || {

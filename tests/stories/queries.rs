@@ -80,13 +80,7 @@ async fn locate(world: &World, known: &mut [Known]) {
 async fn two_relays() -> (World, Relay) {
     let world = World::builder().partitions(PARTITIONS).start().await;
     let second = world.second_relay().await;
-    until("both have partitions", || async {
-        let shares =
-            [&world.relay, &second].map(|relay| relay.metric("clickmill_relay_partitions"));
-        let [first, second] = shares;
-        (first.await > 0.0 && second.await > 0.0).then_some(())
-    })
-    .await;
+    world.is_shared_with(&second).await;
     (world, second)
 }
 

@@ -57,12 +57,7 @@ async fn two_relays() -> (World, Relay) {
     let world = World::builder().partitions(PARTITIONS).start().await;
     world.kafka.stock(&PRODUCTS);
     let second = world.second_relay().await;
-    let partitions = "clickmill_relay_partitions";
-    until("both relays have partitions", || async {
-        let (one, two) = (world.relay.metric(partitions).await, second.metric(partitions).await);
-        (one > 0.0 && two > 0.0 && one + two == f64::from(PARTITIONS)).then_some(())
-    })
-    .await;
+    world.is_shared_with(&second).await;
     (world, second)
 }
 

@@ -8,16 +8,15 @@ use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-/// Counts what moves without anybody having done something. The page's header stands before every
-/// slot, so no hint moves it: what moves in there is the shop's own, while it is still loading.
+/// Counts what moves without anybody having done something: what it is, from where and to where.
 const SHIFTS: &str = "
 window.shifts = [];
+const place = ({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ');
 new PerformanceObserver((list) => {
   for (const { value, hadRecentInput, sources } of list.getEntries()) {
-    const moved = sources.filter(({ node }) => !(node?.closest ? node : node?.parentElement)?.closest('header'));
-    if (!hadRecentInput && moved.length) {
-      window.shifts.push([value, ...moved.map(({ node }) => String(node?.className))]);
-    }
+    const moved = sources.map(({ node, previousRect, currentRect }) =>
+      `${node?.className ?? node?.nodeName}: ${place(previousRect)} -> ${place(currentRect)}`);
+    if (!hadRecentInput) window.shifts.push([value, ...moved]);
   }
 }).observe({ type: 'layout-shift', buffered: true });
 ";

@@ -181,17 +181,8 @@ async fn two_relays() -> (World, Relay) {
     let stocked: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 100)).collect();
     world.kafka.stock(&stocked);
     let second = world.second_relay().await;
-    shared(&world, &second).await;
+    world.is_shared_with(&second).await;
     (world, second)
-}
-
-async fn shared(world: &World, second: &Relay) {
-    let partitions = "clickmill_relay_partitions";
-    until("both relays have partitions", || async {
-        let (one, two) = (world.relay.metric(partitions).await, second.metric(partitions).await);
-        (one > 0.0 && two > 0.0 && one + two == f64::from(PARTITIONS)).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +199,7 @@ async fn streams_of_both_relays_miss_nothing_while_relays_die_and_partitions_mov
     world.relay.kill();
     audience.goes_on("the other relay answers all").await;
     world.restart_relay().await;
-    shared(&world, &second).await;
+    world.is_shared_with(&second).await;
     audience.goes_on("both answer again").await;
     // It is gone for a moment only, and nobody takes over.
     world.relay.kill();

@@ -1,7 +1,6 @@
 //! Which model fills a slot when, and what no slot ever shows.
 
 use clickmill_sdk_core::wire::{Event, Hint};
-use clickmill_tests::until::until;
 use clickmill_tests::{Page, Stream, World};
 use tokio::time::Instant;
 
@@ -130,12 +129,7 @@ async fn each_relay_suggests_from_the_visits_of_all() {
     let world = World::builder().partitions(PARTITIONS).start().await;
     world.kafka.stock(&PRODUCTS);
     let second = world.second_relay().await;
-    until("both relays have partitions", || async {
-        let partitions = "clickmill_relay_partitions";
-        let (one, two) = (world.relay.metric(partitions).await, second.metric(partitions).await);
-        (one > 0.0 && two > 0.0 && one + two == f64::from(PARTITIONS)).then_some(())
-    })
-    .await;
+    world.is_shared_with(&second).await;
     // The visitor is decided by one of them.
     let first = world.page();
     assert_eq!(first.send(vec![first.views("kettle"), first.views("toaster")]).await.accepted, 2);

@@ -17,7 +17,7 @@ use crate::clicks::{Clicks, key, visitor};
 use crate::figure::{Figure, Latencies, Style};
 use crate::http::{Ask, Http};
 use crate::kafka::Kafka;
-use crate::service::{Relay, SERVER_KEY, Setup};
+use crate::service::SERVER_KEY;
 use crate::until::until;
 use crate::world::World;
 
@@ -38,8 +38,7 @@ const LIST: usize = 50;
 /// Measures and prints.
 pub async fn measure(seconds: u64, style: Style) {
     let world = World::builder().partitions(PARTITIONS).relay(SETTINGS).start().await;
-    let settings = (Setup::default().origins, SETTINGS);
-    let second = Relay::start_with(&world.kafka, world.folder(), settings).await;
+    let second = world.second_relay().await;
     let over = Arc::new(AtomicBool::new(false));
     let clicking = {
         let (clicks, over) = (Clicks::of(&world.kafka, VISITORS), Arc::clone(&over));

@@ -1,8 +1,11 @@
 //! Promotions in the stream: decided within the fold, said beside suggestions, and taken back.
 
+use std::task::{Context, Poll, Waker};
+
 use clickmill_sdk_core::wire::{Promoted, SessionView};
 
 use super::*;
+use crate::hints::feed::{Choice, Queue};
 use crate::promotions::promoter::{Promoter, Setting};
 use crate::promotions::rules::read_bytes;
 use crate::promotions::watch::{alive, take_back};
@@ -215,6 +218,31 @@ fn a_relay_that_starts_says_again_what_is_promoted_and_does_not_count_it() {
     assert_eq!(told(&inner.open("v")), ["promote suggested D", "suggest more B C"]);
     let state = inner.driver.state(b"shop:v").unwrap().unwrap();
     assert_eq!(state.parts().promotions[0].times, 1);
+}
+
+#[test]
+fn a_promotion_of_a_rendered_page_is_told_to_the_servers_of_that_page() {
+    let inner = promoting(RULES);
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
+    let sku = Sku::parse("A").unwrap();
+    let (queue, choice) = (Arc::default(), Choice { sku: Some(sku.clone()), ..Choice::default() });
+    let feeds = inner.react.means.hub.feeds();
+    let _entry = feeds.enter((&tenant, &choice), &queue, false).unwrap();
+    let wish = Wish {
+        tenant: &tenant,
+        visitor: &visitor,
+        slots: &[Slot::parse("suggested").unwrap()],
+        sku: Some(&sku),
+        page: None,
+        partition: 0,
+    };
+    inner.react.decide(&Subject::new(&tenant, &visitor), &wish, None).unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(Some(event)) = Queue::poll_take(&queue, &mut context) else {
+        panic!("nothing is told")
+    };
+    let event = String::from_utf8_lossy(&event).into_owned();
+    assert!(event.contains("event: promote\n"), "{event}");
 }
 
 #[test]
