@@ -146,7 +146,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let readiness = Readiness::new(shutdown.clone());
     let checks = Checks::new(&readiness);
     let stop_admin = Shutdown::new();
-    let live = Live::new(config.live.inspector.as_deref());
+    let live = Live::new(config.live.inspector.clone());
     let admin = tokio::spawn(admin::run(Admin {
         listener: listeners.admin,
         metrics: metrics.clone(),
@@ -158,7 +158,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
                 let rules = promoter.as_ref().map(|promoter| promoter.rules());
                 let now = Millis(clock.now_ms());
                 let listed = rules.and_then(|rules| report::answer(head, (&rules, now)));
-                listed.or_else(|| live.answer(head))
+                listed.map(admin::at_once).or_else(|| live.answer(head))
             }
         }))),
         stop: stop_admin.clone(),

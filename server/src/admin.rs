@@ -8,8 +8,10 @@ mod guarded;
 mod readiness;
 
 use std::fmt;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +32,11 @@ pub use readiness::{Check, Readiness, Report};
 /// How long the listener's own connections may take to end.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// A page on its way.
+pub type Page = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
 /// What answers for pages; none where there is no such page.
-pub type PageAnswer = Arc<dyn Fn(&Parts) -> Option<Response<Body>> + Send + Sync>;
+pub type PageAnswer = Arc<dyn Fn(&Parts) -> Option<Page> + Send + Sync>;
 
 /// Pages of a service, for whoever reaches the admin listener.
 #[derive(Clone)]
@@ -67,14 +72,14 @@ pub async fn run(admin: Admin) {
     let service = move |request: Request<Incoming>, _: SocketAddr| {
         let (head, _) = request.into_parts();
         let own = guarded.as_ref().filter(|guarded| guarded.covers(head.uri.path()));
-        std::future::ready(match own {
-            Some(guarded) if is_asking(&head) => guarded.call(&head),
+        match own {
+            Some(guarded) if is_asking(&head) => at_once(guarded.call(&head)),
             Some(_) | None => {
                 let page =
                     pages.as_ref().filter(|_| is_asking(&head)).and_then(|pages| (pages.0)(&head));
-                page.unwrap_or_else(|| answer(&head, &metrics, &readiness))
+                page.unwrap_or_else(|| at_once(answer(&head, &metrics, &readiness)))
             }
-        })
+        }
     };
     serve(Serve {
         listener,
@@ -86,6 +91,11 @@ pub async fn run(admin: Admin) {
         metrics: connection_metrics,
     })
     .await;
+}
+
+/// A page that is there.
+pub fn at_once(page: Response<Body>) -> Page {
+    Box::pin(ready(page))
 }
 
 fn limits() -> ConnectionLimits {

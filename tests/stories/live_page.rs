@@ -1,6 +1,8 @@
 //! What a hint takes is measured in the relay itself, and the live page of its admin port shows it.
 
 use clickmill_tests::browser::Browser;
+use clickmill_tests::page::Page;
+use clickmill_tests::service::{ANY_ORIGIN, Relay, WRITE_KEY};
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Ask, Http, World};
 
@@ -54,5 +56,45 @@ async fn what_hints_take_is_measured_by_kind_until_they_are_seen_and_shown_to_pe
     // What the policy forbids would leave the page without its looks or its numbers.
     let margin = browser.run("return getComputedStyle(document.body).margin").await;
     assert_eq!(margin, "0px");
+    browser.close().await;
+}
+
+/// What the collector demands of those who look.
+const TOKEN: &str = "0123456789abcdef+/=";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_shown_as_they_come_to_those_who_know_the_collectors_token() {
+    let with = format!("inspect.token = \"{TOKEN}\"");
+    let edge = World::builder().set(|setup, _| setup.settings = with).edge().await;
+    let settings = format!("live.inspector = \"{}\"", edge.collector.admin);
+    let relay = Relay::start_with(&edge.kafka, edge.folder(), (ANY_ORIGIN, &settings)).await;
+    let tail = format!("{}/inspect/tail?as=json", relay.admin);
+    let stranger = Http::default().ask(Ask::get(tail.as_str())).await.expect("an answer");
+    assert_eq!(stranger.status, 401, "{}", stranger.body);
+
+    let browser = Browser::start().await;
+    // What a fragment takes: the rest of the token is written as it is in queries.
+    let given = TOKEN.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    browser.open(&format!("{}/#token={given}", relay.admin)).await;
+    let text = async |selector: &str| {
+        let script = format!("return document.querySelector({selector:?}).innerText");
+        browser.run(&script).await.as_str().unwrap_or_default().to_owned()
+    };
+    until_enough("the page looks", || text("#seen"), |seen| seen.contains("waiting")).await;
+    assert_eq!(browser.run("return location.href").await, format!("{}/", relay.admin));
+
+    let page = Page::new((&edge.collector.url, &relay.url), WRITE_KEY);
+    let bad = page.event("product_view", r#"{"sku": 17, "title": "<b>kettle</b>"}"#);
+    assert_eq!(page.send(vec![page.views("kettle"), bad]).await.accepted, 1);
+    until_enough("both are shown", || text("#seen"), |seen| seen == "2 seen").await;
+    let rows = text("#lines").await;
+    assert!(rows.contains("accepted") && rows.contains("rejected"), "{rows}");
+    assert!(rows.contains("product_view") && rows.contains("/props/sku"), "{rows}");
+    assert_eq!(browser.run("return document.querySelectorAll('#lines b').length").await, 0);
+
+    browser.run("document.querySelector('#go').click()").await;
+    assert_eq!(text("#seen").await, "stopped");
+    browser.run("token.value = 'another token, a wrong one'; go.click()").await;
+    until_enough("it is refused", || text("#seen"), |seen| seen.contains("show the token")).await;
     browser.close().await;
 }

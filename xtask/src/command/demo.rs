@@ -42,8 +42,10 @@ fn run_until_ctrl_c(shell: &Shell, port: u16) -> Result<(), Failure> {
     prepare(shell, &[], &[])?;
     let mut demo = Demo::start(shell, ports, &home)?;
     let Ports { shop, collector_admin, relay_admin, .. } = ports;
+    let token = said_of_collector(shell, "token")?;
     println!(
-        "\nThe demo is ready after {:.1} s.\n\n  the shop   http://127.0.0.1:{shop}/\n  figures    \
+        "\nThe demo is ready after {:.1} s.\n\n  the shop   http://127.0.0.1:{shop}/\n  live       \
+         http://127.0.0.1:{relay_admin}/#token={token}\n  figures    \
          http://127.0.0.1:{collector_admin}/metrics (collector), \
          http://127.0.0.1:{relay_admin}/metrics (relay)\n  Kafka      {}\n  logs       {}\n\n\
          Ctrl-C ends all of it.",
@@ -215,7 +217,13 @@ impl Stage<'_> {
     }
 
     fn relay(&self) -> Launch {
-        self.service("relay", (self.ports.relay, self.ports.relay_admin))
+        let Ports { relay, relay_admin, collector_admin, .. } = self.ports;
+        let mut launch = self.service("relay", (relay, relay_admin));
+        launch.environment.push((
+            "CLICKMILL_RELAY__LIVE__INSPECTOR".to_owned(),
+            format!("http://{}", address(collector_admin)).into(),
+        ));
+        launch
     }
 
     /// A service with its configuration file, and over it what this run decides.
@@ -257,13 +265,8 @@ impl Stage<'_> {
         })
     }
 
-    /// The shop's write key, from the collector's configuration: its one place.
     fn write_key(&self) -> Result<String, Failure> {
-        let file = self.shop_file("collector.toml");
-        let text = fs::read_to_string(&file)
-            .map_err(|error| Failure::Told(format!("{}: {error}", file.display())))?;
-        find_write_key(&text)
-            .ok_or_else(|| Failure::Told(format!("{} names no write_key", file.display())))
+        said_of_collector(self.shell, "write_key")
     }
 
     fn program(&self, name: &str) -> PathBuf {
@@ -271,7 +274,7 @@ impl Stage<'_> {
     }
 
     fn shop_file(&self, name: &str) -> PathBuf {
-        self.shell.place.root().join("examples/shop").join(name)
+        shop_file(self.shell, name)
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -283,11 +286,23 @@ fn address(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// The first `write_key = "…"` of a configuration.
-fn find_write_key(toml: &str) -> Option<String> {
+fn shop_file(shell: &Shell, name: &str) -> PathBuf {
+    shell.place.root().join("examples/shop").join(name)
+}
+
+/// What the configuration of the shop's collector, its one place, says of a key.
+fn said_of_collector(shell: &Shell, key: &str) -> Result<String, Failure> {
+    let file = shop_file(shell, "collector.toml");
+    let told = |what: String| Failure::Told(format!("{}: {what}", file.display()));
+    let text = fs::read_to_string(&file).map_err(|error| told(error.to_string()))?;
+    find(&text, key).ok_or_else(|| told(format!("names no {key}")))
+}
+
+/// The first `key = "…"` of a configuration.
+fn find(toml: &str, key: &str) -> Option<String> {
     let value = toml.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "write_key").then_some(value)
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then_some(value)
     })?;
     value.split('"').nth(1).map(str::to_owned)
 }
@@ -297,9 +312,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_write_key_is_found() {
+    fn a_key_of_the_configuration_is_found() {
         let toml = "# write_key comes below\n[[sites]]\nwrite_key = \"demo\" # public\n";
-        assert_eq!(find_write_key(toml).as_deref(), Some("demo"));
-        assert_eq!(find_write_key("tenant = \"shop\""), None);
+        assert_eq!(find(toml, "write_key").as_deref(), Some("demo"));
+        assert_eq!(find("tenant = \"shop\"", "write_key"), None);
     }
 }
