@@ -34,8 +34,11 @@ const POISON: Counters<2> = Counters::new(
     "Records passed over, by source (clicks, products, promotions, stock) and reason.",
     ["source", "reason"],
 );
-const OUTPUTS: Counters<0> =
-    Counters::new("clickmill_relay_outputs_total", "Enriched clicks that were committed.", []);
+const OUTPUTS: Counters<0> = Counters::new(
+    "clickmill_relay_outputs_total",
+    "Records that were committed: enriched clicks, their open copies, decisions on promotions.",
+    [],
+);
 const COMMITS: Counters<0> =
     Counters::new("clickmill_relay_commits_total", "Transactions committed.", []);
 const RESTARTS: Counters<0> = Counters::new(

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::browser::Browser;
 use crate::figure::Latencies;
 use crate::http::Http;
-use crate::service::{ENRICHED, metric_at};
+use crate::service::{FOLDED, metric_at};
 
 /// Events in the collector's books that went on to Kafka.
 const ACCEPTED: &str = r#"clickmill_collector_events_total{outcome="accepted""#;
@@ -60,6 +60,8 @@ pub struct Count {
     pub collected: u64,
     /// Hints that reached the page, each once.
     pub hints: usize,
+    /// Whether the last page shows an offer of the shop's own rules.
+    pub has_offer: bool,
     /// Click to hint, of the first hint that answers each product click.
     pub latencies: Latencies,
 }
@@ -79,6 +81,7 @@ impl Count {
             self.product_clicks >= CLICKS,
             format!("{} of {CLICKS} product clicks were accepted", self.product_clicks),
         );
+        need(self.has_offer, "no offer is shown".to_owned());
         need(self.unsettled == 0, format!("{} events wait or were dropped", self.unsettled));
         need(
             self.handed as u64 == self.sent,
@@ -143,7 +146,7 @@ impl fmt::Display for Count {
 pub async fn click_through(browser: &Browser, at: &Addresses) -> Count {
     let http = Http::default();
     let collected = metric_at(&http, &at.collector_admin, ACCEPTED);
-    let enriched = metric_at(&http, &at.relay_admin, ENRICHED);
+    let enriched = metric_at(&http, &at.relay_admin, FOLDED);
     let before = (collected.await, enriched.await);
 
     let mut count = Count::default();
@@ -193,6 +196,11 @@ async fn click_card(browser: &Browser, n: usize) -> Result<(), CmdError> {
     browser.client.find(Locator::Css("[data-picked]")).await?.click().await
 }
 
+/// Whether a promotion is in its slot.
+const OFFER: &str = "
+    const title = document.querySelector('clickmill-slot[name=offer][data-cm-hint] > :not([data-cm-away]) .offer-title');
+    return title?.checkVisibility({ visibilityProperty: true }) ?? false";
+
 /// Whether the page's slot shows suggestions within the time a person would wait.
 async fn slot_filled(browser: &Browser) -> bool {
     let deadline = Instant::now() + FILLED_WITHIN;
@@ -225,7 +233,7 @@ async fn settle(
         let verdicts = browser.verdicts().await;
         let hints = browser.hints().await;
         let now_collected = metric_at(http, &at.collector_admin, ACCEPTED).await;
-        let now_enriched = metric_at(http, &at.relay_admin, ENRICHED).await;
+        let now_enriched = metric_at(http, &at.relay_admin, FOLDED).await;
         count.collected = (now_collected - collected) as u64;
         count.enriched = (now_enriched - enriched) as u64;
 
@@ -266,6 +274,7 @@ async fn settle(
             }
         }
         count.hints = ids.len();
+        count.has_offer = browser.run(OFFER).await == true;
         if count.missing().is_empty() || Instant::now() > deadline {
             return;
         }

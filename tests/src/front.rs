@@ -291,6 +291,7 @@ fn file(folder: &Path, page: &str, path: &str) -> Response<Full<Bytes>> {
     }
     let name = path.strip_prefix("/files/").filter(|name| !name.contains('/'));
     match name.and_then(|name| std::fs::read(folder.join(name)).ok()) {
+        Some(bytes) if path.ends_with(".wasm") => typed("application/wasm", Bytes::from(bytes)),
         Some(bytes) => typed("text/javascript; charset=utf-8", Bytes::from(bytes)),
         None => {
             let mut missing = typed("text/plain", Bytes::new());

@@ -26,7 +26,8 @@ pub const OTHERS_SERVER_KEY: &str = "the key of another server";
 /// What relays show each other.
 pub const PEER_KEY: &str = "what relays in stories share";
 
-/// The relay's count of enriched records that are committed.
+/// The relay's count of records that are committed: enriched ones, where it has neither promotions nor
+/// an open copy.
 pub const ENRICHED: &str = "clickmill_relay_outputs_total";
 
 /// The relay's count of clicks it has folded, committed or not.

@@ -1,6 +1,8 @@
 //! Hints on their way: from a click or a server's question to the page, with many streams open, and
 //! what an open stream takes.
 
+mod browser;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -88,6 +90,16 @@ pub async fn measure(seconds: u64, style: Style) {
     print("decision_us", (after.0 - sum) * 1e6 / (after.1 - count).max(1.0), "us");
     print("click_to_hint_p50_ms", clicks.latencies.quantile_ms(0.5), "ms");
     print("click_to_hint_p99_ms", clicks.latencies.quantile_ms(0.99), "ms");
+
+    let heard = browser::measure(&world, PRODUCTS).await;
+    for (latencies, name) in
+        [(&heard.staying, "browser_click_to_hint"), (&heard.leaving, "browser_navigation_to_hint")]
+    {
+        for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
+            print(&format!("{name}_{quantile}_ms"), latencies.quantile_ms(share), "ms");
+        }
+    }
+    print("browser_unheard", heard.unheard as f64, "clicks");
 }
 
 /// One stream that is held open, and when its visitor was last asked for, in ns since the start.

@@ -19,8 +19,14 @@ const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries" | "hints")) => {
+        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries")) => {
             through_kafka(shell, which, words)
+        }
+        Some("hints") => {
+            // Pages in a browser wait for them, too.
+            shell.needs(&[Need::Browser])?;
+            web::build(&shell.place, Effort::Release, &shell.interrupt)?;
+            through_kafka(shell, "hints", words)
         }
         Some(which @ ("sessions" | "suggest")) => without_kafka(shell, which, words),
         Some("sdk") => sdk(shell, words),

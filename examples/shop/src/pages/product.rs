@@ -28,6 +28,7 @@ pub(crate) fn page(view: &View<'_>, product: &Product) -> Markup {
                     @if let Some(class) = product.energy { (sign::energy(class)) }
                 }
                 (buy(view, product))
+                (offer(view))
                 p.about { (product.about) }
                 h2.specs-title { "Figures" }
                 dl.specs {
@@ -75,6 +76,34 @@ fn buy(view: &View<'_>, product: &Product) -> Markup {
                 @else { "Delivery " (view.price(crate::basket::DELIVERY_CENTS)) ", free from " (view.price(DELIVERY_FREE_FROM_CENTS)) ". " }
                 "Sixty days to change your mind."
             }
+        }
+    }
+}
+
+/// The shop's own word, and in the same place a slot for what it promotes.
+fn offer(view: &View<'_>) -> Markup {
+    let own = html! {
+        div.offer {
+            p.offer-title { "Repaired rather than replaced" }
+            p { "Parts for everything here, for ten years. " }
+        }
+    };
+    html! {
+        @if view.shop.tracking.is_some() {
+            clickmill-slot.offers name="offer" same-origin {
+                (own)
+                template {
+                    div.offer {
+                        p.offer-title data-cm-text="{title}" {}
+                        p {
+                            span data-cm-text="{text}" {} " "
+                            a data-cm-href="{link}" data-cm-text="{link_text}" {}
+                        }
+                    }
+                }
+            }
+        } @else {
+            div.offers { (own) }
         }
     }
 }
