@@ -5,18 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clickmill_kafka::partition_of;
-use clickmill_streams::{Looking, NotHere};
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use clickmill_streams::{Looking, NotHere, Patience};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::views::visitor::Visitor;
 
-/// Between two looks while the view is busy or being restored.
+/// Between two looks while the view is being restored, or has not come far enough.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-
-/// A view is busy for the microseconds that a record takes, or for the milliseconds that closing a
-/// transaction may take. For so long it is looked at again as soon as other work has had its turn.
-const SOON: Duration = Duration::from_micros(100);
 
 /// The way to the visitor view; clones lead to the same. It leads nowhere until the view runs.
 #[derive(Clone, Default)]
@@ -72,8 +68,7 @@ impl Visitors {
 
     /// Whether this process is to answer for a partition: it has it, or cannot tell yet.
     pub fn holds(&self, partition: u32) -> bool {
-        let next = self.shared.view.get().map(|view| view.next_offset(partition));
-        !matches!(next, Some(Err(NotHere::Elsewhere)))
+        self.shared.view.get().is_none_or(|view| view.holds(partition))
     }
 
     /// The state under a record's key, once this process can tell.
@@ -82,14 +77,15 @@ impl Visitors {
     /// Why it cannot be told by the deadline; [`NotHere::Unknown`] and [`NotHere::Elsewhere`] at
     /// once.
     pub async fn find(&self, key: &str, deadline: Instant) -> Result<Found, NotHere> {
-        patiently(deadline, || {
-            let partition = self.partition_of(key)?;
-            let view = self.shared.view.get().ok_or(NotHere::Restoring)?;
+        let (visitors, key) = (self.clone(), key.to_owned());
+        patiently(deadline, move |patience| {
+            let partition = visitors.partition_of(&key)?;
+            let view = visitors.shared.view.get().ok_or(NotHere::Restoring)?;
             let mut found = None;
-            view.look_up(partition, key.as_bytes(), &mut |seen| {
+            view.look_up((partition, key.as_bytes()), patience, &mut |seen| {
                 found = Some(Found { visitor: seen.state.clone(), partition, next: seen.next });
             })?;
-            found.ok_or(NotHere::Unknown)
+            found.ok_or(NotHere::Unknown).map(Some)
         })
         .await
     }
@@ -104,30 +100,38 @@ impl Visitors {
         (partition, offset): (u32, u64),
         deadline: Instant,
     ) -> Result<(), NotHere> {
-        patiently(deadline, || {
-            let view = self.shared.view.get().ok_or(NotHere::Restoring)?;
-            if view.next_offset(partition)? > offset { Ok(()) } else { Err(NotHere::Busy) }
+        let visitors = self.clone();
+        patiently(deadline, move |patience| {
+            let view = visitors.shared.view.get().ok_or(NotHere::Restoring)?;
+            Ok((view.next_offset(partition, patience)? > offset).then_some(()))
         })
         .await
     }
 }
 
-/// Looks again and again until the deadline while what is looked at is busy or being restored.
-async fn patiently<T>(
+/// Looks again and again until the deadline while there is nothing to be told yet. Whoever folds has
+/// the states for microseconds at a time, but what is blocked meanwhile must be no thread that others'
+/// answers need.
+async fn patiently<T: Send + 'static>(
     deadline: Instant,
-    look: impl Fn() -> Result<T, NotHere>,
+    look: impl Fn(Patience) -> Result<Option<T>, NotHere> + Send + Sync + 'static,
 ) -> Result<T, NotHere> {
-    let mut busy_since = None;
+    let look = Arc::new(look);
     loop {
-        let told = look();
-        let now = Instant::now();
-        match told {
-            Err(NotHere::Busy) if now - *busy_since.get_or_insert(now) < SOON => yield_now().await,
-            Err(NotHere::Busy | NotHere::Restoring) if now < deadline => {
-                busy_since = None;
-                sleep(LOOK_EVERY).await;
+        let told = match look(Patience::No) {
+            Err(NotHere::Busy) => {
+                let look = Arc::clone(&look);
+                let waiting = spawn_blocking(move || look(Patience::Waits));
+                timeout_at(deadline, waiting).await.ok().and_then(Result::ok)
             }
-            told => return told,
+            told => Some(told),
+        };
+        let is_late = Instant::now() >= deadline;
+        match told {
+            Some(Ok(Some(told))) => return Ok(told),
+            Some(Err(why)) if is_late || why != NotHere::Restoring => return Err(why),
+            _ if is_late => return Err(NotHere::Busy),
+            _ => sleep(LOOK_EVERY).await,
         }
     }
 }
@@ -135,5 +139,83 @@ async fn patiently<T>(
 impl std::fmt::Debug for Visitors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Visitors").field("running", &self.shared.view.get().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use clickmill_streams::{Lookup, Seen};
+
+    use super::*;
+
+    /// A view that somebody works on whenever it is looked at, until he is done.
+    struct Worked(Mutex<Receiver<()>>);
+
+    impl Worked {
+        fn wait(&self, patience: Patience) -> Result<(), NotHere> {
+            if patience == Patience::No {
+                return Err(NotHere::Busy);
+            }
+            // Its end is as good.
+            let _ = self.0.lock().unwrap().recv();
+            Ok(())
+        }
+    }
+
+    impl Lookup<Visitor> for Worked {
+        fn look_up(
+            &self,
+            _: (u32, &[u8]),
+            patience: Patience,
+            look: &mut dyn FnMut(Seen<'_, Visitor>),
+        ) -> Result<(), NotHere> {
+            self.wait(patience)?;
+            look(Seen { state: &Visitor::default(), next: 7 });
+            Ok(())
+        }
+
+        fn next_offset(&self, _: u32, patience: Patience) -> Result<u64, NotHere> {
+            self.wait(patience)?;
+            Ok(7)
+        }
+
+        fn holds(&self, partition: u32) -> bool {
+            partition == 0
+        }
+    }
+
+    fn visitors() -> (Visitors, std::sync::mpsc::Sender<()>) {
+        let (done, working) = channel();
+        let visitors = Visitors::default();
+        visitors.set(Arc::new(Worked(Mutex::new(working))));
+        visitors.set_partitions(1);
+        (visitors, done)
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_the_states_are_worked_on_waits_for_that_and_blocks_nobody() {
+        let (visitors, done) = visitors();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // The only thread of this runtime goes on, or nobody would ever be done.
+        let (found, ()) = tokio::join!(visitors.find("shop:v", deadline), async {
+            assert!(visitors.holds(0) && !visitors.holds(1), "that waits for nobody");
+            done.send(()).unwrap();
+        });
+        assert_eq!(found.unwrap().next, 7);
+        drop(done);
+        visitors.caught_up((0, 6), deadline).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_beyond_the_deadline() {
+        let (visitors, done) = visitors();
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(visitors.find("shop:v", soon).await, Err(NotHere::Busy));
+        drop(done);
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(visitors.caught_up((0, 7), soon).await, Err(NotHere::Busy));
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use self::partitions::{Hook, Next, Partitions};
-pub use self::partitions::{Lookup, NotHere, Seen};
+pub use self::partitions::{Lookup, NotHere, Patience, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
 use crate::{Advert, Error, Pacing, Sink, State as _, View};

@@ -8,7 +8,7 @@
 //! for 100 ms, since the broker is still ending that one; the other producer does not.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
@@ -176,25 +176,16 @@ impl Transactions {
         self.jobs.send(filled).map_err(|_| Error::Broken("commit".to_owned()))
     }
 
-    /// What became of the commit that is on its way, once that is known; waits for it up to `wait`.
-    pub(crate) fn ended(&mut self, wait: Duration) -> Result<Option<Committed>, Error> {
+    /// What became of the commit that is on its way, once that is known.
+    pub(crate) fn ended(&mut self) -> Result<Option<Committed>, Error> {
         if !self.is_committing {
             return Ok(None);
         }
-        let ended = if wait.is_zero() {
-            match self.ended.try_recv() {
-                Err(TryRecvError::Empty) => return Ok(None),
-                Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
-                Ok(ended) => ended,
-            }
-        } else {
-            match self.ended.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => Err(Error::Broken("commit".to_owned())),
-                Ok(ended) => ended,
-            }
-        };
-        let committed = ended?;
+        let committed = match self.ended.try_recv() {
+            Err(TryRecvError::Empty) => return Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
+            Ok(ended) => ended,
+        }?;
         self.is_committing = false;
         Ok(Some(committed))
     }

@@ -1,6 +1,7 @@
 //! What is measured, one file a benchmark.
 
 pub mod collector;
+pub mod handover;
 pub mod hints;
 pub mod page;
 pub mod queries;

@@ -22,6 +22,7 @@ pub mod recording;
 pub mod reference;
 pub mod registry;
 pub mod replay;
+pub mod rolling;
 pub mod room;
 pub mod screen;
 pub mod service;

@@ -122,6 +122,11 @@ impl World {
         Page::new((&self.collector.url, &self.relay.url), WRITE_KEY)
     }
 
+    /// How many partitions its keyed topics have.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
     /// Another relay behind the same Kafka, set up like the first.
     pub async fn second_relay(&self) -> Relay {
         let settings = (self.origins, self.settings.as_str());

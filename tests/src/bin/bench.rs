@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
-use clickmill_tests::bench::{collector, hints, page, queries, relay, route, sessions, suggest};
+use clickmill_tests::bench::{
+    collector, handover, hints, page, queries, relay, route, sessions, suggest,
+};
 use clickmill_tests::figure::Style;
 
 /// Measures the route and its parts against a real Kafka.
@@ -60,6 +62,12 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
+    /// A rolling restart of two relays while 2,000 clicks a second come: how long a partition pauses.
+    Handover {
+        /// Seconds of clicks before the first relay ends.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// Hints on their way to pages, with many streams open, and what an open stream takes.
     Hints {
         /// Seconds measured each way.
@@ -103,6 +111,7 @@ async fn main() -> ExitCode {
             relay::measure(relay::Options { events, visitors, seconds }, style).await;
         }
         Bench::Queries { seconds } => queries::measure(seconds, style).await,
+        Bench::Handover { seconds } => handover::measure(seconds, style).await,
         Bench::Hints { seconds } => hints::measure(seconds, style).await,
         Bench::Page { events } => page::measure(events, style).await,
         Bench::Sessions => sessions::measure(style),

@@ -19,7 +19,7 @@ const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     match words.next().as_deref() {
-        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries")) => {
+        Some(which @ ("route" | "collector" | "fairness" | "relay" | "queries" | "handover")) => {
             through_kafka(shell, which, words)
         }
         Some("hints") => {
@@ -31,8 +31,8 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
         Some(which @ ("sessions" | "suggest")) => without_kafka(shell, which, words),
         Some("sdk") => sdk(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, queries, hints, sessions, suggest, \
-             sdk"
+            "bench needs one of route, collector, fairness, relay, queries, handover, hints, sessions, \
+             suggest, sdk"
                 .to_owned(),
         )),
     }

@@ -53,17 +53,20 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation) {
         let numbers: Vec<u32> =
             removed.iter().filter(|at| at.topic == self.0.config.topic).map(number).collect();
-        let mut core = self.0.lock();
+        let is_given_up = self.0.lock().means.is_none();
         let finished = match how {
-            // Given up already: there is nothing to finish.
-            _ if core.means.is_none() => Ok(()),
-            Revocation::Asked => self.0.finish(&mut core, group, &numbers),
+            // There is nothing to finish.
+            _ if is_given_up => Ok(()),
+            Revocation::Asked => self.0.finish(group, &numbers),
             Revocation::Lost => Err(Error::Lost),
         };
+        if finished.is_err() {
+            self.0.give_up();
+        }
+        let mut core = self.0.lock();
         if let Err(error) = finished {
             warn!(%error, "what was not committed yet will be done again by who comes next");
             core.broken = Some(error);
-            core.means = None;
         }
         for number in &numbers {
             if let Some(held) = core.held.remove(number) {

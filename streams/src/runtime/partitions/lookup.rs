@@ -1,6 +1,6 @@
 //! Looks states up in a view while it runs.
 
-use std::sync::{MutexGuard, TryLockError};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 
 use tracing::warn;
 
@@ -17,16 +17,28 @@ pub trait Lookup<T>: Send + Sync {
     /// When this instance cannot tell, now or at all.
     fn look_up(
         &self,
-        partition: u32,
-        key: &[u8],
+        of: (u32, &[u8]),
+        patience: Patience,
         look: &mut dyn FnMut(Seen<'_, T>),
     ) -> Result<(), NotHere>;
 
     /// The offset that a partition will fold next.
     ///
     /// # Errors
-    /// When this instance does not have it, or is busy.
-    fn next_offset(&self, partition: u32) -> Result<u64, NotHere>;
+    /// When this instance does not have it, or cannot tell yet.
+    fn next_offset(&self, partition: u32, patience: Patience) -> Result<u64, NotHere>;
+
+    /// Whether a partition is this instance's, live or not. Waits for nobody.
+    fn holds(&self, partition: u32) -> bool;
+}
+
+/// What a look-up does while somebody works on the states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Comes back at once with [`NotHere::Busy`].
+    No,
+    /// Blocks its thread until it has its turn: for the microseconds that a record takes, mostly.
+    Waits,
 }
 
 /// A state that was looked up.
@@ -41,7 +53,7 @@ pub struct Seen<'a, T> {
 /// Why a state cannot be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotHere {
-    /// The thread that folds is closing a transaction: ask again in a moment.
+    /// Somebody works on the states: ask again with [`Patience::Waits`].
     Busy,
     /// The partition is not ours: another instance has it, or nobody.
     Elsewhere,
@@ -56,11 +68,11 @@ pub enum NotHere {
 impl<V: View, S: Sink<V::Output>> Lookup<V::State> for Partitions<V, S> {
     fn look_up(
         &self,
-        partition: u32,
-        key: &[u8],
+        (partition, key): (u32, &[u8]),
+        patience: Patience,
         look: &mut dyn FnMut(Seen<'_, V::State>),
     ) -> Result<(), NotHere> {
-        let mut core = self.try_lock()?;
+        let mut core = self.lock_with(patience)?;
         let task = live(&mut core, partition)?;
         let next = task.next_offset();
         match task.look(key) {
@@ -76,9 +88,13 @@ impl<V: View, S: Sink<V::Output>> Lookup<V::State> for Partitions<V, S> {
         }
     }
 
-    fn next_offset(&self, partition: u32) -> Result<u64, NotHere> {
-        let mut core = self.try_lock()?;
+    fn next_offset(&self, partition: u32, patience: Patience) -> Result<u64, NotHere> {
+        let mut core = self.lock_with(patience)?;
         live(&mut core, partition).map(|task| task.next_offset())
+    }
+
+    fn holds(&self, partition: u32) -> bool {
+        self.ours.read().unwrap_or_else(PoisonError::into_inner).contains(&partition)
     }
 }
 
@@ -94,7 +110,10 @@ fn live<V: View>(core: &mut Core<V>, partition: u32) -> Result<&mut Task<V>, Not
 }
 
 impl<V: View, S> Partitions<V, S> {
-    fn try_lock(&self) -> Result<MutexGuard<'_, Core<V>>, NotHere> {
+    fn lock_with(&self, patience: Patience) -> Result<MutexGuard<'_, Core<V>>, NotHere> {
+        if patience == Patience::Waits {
+            return Ok(self.lock());
+        }
         match self.core.try_lock() {
             Ok(core) => Ok(core),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),

@@ -1,0 +1,111 @@
+//! How records get into the partitions, and clocks with them: fold, say, fill the transaction.
+
+use clickmill_kafka::Message;
+
+use super::held::Phase;
+use super::{Core, OFFSETS_EVERY, Partitions};
+use crate::task::Refused;
+use crate::{At, Error, Place, Raw, Sink, View};
+
+impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
+    /// Folds a record, and hands what was said to the sink and its records to the transaction.
+    pub(in crate::runtime) fn feed(&self, raw: &Raw<'_>) -> Result<(), Error> {
+        let mut core = self.lock();
+        let Core { held, means, broken, outputs } = &mut *core;
+        if let Some(error) = broken.take() {
+            return Err(error);
+        }
+        let (Some(held), Some(means)) = (held.get_mut(&raw.place.partition), means.as_mut()) else {
+            return Ok(());
+        };
+        match &mut held.phase {
+            Phase::Live => {}
+            Phase::Restoring { has_slipped, .. }
+            | Phase::Opening { has_slipped }
+            | Phase::Raising { has_slipped } => {
+                *has_slipped = true;
+                return Ok(());
+            }
+        }
+        if let (0, Some(until)) = (raw.source, &self.config.until)
+            && until.get(&raw.place.partition).is_none_or(|until| raw.place.offset >= *until)
+        {
+            held.is_through = true;
+            return Ok(());
+        }
+        match held.read_to.get_mut(raw.source) {
+            Some(read_to) if raw.place.offset >= *read_to => *read_to = raw.place.offset + 1,
+            Some(_) | None => return Ok(()),
+        }
+        let at = At { place: raw.place, now_ms: (self.now_ms)() };
+        let transactions = &mut means.transactions;
+        // Its state is a record, too.
+        transactions.fill(1);
+        let raw = &raw.not_from_the_future(at.now_ms);
+        let mut said = Vec::new();
+        let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
+        // Whom a record has woken has said something, even where the record itself is poison.
+        if fed.is_ok() || !said.is_empty() {
+            let produce = self.sink.live(at, said);
+            *outputs += produce.len() as u64;
+            transactions.fill(produce.len());
+            held.outputs.extend(produce.into_iter().map(|record| (at, record)));
+        }
+        match fed {
+            Ok(()) => self.meters.folded.increment(1),
+            Err(Refused::Poison(poison)) => {
+                self.meters.poisoned.increment(1);
+                let letter = self.sink.poisoned(at, Some(raw), &poison);
+                held.outputs.extend(letter.map(|letter| (at, letter)));
+            }
+            Err(Refused::Disk(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A message as a record of its source.
+    pub(in crate::runtime) fn raw<'a>(&self, message: &'a Message<'_>) -> Raw<'a> {
+        let source = match self.sources.as_slice() {
+            [_] => 0,
+            sources => {
+                // One of no topic of ours is passed over.
+                let topic = message.topic();
+                sources.iter().position(|source| source == topic).unwrap_or(usize::MAX)
+            }
+        };
+        Raw { source, ..Raw::of(message) }
+    }
+
+    /// Wakes the keys of live partitions whom the wall clock says it is time for, and has offsets
+    /// committed that were not for long.
+    pub(super) fn keep_time(&self, core: &mut Core<V>) -> Result<(), Error> {
+        let Core { held, means, outputs, .. } = core;
+        let Some(means) = means.as_mut() else { return Ok(()) };
+        let now_ms = (self.now_ms)();
+        for (number, held) in held.iter_mut() {
+            if !matches!(held.phase, Phase::Live) {
+                continue;
+            }
+            if self.sources.len() > 1 && held.offsets_at.elapsed() > OFFSETS_EVERY {
+                means.transactions.fill(1);
+            }
+            let place = Place { partition: *number, offset: held.task.next_offset() };
+            let (at, mut said) = (At { place, now_ms }, Vec::new());
+            let around = (*number, &self.tables, now_ms);
+            match held.task.wake_by_the_clock(&*self.view, around, &mut said) {
+                Ok(()) => {}
+                Err(Refused::Disk(error)) => return Err(error),
+                Err(Refused::Poison(_)) => continue,
+            }
+            if said.is_empty() {
+                continue;
+            }
+            let produce = self.sink.live(at, said);
+            *outputs += produce.len() as u64;
+            // The state that was woken is a record, too.
+            means.transactions.fill(1 + produce.len());
+            held.outputs.extend(produce.into_iter().map(|record| (at, record)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! A deploy: relays end and start again, one after the other, while clicks go on; and how long that
+//! holds a partition up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clickmill_sdk_core::wire::Topic;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::kafka::{Kafka, reads_committed};
+use crate::service::Relay;
+use crate::until::until;
+use crate::world::World;
+
+/// The longest pause of each partition between two committed outputs.
+pub type Pauses = BTreeMap<i32, Duration>;
+
+/// Restarts two relays, the second first, and tells the pauses of partitions. Relays count as caught
+/// up once they are behind by no more than `lag` clicks.
+///
+/// # Panics
+/// When a relay does not end as it should, or does not come back.
+pub async fn restart_one_by_one(world: &mut World, second: &mut Relay, lag: u32) -> Pauses {
+    let watch = Watch::begin(&world.kafka, world.partitions());
+    watch.caught_up(&world.kafka, lag).await;
+    watch.is_counting.store(true, Ordering::Release);
+    assert!(second.stop().await.success(), "the second relay ends as it should");
+    second.restart().await;
+    watch.caught_up(&world.kafka, lag).await;
+    assert!(world.relay.stop().await.success(), "the first relay ends as it should");
+    world.restart_relay().await;
+    watch.caught_up(&world.kafka, lag).await;
+    watch.end()
+}
+
+/// Reads the committed enriched clicks of each partition.
+struct Watch {
+    /// Whether pauses count yet.
+    is_counting: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
+    seen: Arc<AtomicI64>,
+    reading: JoinHandle<Pauses>,
+}
+
+impl Watch {
+    fn begin(kafka: &Kafka, partitions: u32) -> Self {
+        let consumer: BaseConsumer = reads_committed(&kafka.bootstrap)
+            .set("fetch.wait.max.ms", "20")
+            .create()
+            .expect("a consumer");
+        let (topic, mut list) = (kafka.topic(Topic::ClicksEnriched), TopicPartitionList::new());
+        for partition in 0..partitions.cast_signed() {
+            list.add_partition_offset(&topic, partition, Offset::Beginning).expect("an offset");
+        }
+        consumer.assign(&list).expect("an assignment");
+        let (is_counting, is_over) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        let seen = Arc::<AtomicI64>::default();
+        let reading = {
+            let (is_counting, is_over) = (Arc::clone(&is_counting), Arc::clone(&is_over));
+            let seen = Arc::clone(&seen);
+            std::thread::spawn(move || read(&consumer, (&is_counting, &is_over), &seen))
+        };
+        Self { is_counting, is_over, seen, reading }
+    }
+
+    /// Waits until all clicks but the newest are enriched.
+    async fn caught_up(&self, kafka: &Kafka, lag: u32) {
+        until("the relays have caught up", || async {
+            let written: i64 = kafka.ends(Topic::ClicksRaw).iter().map(|(_, end)| *end).sum();
+            (self.seen.load(Ordering::Acquire) + i64::from(lag) > written).then_some(())
+        })
+        .await;
+    }
+
+    fn end(self) -> Pauses {
+        self.is_over.store(true, Ordering::Release);
+        self.reading.join().expect("the reader ends")
+    }
+}
+
+fn read(
+    consumer: &BaseConsumer,
+    (is_counting, is_over): (&AtomicBool, &AtomicBool),
+    seen: &AtomicI64,
+) -> Pauses {
+    let mut pauses: BTreeMap<i32, (Instant, Duration)> = BTreeMap::new();
+    while !is_over.load(Ordering::Acquire) {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(5)) else { continue };
+        let now = Instant::now();
+        seen.fetch_add(1, Ordering::AcqRel);
+        let (last, longest) = pauses.entry(message.partition()).or_insert((now, Duration::ZERO));
+        if is_counting.load(Ordering::Acquire) {
+            *longest = (*longest).max(now - *last);
+        }
+        *last = now;
+    }
+    // What has not come by now is a pause, too.
+    let end = Instant::now();
+    let whole = |(last, longest): (Instant, Duration)| longest.max(end - last);
+    pauses.into_iter().map(|(partition, seen)| (partition, whole(seen))).collect()
+}
