@@ -10,12 +10,17 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::broadcast::{self, Sender};
+use tokio::time::timeout;
 
-use crate::harness::{Client, GET, Make, Server, eventually};
+use crate::harness::{Client, DEADLINE, GET, Make, Server, eventually};
 
 /// What everybody is told; an empty piece ends all answers.
 type Hub = Sender<Bytes>;
+
+/// An answer that no socket takes at once.
+const LARGE_BYTES: usize = 16 << 20;
 
 /// `/` is answered with what the hub tells from then on, everything else at once.
 fn telling(hub: &Hub) -> impl Service + use<> {
@@ -23,6 +28,7 @@ fn telling(hub: &Hub) -> impl Service + use<> {
     move |request: Request<Incoming>, _: SocketAddr| {
         std::future::ready(match request.uri().path() {
             "/" => told(hub.subscribe()),
+            "/large" => reply::text(StatusCode::OK, "x".repeat(LARGE_BYTES)),
             _ => reply::text(StatusCode::OK, "short"),
         })
     }
@@ -98,6 +104,28 @@ async fn requests_that_were_sent_ahead_of_a_streams_end_are_answered_after_it() 
         let answer = client.read_until("short").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_a_stream_arrives_whole_however_slowly_it_is_read() {
+    let hub = hub();
+    let server = Make::default().server(telling(&hub)).await;
+    let large = "GET /large HTTP/1.1\r\nhost: t\r\n\r\n";
+    let mut client = ask(&server, &format!("{large}{GET}")).await;
+    let head = client.read_until("\r\n\r\n").await;
+    assert!(head.contains(&format!("content-length: {LARGE_BYTES}\r\n")), "{head}");
+    // What no socket takes at once hyper holds, and does not go on to the stream meanwhile: the socket
+    // could not be taken back without losing that.
+    assert_eq!(hub.receiver_count(), 0);
+    let mut body = vec![0; LARGE_BYTES];
+    let read = timeout(DEADLINE, client.0.read_exact(&mut body)).await;
+    read.expect("the answer comes to its end").unwrap();
+    let end = body.iter().position(|byte| *byte != b'x');
+    assert_eq!(end, None, "the stream begins in the middle of it");
+    let head = client.read_until("\r\n\r\n").await;
+    assert!(head.contains("text/event-stream"), "{head}");
+    tell(&hub, "one", 1).await;
+    assert_eq!(client.read_until("one\r\n").await, "3\r\none\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

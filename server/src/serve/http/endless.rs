@@ -3,7 +3,8 @@
 //! hyper keeps 16 KiB of buffers and its own state for as long as an answer lasts. That is nothing
 //! for a request, and most of what an idle stream takes: so once a service gives a
 //! [stream](crate::reply::stream), the socket is taken back, and given to hyper again for the
-//! request after it.
+//! request after it. Nothing of an earlier answer is lost with it: hyper goes on to the next request
+//! once all of that is written (test `an_answer_before_a_stream_arrives_whole_however_slowly_it_is_read`).
 
 use std::io;
 use std::pin::Pin;
