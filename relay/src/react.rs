@@ -22,14 +22,13 @@ use crate::decide::suggest::{Rules, Suggestion, suggest};
 use crate::event;
 use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
-use crate::learn::Taught;
 use crate::metrics::{ReactMeters, Silence};
 use crate::open::Open;
 use crate::promotions::promoter::{Promoter, Told};
 use crate::stock::StockPolicy;
 use crate::suggestions::{Headings, why};
 use crate::tables::{Products, Shelf, Tables};
-use crate::views::visitor::{Enriched, Lesson, Seen, Signals};
+use crate::views::visitor::{Enriched, Seen, Signals};
 
 /// What the ids of hints begin with that were decided for a page while a server rendered it.
 const PAGES: &str = "pages";
@@ -132,6 +131,23 @@ impl React {
         self.means.tables.are_ready() && promoter.is_none_or(|promoter| promoter.is_ready())
     }
 
+    /// Says what follows from a click: its hints, and that others hold no more.
+    fn say(&self, state: &mut State, signals: &Signals, at: At) {
+        let epoch = state.epoch(at.place.partition);
+        let telling = Telling::of(signals.received_at, epoch);
+        let said = self.answer(state, (signals, telling), at);
+        if signals.asks {
+            let subject = Subject::new(&signals.tenant, &signals.visitor);
+            self.put_away((signals, &subject), Stem::of_click((signals, at), (CLICKS, epoch)));
+            if said != Err(Silence::Late) {
+                self.means.hub.note_whole(&subject);
+            }
+        }
+        if let Err(silence) = said {
+            self.means.meters.silent(silence);
+        }
+    }
+
     /// Decides and says the hints of one click, if it asks for any.
     fn answer(
         &self,
@@ -162,20 +178,17 @@ impl React {
             // Before anything is said: servers hear it by these marks.
             self.mark((signals, &subject), &shelf, source);
         }
-        let stem = Stem {
-            source: CLICKS,
-            place: at.place,
-            epoch: source.1,
-            cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
-            now,
-        };
-        let taken = self.promote((signals, &subject), (&shelf, stem), telling);
+        let stem = Stem::of_click((signals, at), (CLICKS, source.1));
+        let mut taken = self.promote((signals, &subject), (&shelf, stem), telling);
         if !signals.asks {
             return Ok(());
         }
-        let interest = self.policy.stock.interest(signals, (&shelf, source));
-        self.means.hub.interest(&subject, interest);
-        self.tell_low((signals, &subject, &shelf), source, at);
+        self.tell_stock((signals, &subject), (&shelf, stem), telling);
+        if !telling.is_new() {
+            // What was said meanwhile is newer.
+            let held = self.means.hub.holding(&subject, now);
+            taken.extend(held.iter().filter_map(|frame| frame.slot.clone()));
+        }
         let slots = &self.policy.rules.slots;
         if !taken.is_empty() && slots.iter().all(|slot| taken.contains(slot)) {
             return Ok(());
@@ -186,13 +199,13 @@ impl React {
         if suggestions.is_empty() {
             return Err(if shelf.stale() > 0 { Silence::Stale } else { Silence::Nothing });
         }
-        let clicked_at = (telling == Telling::First).then_some(signals.time);
+        let clicked_at = telling.is_new().then_some(signals.time);
         for said in self.hints((suggestions, signals), &shelf, stem) {
             let said = Said { telling, clicked_at, ..said };
             self.means.hub.say(&subject, said, (partition, now));
         }
         drop(shelf);
-        if telling == Telling::First {
+        if telling.is_new() {
             self.means.meters.decided(now.since(signals.received_at), started.elapsed());
         }
         Ok(())
@@ -301,53 +314,6 @@ impl React {
         }
     }
 
-    /// Says that the product which a visit saw for the first time is running low.
-    fn tell_low(
-        &self,
-        (signals, subject, shelf): (&Signals, &Subject, &Shelf<'_>),
-        source: (u32, u64),
-        at: At,
-    ) {
-        let Some(Lesson::Saw(_, sku)) = &signals.lesson else { return };
-        let Some(notice) = self.policy.stock.low(sku, shelf) else { return };
-        let now = Millis(at.now_ms);
-        let (partition, offset) = (at.place.partition, at.place.offset);
-        let n = u32::try_from(self.policy.rules.slots.len()).unwrap_or(u32::MAX);
-        let hint = Hint {
-            id: HintId { source: CLICKS.to_owned(), partition, offset, n },
-            cause: Some(Cause { event: signals.event, received_at: signals.received_at }),
-            ..notice.hint(false, source, now)
-        };
-        let said = Said {
-            hint,
-            skus: vec![sku.clone()],
-            telling: Telling::First,
-            clicked_at: Some(signals.time),
-        };
-        self.means.hub.say(subject, said, (partition, now));
-    }
-
-    /// Says again what a relay that ran before said to a visitor, if it would still hold: for a
-    /// page that connects to one that has just started. `asked` is the newest event that asked.
-    pub fn recall(&self, subject: &Subject, (place, signals): (Place, Signals)) {
-        let mut state = self.lock();
-        // Said meanwhile: by a click of now, or to another page of the visitor.
-        if self.means.hub.has_said(subject) || !state.epochs.contains_key(&place.partition) {
-            return;
-        }
-        let at = At { place, now_ms: self.means.clock.now_ms() };
-        // Whether there is a hint or not: it is no click of now, so it counts nowhere.
-        let _ = self.answer(&mut state, (&signals, Telling::Again), at);
-    }
-
-    /// Learns from an enriched click of before this relay ran, or of another one.
-    pub fn recall_lesson(&self, taught: &Taught) {
-        let Taught { tenant, time, lesson, personalization } = taught;
-        if personalization.unwrap_or(self.policy.personalizes_unasked) {
-            self.lock().learner(tenant, self.policy.learning).learn(lesson, *time);
-        }
-    }
-
     /// Learns from visitors who allow it.
     fn learn(&self, state: &mut State, signals: &Signals) {
         let Some(lesson) = &signals.lesson else { return };
@@ -426,6 +392,8 @@ impl Wish<'_> {
             promotions: Told::default(),
             standing: None,
             bought: Vec::new(),
+            taken: Vec::new(),
+            waits: Vec::new(),
         }
     }
 }
@@ -440,6 +408,14 @@ struct Stem {
     epoch: u64,
     cause: Option<Cause>,
     now: Millis,
+}
+
+impl Stem {
+    /// Of the hints that answer a click.
+    fn of_click((signals, at): (&Signals, At), (source, epoch): (&'static str, u64)) -> Self {
+        let cause = Some(Cause { event: signals.event, received_at: signals.received_at });
+        Self { source, place: at.place, epoch, cause, now: Millis(at.now_ms) }
+    }
 }
 
 impl State {
@@ -491,10 +467,7 @@ impl Sink<Seen> for React {
                 Seen::Duplicate => self.means.meters.duplicates.increment(1),
                 Seen::Event(enriched) => {
                     if let Some(signals) = &enriched.signals {
-                        if let Err(silence) = self.answer(&mut state, (signals, Telling::First), at)
-                        {
-                            self.means.meters.silent(silence);
-                        }
+                        self.say(&mut state, signals, at);
                         if is_lesson {
                             self.learn(&mut state, signals);
                         }
@@ -535,6 +508,9 @@ impl Watch<Products> for ProductWatch {
     }
 }
 
+mod basket;
 mod promote;
+mod recall;
+mod stock;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,11 @@
 //! 3. Once the relays are stopped, `rebuild` again folds what has come meanwhile: the new version
 //!    ends exactly where the old one has. With `view.version` set to it, relays go on from there: each
 //!    click is enriched once, by the old version or by the new one.
+//!
+//! What was shown of promotions and what is waited for no click tells: it is taken over from the
+//! served version's states, see [`carried`].
+
+mod carried;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use clickmill_streams::{
 };
 use tracing::info;
 
+use self::carried::{Carried, Carrying};
 use crate::config::{Config, ViewConfig};
 use crate::run::runtime;
 use crate::views::visitor::{self, Seen, VisitorView};
@@ -66,13 +72,21 @@ pub async fn rebuild(config: &Config, version: u32) -> Result<(), RebuildError> 
         return Err(RebuildError::NoTopic(next.sessions_topic()));
     }
     let until = committed(config, &raw, partitions).await?;
+    // Behind the offsets: whoever was shown something since then has a click behind them, with which
+    // the next run takes it over.
+    let (kafka, served) = (config.kafka.clone(), config.sessions_topic());
+    let carried = tokio::task::spawn_blocking(move || Carried::read(&kafka, &served)).await??;
     info!(topic = next.sessions_topic(), ?until, "another version of the view is made");
     let parts = Parts {
-        view: VisitorView {
-            rule: config.rule(),
-            limits: visitor::Limits::default(),
-            // What was shown before this version knows nothing of.
-            promoter: None,
+        view: Carrying {
+            view: VisitorView {
+                rule: config.rule(),
+                limits: visitor::Limits::default(),
+                // What was decided is carried over.
+                promoter: None,
+                stock: None,
+            },
+            carried,
         },
         tables: (),
         is_ready: Box::new(|| true),

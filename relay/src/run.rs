@@ -44,6 +44,7 @@ use crate::render::Render;
 use crate::routes::Routes;
 use crate::stock::{StockWatch, watch_ages};
 use crate::tables::Tables;
+use crate::views::visitor::waits::Stock;
 use crate::views::visitor::{self, VisitorView};
 use crate::visitors::Visitors;
 
@@ -117,7 +118,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         promoter: promoter.clone(),
     };
     let open = Open::of(&config.open, &config.topic_prefix)?;
-    let react = Arc::new(React::new(Policy { open, ..Policy::of(&config) }, means));
+    let policy = Policy { open, ..Policy::of(&config) };
+    let lifetime_ms = policy.stock.lifetime_ms;
+    let react = Arc::new(React::new(policy, means));
     let ages = (readers.tables.clone(), StockMeters::new(&metrics), Arc::clone(&clock));
     let visitors = Visitors::default();
     let peering = Peering::open(&config, (&metrics, &hub)).await?;
@@ -194,6 +197,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             rule: config.rule(),
             limits: visitor::Limits::default(),
             promoter: promoter.clone(),
+            stock: Some(Stock { tables: readers.tables.clone(), lifetime_ms }),
         },
         tables: (),
         sink: react,

@@ -9,13 +9,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Millis, Sku, Slot};
+use clickmill_sdk_core::wire::{Millis, Sku, Slot, Wait};
 use clickmill_server::clock::SharedClock;
-use clickmill_streams::{Poison, Raw, Table, Watch};
+use clickmill_streams::{Place, Poison, Raw, Table, Watch};
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::hints::hub::{Hub, Interest};
+use crate::hints::hub::{Awaited, Hub, Interest};
 use crate::hints::stock::{Gone, Notice};
 use crate::metrics::{ReactMeters, StockMeters};
 use crate::tables::{Levels, Products, Shelf, Standing, StockRule, Tables, row_key};
@@ -38,35 +38,53 @@ pub struct StockPolicy {
 }
 
 impl StockPolicy {
-    /// The products whose stock matters to a visitor: sold out ones that were looked at or wished
-    /// for are waited for, and the last one and the basket's are looked at.
+    /// The products whose stock matters to a visitor: those that were sold out when they were wanted
+    /// are waited for until they are back, and the last one and the basket's are looked at.
     pub fn interest(
         &self,
         signals: &Signals,
         (shelf, source): (&Shelf<'_>, (u32, u64)),
     ) -> Interest {
-        let is_sold_out = |sku: &&Sku| matches!(shelf.standing(sku), Standing::SoldOut(_));
-        let waits = signals.seen.iter().filter(is_sold_out).cloned().collect();
-        let near = if self.low_at > 0 {
-            let last = signals.seen.first().into_iter().chain(&signals.basket);
-            last.filter(|sku| !is_sold_out(sku)).cloned().collect()
-        } else {
-            Vec::new()
-        };
-        Interest { source, waits, watches: near }
+        let mut interest = Interest { source, ..Interest::default() };
+        for Wait { sku, partition, offset, .. } in &signals.waits {
+            if matches!(shelf.standing(sku), Standing::InStock(_)) {
+                interest.back.push(sku.clone());
+            } else {
+                let place = Place { partition: *partition, offset: *offset };
+                interest.waits.push(Awaited { sku: sku.clone(), place });
+            }
+        }
+        interest.watches = self.looked_at(signals, shelf).cloned().collect();
+        interest
+    }
+
+    /// The products that a visitor looks at, and that it is told of when they run low.
+    pub fn looked_at<'a>(
+        &self,
+        signals: &'a Signals,
+        shelf: &Shelf<'_>,
+    ) -> impl Iterator<Item = &'a Sku> {
+        let all = signals.seen.first().into_iter().chain(&signals.basket);
+        let is_told = self.low_at > 0;
+        all.filter(move |sku| is_told && !matches!(shelf.standing(sku), Standing::SoldOut(_)))
+    }
+
+    /// That a product can be had.
+    pub fn notice<'a>(&'a self, sku: &Sku, shelf: &'a Shelf<'_>) -> Option<Notice<'a>> {
+        let Standing::InStock(level) = shelf.standing(sku) else { return None };
+        Some(Notice {
+            place: level.place,
+            product: shelf.product(sku)?,
+            available: level.available,
+            is_low: level.available <= self.low_at,
+            slot: &self.slot,
+            lifetime_ms: self.lifetime_ms,
+        })
     }
 
     /// That a product is running low, where it is.
     pub fn low<'a>(&'a self, sku: &Sku, shelf: &'a Shelf<'_>) -> Option<Notice<'a>> {
-        let (product, level) = shelf.in_stock(sku)?;
-        (level.available <= self.low_at).then_some(Notice {
-            place: level.place,
-            product,
-            available: level.available,
-            is_low: true,
-            slot: &self.slot,
-            lifetime_ms: self.lifetime_ms,
-        })
+        self.notice(sku, shelf).filter(|notice| notice.is_low)
     }
 }
 
@@ -90,10 +108,11 @@ impl Watch<Levels> for StockWatch {
         // A heartbeat is no row.
         let Ok((tenant, sku)) = row_key(raw) else { return };
         let now = Millis(self.clock.now_ms());
+        let when = (Millis(raw.timestamp_ms), now);
         let standing = table.read().standing(&tenant, &sku, (self.policy.rule, now));
         match standing {
             Standing::Unknown | Standing::SoldOut(_) => {
-                self.hub.take_back((&tenant, &sku), Gone::SoldOut(raw.place), now);
+                self.hub.take_back((&tenant, &sku), Gone::SoldOut(raw.place), when);
             }
             // The look at all sources will find it.
             Standing::Stale(_) => {}
@@ -108,7 +127,7 @@ impl Watch<Levels> for StockWatch {
                     slot: &self.policy.slot,
                     lifetime_ms: self.policy.lifetime_ms,
                 };
-                self.hub.notice((&tenant, &sku), &notice, now);
+                self.hub.notice((&tenant, &sku), &notice, when);
             }
         }
     }
@@ -156,7 +175,7 @@ pub fn look_at_ages(tables: &Tables, hub: &Hub, (meters, now): (&StockMeters, Mi
         for sku in &shown {
             let standing = tables.stock.read().standing(tenant, sku, (tables.rule, now));
             if let Standing::Stale(level) = standing {
-                hub.take_back((tenant, sku), Gone::Stale(level.place), now);
+                hub.take_back((tenant, sku), Gone::Stale(level.place), (now, now));
             }
         }
     }

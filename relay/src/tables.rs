@@ -30,6 +30,8 @@ pub struct Levels(HashMap<Tenant, Stocked>);
 #[derive(Debug, Default)]
 struct Stocked {
     levels: HashMap<Sku, Level>,
+    /// When there was less of a product, lately.
+    risen: HashMap<Sku, Risen>,
     /// None is the source without a name. A level names its source by the place in here.
     sources: Vec<Option<StockSource>>,
     /// Up to when what a source says lies in a partition.
@@ -43,7 +45,17 @@ pub struct Level {
     pub available: i64,
     /// Where the record lies.
     pub place: Place,
+    /// When it came to lie there.
+    pub at: Millis,
     source: usize,
+}
+
+/// That there is more of a product than before: for events that come late to be folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Risen {
+    before: Level,
+    /// Since when there is more.
+    at: Millis,
 }
 
 /// When a product may be shown.
@@ -256,6 +268,24 @@ impl Levels {
         }
     }
 
+    /// The level that said, when a moment was now, that a product is sold out; none where that is not
+    /// so, or not known any more.
+    pub fn sold_out_at(
+        &self,
+        tenant: &Tenant,
+        sku: &Sku,
+        (rule, then): (StockRule, Millis),
+    ) -> Option<Level> {
+        let stocked = self.0.get(tenant)?;
+        let level = stocked.levels.get(sku).filter(|level| level.available <= rule.safety);
+        let was = || {
+            let risen = stocked.risen.get(sku)?;
+            let was_so = risen.before.available <= rule.safety;
+            (was_so && risen.before.at <= then && then < risen.at).then_some(risen.before)
+        };
+        level.copied().or_else(was)
+    }
+
     /// The tenants that have a source which was not heard for too long.
     pub fn stale_tenants(&self, rule: StockRule, now: Millis) -> Vec<Tenant> {
         let Some(age_ms_max) = rule.age_ms_max else { return Vec::new() };
@@ -318,13 +348,23 @@ impl Rows for Levels {
         match raw.value {
             None => {
                 stocked.levels.remove(&sku);
+                stocked.risen.remove(&sku);
             }
             Some(value) => {
                 let stock: Stock = serde_json::from_slice(value).map_err(Poison::malformed)?;
                 same_sku(&sku, &stock.sku)?;
                 let source = stocked.hear(stock.source, stock.at, raw)?;
-                let level = Level { available: stock.available, place: raw.place, source };
-                stocked.levels.insert(sku, level);
+                let at = Millis(raw.timestamp_ms);
+                let level = Level { available: stock.available, place: raw.place, at, source };
+                let before = stocked.levels.insert(sku.clone(), level);
+                if let Some(before) = before.filter(|before| before.available < level.available)
+                    && stocked
+                        .risen
+                        .get(&sku)
+                        .is_none_or(|risen| before.available <= risen.before.available)
+                {
+                    stocked.risen.insert(sku, Risen { before, at });
+                }
             }
         }
         Ok(())
@@ -401,7 +441,8 @@ pub(crate) mod tests {
         let shelf = tables.shelf(&shop, Millis(0));
         let level = |sku| shelf.in_stock(&Sku::parse(sku).unwrap()).map(|(_, level)| level);
         let place = Place { partition: 0, offset: 0 };
-        assert_eq!(level("A"), Some(Level { available: 3, place, source: 0 }));
+        let at = Millis(u64::MAX);
+        assert_eq!(level("A"), Some(Level { available: 3, place, at, source: 0 }));
         assert_eq!((level("B"), level("C"), level("D")), (None, None, None));
         let versions = shelf.versions();
         let line = |table: &str, offset| TableVersion { table: table.into(), offset };

@@ -46,7 +46,7 @@ pub use record::{
     StockBeat,
 };
 pub use session::{SessionEnd, SessionRule};
-pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit};
+pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit, Wait};
 pub(crate) use site::URGENT;
 pub use site::{Flush, SiteConfig};
 pub(crate) use text::Put;

@@ -88,6 +88,12 @@ fn promotions() {
 }
 
 #[test]
+fn what_is_waited_for() {
+    let view = check::<SessionView>(include_str!("../golden/session_view_waiting.json"));
+    assert!(view.waits[0].back.is_some() && view.waits[1].back.is_none());
+}
+
+#[test]
 fn tables() {
     check::<Product>(include_str!("../golden/product.json"));
     check::<Stock>(include_str!("../golden/stock.json"));

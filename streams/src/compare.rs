@@ -117,6 +117,26 @@ pub fn compare(
 
 fn newest(kafka: &KafkaConfig, topic: &str, hasher: &RandomState) -> Result<Newest, Error> {
     let mut newest = Newest::with_hasher(hasher.clone());
+    each_state(kafka, topic, |key, state, place| {
+        match state {
+            Some(state) => newest.insert(key.into(), (hasher.hash_one(state), place)),
+            None => newest.remove(key),
+        };
+    })?;
+    Ok(newest)
+}
+
+/// Reads a changelog from its beginning to where it ends now: each key with its state, none where it
+/// is forgotten, and where that lies. A key may come more than once; its newest state comes last.
+/// Blocks.
+///
+/// # Errors
+/// When the topic is not there, or Kafka does not answer.
+pub fn each_state(
+    kafka: &KafkaConfig,
+    topic: &str,
+    mut take: impl FnMut(&[u8], Option<&[u8]>, Place),
+) -> Result<(), Error> {
     for partition in 0..partitions(kafka, topic)? {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let at = TopicPartition { topic: topic.to_owned(), partition: number };
@@ -124,17 +144,12 @@ fn newest(kafka: &KafkaConfig, topic: &str, hasher: &RandomState) -> Result<Newe
         let bounds = reader.bounds(ASK_WAIT)?;
         reader.read(bounds, QUIET_MAX, &|| false, |message| {
             let offset = u64::try_from(message.offset()).unwrap_or_default();
-            match changelog::read(message.key(), message.value()) {
-                Change::State(key, Some(state)) => {
-                    let place = Place { partition, offset };
-                    newest.insert(key.into(), (hasher.hash_one(state), place));
-                }
-                Change::State(key, None) => drop(newest.remove(key)),
-                Change::Task(_) | Change::Foreign => {}
+            if let Change::State(key, state) = changelog::read(message.key(), message.value()) {
+                take(key, state, Place { partition, offset });
             }
         })?;
     }
-    Ok(newest)
+    Ok(())
 }
 
 fn partitions(kafka: &KafkaConfig, topic: &str) -> Result<u32, Error> {

@@ -43,7 +43,7 @@ mod view;
 mod writer;
 
 pub use changelog::TASK_KEY;
-pub use compare::{Comparison, Example, compare};
+pub use compare::{Comparison, Example, compare, each_state};
 pub use driver::Driver;
 pub use error::Error;
 pub use owners::{Advert, Owner, Owners};

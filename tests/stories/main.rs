@@ -77,6 +77,7 @@ mod spooling;
 mod streams;
 mod suggesting;
 mod tabs;
+mod taking_over;
 mod traced;
 mod verdicts;
 mod views;

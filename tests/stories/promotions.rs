@@ -1,5 +1,6 @@
 //! Promotions: rules from a folder and from the topic, with caps that survive whatever dies.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use clickmill_sdk_core::wire::{Hint, HintKind, Promoted, Topic};
@@ -211,6 +212,103 @@ async fn a_cap_in_total_is_kept_by_two_relays_and_all_of_it_is_shown() {
     for relay in [&world.relay, &second] {
         assert!(outcome(relay, "few", "spent_out").await > 0.0, "both have visitors");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_in_total_is_kept_though_a_relay_is_killed_with_a_lease() {
+    const TOTAL: usize = 60;
+    // What a relay has at the most when it is killed: a lease, asked for with one left of the last.
+    const LOST_MAX: usize = TOTAL / 20 + 1;
+    let mut world = world(&rule("few", &format!("caps.total = {TOTAL}\nlifetime = \"1h\""))).await;
+    in_force(&world.relay, &["few"]).await;
+    let second = world.second_relay().await;
+    in_force(&second, &["few"]).await;
+    world.is_shared_with(&second).await;
+    let mut pages: Vec<Page> = (0..TOTAL / 2).map(|_| world.page()).collect();
+    let all_look = async |pages: &[Page]| {
+        for page in pages {
+            assert_eq!(page.send(vec![page.views("kettle")]).await.accepted, 1);
+        }
+    };
+    until("half of it is shown, by both", || async {
+        all_look(&pages).await;
+        (decided(&world, "few").await.len() >= TOTAL / 2).then_some(())
+    })
+    .await;
+    for relay in [&world.relay, &second] {
+        assert!(outcome(relay, "few", "shown").await > 0.0, "both have visitors");
+    }
+    world.relay.kill();
+    world.restart_relay().await;
+    in_force(&world.relay, &["few"]).await;
+    world.is_shared_with(&second).await;
+
+    // More come than may be shown it. Whoever was shown it before the kill is not counted again.
+    pages.extend((0..TOTAL).map(|_| world.page()));
+    until("as good as all of it is shown", || async {
+        all_look(&pages).await;
+        (decided(&world, "few").await.len() >= TOTAL - LOST_MAX).then_some(())
+    })
+    .await;
+    let settled = async || {
+        let mut sum = 0.0;
+        for relay in [&world.relay, &second] {
+            sum += outcome(relay, "few", "spent_out").await + outcome(relay, "few", "shown").await;
+        }
+        sum
+    };
+    let before = settled().await;
+    let late: Vec<Page> = (0..TOTAL).map(|_| world.page()).collect();
+    all_look(&late).await;
+    until("those who come later were decided on", || async {
+        (settled().await >= before + TOTAL as f64).then_some(())
+    })
+    .await;
+    let shown = decided(&world, "few").await;
+    let visitors: BTreeSet<&str> = shown.iter().map(|one| one.visitor.as_str()).collect();
+    eprintln!("{} of {TOTAL} were shown: the rest died with a lease", shown.len());
+    assert_eq!(visitors.len(), shown.len(), "each visitor once");
+    assert!((TOTAL - LOST_MAX..=TOTAL).contains(&shown.len()), "{}", shown.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shown_counts_in_a_view_that_is_made_anew() {
+    const NEXT: &str = "web.sessions.view.pii.v2";
+    let mut world = world(&rule("once", "lifetime = \"1s\"\ncaps.ever = 1")).await;
+    in_force(&world.relay, &["once"]).await;
+    let pages: Vec<Page> = (0..12).map(|_| world.page()).collect();
+    let (early, late) = pages.split_at(8);
+    let are_shown = async |pages: &[Page], count: usize| {
+        until("each is shown it", || async {
+            for page in pages {
+                page.send(vec![page.views("kettle")]).await;
+            }
+            (decided(&world, "once").await.len() >= count).then_some(())
+        })
+        .await;
+    };
+    are_shown(early, 8).await;
+    world.kafka.make(&[NEXT], 4, &[("cleanup.policy", "compact")]).await;
+    let (code, said) = world.relay.ask(&["rebuild", "--version", "2"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    are_shown(late, 12).await;
+
+    assert!(world.relay.stop().await.success());
+    let (code, said) = world.relay.ask(&["rebuild", "--version", "2"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = world.relay.ask(&["compare", "--version", "2"]).await;
+    assert_eq!(code, Some(0), "both versions hold the same: {said}");
+    world.relay.reconfigure(|text| format!("view.version = 2\n{text}"));
+    world.restart_relay().await;
+    in_force(&world.relay, &["once"]).await;
+    until("everybody has had enough of it", || async {
+        for page in &pages {
+            page.send(vec![page.views("kettle")]).await;
+        }
+        (outcome(&world.relay, "once", "capped").await >= pages.len() as f64).then_some(())
+    })
+    .await;
+    assert_eq!(decided(&world, "once").await.len(), pages.len(), "nobody a second time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Which model fills a slot when, and what no slot ever shows.
 
-use clickmill_sdk_core::wire::{Event, Hint};
+use clickmill_sdk_core::wire::{Event, Hint, HintKind};
+use clickmill_tests::page::now;
+use clickmill_tests::screen::Screen;
 use clickmill_tests::{Page, Stream, World};
 use tokio::time::Instant;
 
@@ -147,4 +149,21 @@ async fn each_relay_suggests_from_the_visits_of_all() {
             assert!(Instant::now() < deadline, "not learned of the other relay's: {hint:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_into_the_basket_is_shown_no_more() {
+    let world = World::start().await;
+    world.kafka.stock(&[("kettle", 5), ("toaster", 5)]);
+    let page = world.page();
+    let (mut stream, mut screen) = (page.listen().await, Screen::default());
+    let shown = answer(&page, &mut stream, page.views("kettle")).await;
+    assert_eq!(skus(&shown), ["toaster"]);
+    screen.take(&shown, now());
+    // There is nothing else to be suggested: what is shown is taken back.
+    let gone = answer(&page, &mut stream, takes(&page, "toaster")).await;
+    assert_eq!((gone.kind, gone.why.model.as_str()), (HintKind::Withdraw, "in_basket"));
+    screen.take(&gone, now());
+    assert!(screen.slots.is_empty(), "{screen:?}");
+    assert_eq!(screen.withdrawn, [shown.id.to_string()]);
 }

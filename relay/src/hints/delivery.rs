@@ -145,7 +145,7 @@ impl Delivery {
     /// Says again what the visitor was told by a relay that ran before. Its partition may still be
     /// restored, so that is not waited for.
     fn recall(self: &Arc<Self>, subject: &Subject) {
-        if self.hub.has_said(subject) {
+        if self.hub.is_whole(subject) {
             return;
         }
         let (delivery, subject) = (Arc::clone(self), subject.clone());

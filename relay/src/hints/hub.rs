@@ -4,6 +4,7 @@
 //! ring, and visitors that are remembered without a stream. Visitors lie in shards, so that a
 //! connect storm and the decisions do not wait for each other.
 
+mod basket;
 mod promotions;
 mod shard;
 mod visitor;
@@ -23,10 +24,11 @@ use self::visitor::{Active, Handed, Told, Visitor};
 use super::feed::{Marks, Register};
 use super::frame::Frame;
 use super::outbox::Outbox;
-use super::stock::{Gone, Notice, withdrawal};
+use super::stock::{BACK, Gone, Notice, withdrawal};
 use crate::metrics::{FeedMeters, HubMeters};
 
-pub use self::visitor::{Interest, Opening};
+pub use self::basket::Away;
+pub use self::visitor::{Awaited, Interest, Opening};
 
 const SHARDS: usize = 16;
 
@@ -106,9 +108,25 @@ pub struct Said {
 pub enum Telling {
     /// It is.
     First,
+    /// It is, as far as is known here; whoever decided before may have said it under the same id,
+    /// resting on older tables. No stream is resumed from it, either.
+    Perhaps,
     /// A relay that ran before said it under the same id, resting on older tables. No stream is
     /// resumed from it: a page that has it may have missed what came in between.
     Again,
+}
+
+impl Telling {
+    /// How a hint is said in an epoch that follows from what happened at a moment: an epoch is the
+    /// moment when it began, and what happened before may have been answered in the one before.
+    pub fn of(happened_at: Millis, epoch: u64) -> Self {
+        if happened_at.0 < epoch { Self::Perhaps } else { Self::First }
+    }
+
+    /// Whether it is said for the first time as far as is known here.
+    pub fn is_new(self) -> bool {
+        self != Self::Again
+    }
 }
 
 /// Why no stream can be opened.
@@ -193,9 +211,16 @@ impl Hub {
         self.shard(subject).mark((subject, source), marks);
     }
 
-    /// Whether anything is remembered that was said to a visitor.
-    pub fn has_said(&self, subject: &Subject) -> bool {
-        self.shard(subject).visitors.get(subject).is_some_and(Visitor::has_said)
+    /// Whether all that holds for a visitor was said in this epoch.
+    pub fn is_whole(&self, subject: &Subject) -> bool {
+        self.shard(subject).visitors.get(subject).is_some_and(|visitor| visitor.is_whole)
+    }
+
+    /// All that holds for a visitor was said, if there is anything to be remembered of it.
+    pub fn note_whole(&self, subject: &Subject) {
+        if let Some(visitor) = self.shard(subject).visitors.get_mut(subject) {
+            visitor.is_whole = true;
+        }
     }
 
     /// A partition is decided elsewhere from now on: what was said for it is forgotten, and its
@@ -235,7 +260,7 @@ impl Hub {
         let mut shard = self.shard(subject);
         let marks = shard.marks(subject);
         let active = Active { frame: Arc::clone(&frame), skus, telling, clicked_at, marks };
-        if telling == Telling::First {
+        if telling.is_new() {
             // Under the lock, so that servers hear it in its order.
             self.feeds.tell(subject, &frame, active.marks.as_deref());
         }
@@ -290,9 +315,9 @@ impl Hub {
         self.meters.show_quantiles();
     }
 
-    /// Which products' stock matters to a visitor from now on.
-    pub fn interest(&self, subject: &Subject, interest: Interest) {
-        self.shard(subject).interest(subject, interest);
+    /// Which products' stock matters to a visitor from now on. Gives back those that did before.
+    pub fn interest(&self, subject: &Subject, interest: Interest) -> Interest {
+        self.shard(subject).interest(subject, interest).unwrap_or_default()
     }
 
     /// The products that hints show.
@@ -303,9 +328,14 @@ impl Hub {
             .collect()
     }
 
-    /// A product of a tenant must not be shown any more: takes back every hint that shows it. How
-    /// many there were.
-    pub fn take_back(&self, (tenant, sku): (&Tenant, &Sku), gone: Gone, now: Millis) -> u64 {
+    /// A product of a tenant must not be shown any more, since something `happened_at` a moment: takes
+    /// back every hint that shows it. How many there were.
+    pub fn take_back(
+        &self,
+        (tenant, sku): (&Tenant, &Sku),
+        gone: Gone,
+        (happened_at, now): (Millis, Millis),
+    ) -> u64 {
         let mut withdrawn = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -317,10 +347,15 @@ impl Hub {
                     let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
                     if let Some(visitor) = shard.visitors.get_mut(&subject) {
                         visitor.note_taken_back(&held.frame.id, now);
+                        if let (Gone::SoldOut(place), BACK) = (gone, held.frame.id.source.as_str())
+                        {
+                            visitor.wait_again(sku, place);
+                        }
                     }
                     // By what the hint was chosen by that it takes back.
                     let about = (Vec::new(), held.marks.clone());
-                    self.tell(&mut shard, (&subject, source), (hint, about), now);
+                    let when = (Telling::of(happened_at, source.1), now);
+                    self.tell(&mut shard, (&subject, source), (hint, about), when);
                     withdrawn += 1;
                 }
             }
@@ -330,39 +365,45 @@ impl Hub {
 
     /// A product of a tenant can be had: tells those who wait for it, and where it is running low
     /// also those who look at it. How many were told.
-    pub fn notice(&self, (tenant, sku): (&Tenant, &Sku), notice: &Notice<'_>, now: Millis) -> u64 {
+    pub fn notice(
+        &self,
+        (tenant, sku): (&Tenant, &Sku),
+        notice: &Notice<'_>,
+        (happened_at, now): (Millis, Millis),
+    ) -> u64 {
         let mut told = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
             for subject in of_tenant(shard.wanted.get(sku), tenant) {
                 let Some(visitor) = shard.visitors.get_mut(&subject) else { continue };
                 let Some(interest) = visitor.interest() else { continue };
-                let (source, waits) = (interest.source, interest.waits.contains(sku));
-                if !waits && !notice.is_low {
+                let source = interest.source;
+                let awaited = visitor.stop_waiting(sku);
+                if awaited.is_none() && !notice.is_low {
                     continue;
                 }
-                visitor.stop_waiting(sku);
-                let hint = notice.hint(waits, source, now);
+                let hint = notice.hint(awaited, source, now);
                 let about = (vec![sku.clone()], shard.marks(&subject));
-                self.tell(&mut shard, (&subject, source), (hint, about), now);
+                let when = (Telling::of(happened_at, source.1), now);
+                self.tell(&mut shard, (&subject, source), (hint, about), when);
                 told += 1;
             }
         }
         told
     }
 
-    /// Says what follows from a stock record.
+    /// Says what follows from something else than a click's decision.
     fn tell(
         &self,
         shard: &mut Shard,
         (subject, source): (&Subject, (u32, u64)),
         (hint, (skus, marks)): (Hint, (Vec<Sku>, Option<Arc<Marks>>)),
-        now: Millis,
+        (telling, now): (Telling, Millis),
     ) {
         self.meters.hint(hint.kind, hint.slot.as_ref());
         let frame = Arc::new(Frame::of(&hint));
         self.feeds.tell(subject, &frame, marks.as_deref());
-        let said = Active { frame, skus, telling: Telling::First, clicked_at: None, marks };
+        let said = Active { frame, skus, telling, clicked_at: None, marks };
         let handed = shard.say(subject, &said, (source, self.limits.ring_max, now));
         self.count(handed);
     }

@@ -7,6 +7,10 @@ use clickmill_streams::Place;
 
 use super::frame::Frame;
 
+/// What the ids of hints begin with that tell that a product is back. The rest names the stock record
+/// that it was sold out by: whichever record ends that, and whoever tells it, it has one id.
+pub const BACK: &str = "back";
+
 /// Why a product must not be shown any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
@@ -34,19 +38,21 @@ pub struct Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// The hint for one who waits for the product, or only looks at it.
-    pub fn hint(&self, waits: bool, (_, epoch): (u32, u64), now: Millis) -> Hint {
-        let state = if waits { "back" } else { "low" };
-        let Place { partition, offset } = self.place;
+    /// The hint for one who waits for the product since a record by which it was sold out, or only
+    /// looks at it.
+    pub fn hint(&self, awaited: Option<Place>, (_, epoch): (u32, u64), now: Millis) -> Hint {
+        let state = if awaited.is_some() { "back" } else { "low" };
+        let source = if awaited.is_some() { BACK } else { "stock" };
+        let Place { partition, offset } = awaited.unwrap_or(self.place);
         Hint {
-            id: HintId { source: "stock".to_owned(), partition, offset, n: 0 },
+            id: HintId { source: source.to_owned(), partition, offset, n: 0 },
             kind: HintKind::Stock,
             epoch,
             slot: Some(self.slot.clone()),
             content: self.content(state),
             why: why(&format!("{state}_in_stock"), &self.product.sku),
             expires_at: now + self.lifetime_ms,
-            stock_version: Some(offset),
+            stock_version: Some(self.place.offset),
             cause: None,
             decided_at: now,
         }

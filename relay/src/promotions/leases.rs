@@ -6,7 +6,8 @@
 //!
 //! What holds: **no more than the cap is ever shown** (overshoot 0), also when relays die, since what
 //! a lease was granted for is spent once. What is lost is the other way: a relay that is killed takes
-//! the rest of its lease along, at most [`lease_of`] the cap, a twentieth. One that ends in order, or
+//! the rest of its lease along, at most [`lease_of`] the cap, a twentieth, and one more, since it asks
+//! for the next lease with one left. One that ends in order, or
 //! shows nothing for [`IDLE_MS`], gives it back. The first click of a relay that a capped rule applies
 //! to asks for a lease and is shown nothing.
 //!

@@ -118,6 +118,8 @@ pub struct Holding {
     pub rule: Arc<Rule>,
     /// The product it is about, where it is about the one that was seen.
     pub sku: Option<Sku>,
+    /// Since when.
+    pub at: Millis,
     /// Up to when.
     pub until: Millis,
 }
@@ -330,7 +332,7 @@ impl Promoter {
     ) -> Vec<Holding> {
         let held = running(rules, history, at).into_iter().filter_map(|rule| {
             let mark = history.mark(&rule.name)?;
-            Some(Holding { sku: mark.sku.clone(), until: mark.until, rule })
+            Some(Holding { sku: mark.sku.clone(), at: mark.at, until: mark.until, rule })
         });
         held.collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clickmill_kafka::Headers;
 use clickmill_sdk_core::wire::{
-    Hint, HintId, HintKind, Millis, Slot, TableVersion, ToJson as _, Why,
+    Hint, HintId, HintKind, Millis, Sku, Slot, TableVersion, ToJson as _, Why,
 };
 use clickmill_streams::{Place, Produce};
 
@@ -34,13 +34,13 @@ impl React {
         if told.is_silent() {
             return Vec::new();
         }
-        let clicked_at = (telling == Telling::First).then_some(signals.time);
-        let hints = self.promoted((promoter, told), (subject, shelf), stem);
+        let clicked_at = telling.is_new().then_some(signals.time);
+        let hints = self.promoted((promoter, told), (subject, signals, shelf), stem);
         for said in hints {
             let said = Said { telling, clicked_at, ..said };
             self.means.hub.say(subject, said, (stem.place.partition, stem.now));
         }
-        told.holding.iter().map(|holding| holding.rule.slot.clone()).collect()
+        self.held(told, (subject, stem.now))
     }
 
     /// Decides and says the promotions of a page that a server renders. Returns what is new, and the
@@ -70,11 +70,20 @@ impl React {
         }
         let place = Place { partition: wish.partition, offset: state.next_page(now) };
         let stem = Stem { source: PAGES, place, epoch, cause: None, now };
-        let hints = self.promoted((promoter, &told), (subject, &shelf), stem);
+        let hints = self.promoted((promoter, &told), (subject, signals, &shelf), stem);
         let said =
             hints.into_iter().map(|said| self.means.hub.say(subject, said, (wish.partition, now)));
         let said = said.collect();
-        (said, told.holding.into_iter().map(|holding| holding.rule.slot.clone()).collect())
+        (said, self.held(&told, (subject, now)))
+    }
+
+    /// The slots that promotions hold on the visitor's pages. One that was taken back, since what it
+    /// shows is in the basket, holds none.
+    fn held(&self, told: &Told, (subject, now): (&Subject, Millis)) -> Vec<Slot> {
+        let shown = self.means.hub.promoted(subject, now);
+        let is_shown = |rule: &Rule| shown.iter().any(|tag| **tag == *rule.tag());
+        let held = told.holding.iter().filter(|holding| is_shown(&holding.rule));
+        held.map(|holding| holding.rule.slot.clone()).collect()
     }
 
     /// The records of what was decided.
@@ -94,7 +103,7 @@ impl React {
     fn promoted(
         &self,
         (promoter, told): (&Arc<Promoter>, &Told),
-        (subject, shelf): (&Subject, &Shelf<'_>),
+        (subject, signals, shelf): (&Subject, &Signals, &Shelf<'_>),
         stem: Stem,
     ) -> Vec<Said> {
         let shown = self.means.hub.promoted(subject, stem.now);
@@ -114,7 +123,10 @@ impl React {
                 continue;
             }
             // Nor need there be in stock what was then.
-            let Some(picked) = rule.pick(holding.sku.as_ref(), shelf) else { continue };
+            let Some(mut picked) = rule.pick(holding.sku.as_ref(), shelf) else { continue };
+            if new.is_none() && !leave_out(&mut picked, signals, holding.at) {
+                continue;
+            }
             let n =
                 u32::try_from(self.policy.rules.slots.len() + 1 + said.len()).unwrap_or(u32::MAX);
             let inputs = new.map(|verdict: &Verdict| verdict.inputs.clone()).unwrap_or_default();
@@ -124,6 +136,18 @@ impl React {
         }
         said
     }
+}
+
+/// Leaves out what is in the basket, or was ordered since a promotion began. Whether it still has
+/// something to show.
+fn leave_out(picked: &mut Picked, signals: &Signals, since: Millis) -> bool {
+    let had_any = !picked.products.is_empty();
+    let is_ordered =
+        |sku: &Sku| signals.bought.iter().any(|one| one.sku == *sku && one.at >= since);
+    picked
+        .products
+        .retain(|product| !signals.basket.contains(&product.sku) && !is_ordered(&product.sku));
+    !had_any || !picked.products.is_empty()
 }
 
 fn hint((rule, picked, until): (&Rule, Picked, Millis), (stem, n): (Stem, u32), why: Why) -> Said {

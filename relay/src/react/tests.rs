@@ -15,11 +15,13 @@ use super::*;
 use crate::decide::plan::Plan;
 use crate::hints::hub::{Limits, Subscription};
 use crate::hints::outbox::Taken;
+use crate::learn::Taught;
 use crate::metrics::{HubMeters, StockMeters, TABLE};
 use crate::stock::{StockWatch, look_at_ages};
 use crate::tables::StockRule;
 use crate::tables::tests::offer;
 use crate::views::visitor::VisitorView;
+use crate::views::visitor::waits::Stock;
 
 const NOW: u64 = 1_000_000_000;
 
@@ -70,11 +72,25 @@ impl Inner {
             offer(&means.tables, (sku, "x"), 5);
         }
         let react = React::new(policy, means);
-        Self { driver: Driver::new(VisitorView::default(), ()), react, metrics, clock, offset: 0 }
+        let view = view_of(&react, VisitorView::default());
+        Self { driver: Driver::new(view, ()), react, metrics, clock, offset: 0 }
+    }
+
+    /// Another relay takes over: it has the states and the tables, and knows of nothing that was said.
+    fn hand_over(&mut self, epoch: u64) {
+        self.driver.restart().unwrap();
+        self.react.means.hub = Hub::new(Limits::default(), HubMeters::new(&self.metrics));
+        self.react.state = Mutex::default();
+        self.react.opened(0, epoch);
     }
 
     /// A visitor's event about a product, as the next record of the partition.
-    fn event(&mut self, (visitor, kind, sku): (&str, &str, &str)) -> (At, Vec<Seen>) {
+    fn event(&mut self, what: (&str, &str, &str)) -> (At, Vec<Seen>) {
+        let record = self.about(what);
+        self.record(&record)
+    }
+
+    fn about(&self, (visitor, kind, sku): (&str, &str, &str)) -> Record {
         let at = Millis(self.clock_ms());
         let event = Event {
             id: EventId::mint(at, &[7; 10]),
@@ -100,7 +116,7 @@ impl Inner {
             user_agent: None,
         };
         let tenant = Tenant::parse("shop").unwrap();
-        self.record(&Record::new(event, &Circumstances::default(), tenant, arrival))
+        Record::new(event, &Circumstances::default(), tenant, arrival)
     }
 
     fn record(&mut self, record: &Record) -> (At, Vec<Seen>) {
@@ -174,6 +190,12 @@ fn hints(stream: &Subscription) -> Vec<Hint> {
         all.push(Hint::from_parts(frame.id.clone(), frame.kind, data).unwrap());
     }
     all
+}
+
+/// A view that looks up in the relay's tables what can be had.
+fn view_of(react: &React, view: VisitorView) -> VisitorView {
+    let (tables, lifetime_ms) = (react.means.tables.clone(), react.policy.lifetime_ms);
+    VisitorView { stock: Some(Stock { tables, lifetime_ms }), ..view }
 }
 
 /// Slot and products of each hint.
@@ -422,7 +444,9 @@ fn who_saw_it_sold_out_hears_that_it_is_back_and_who_sees_the_last_one_that_it_i
     assert_eq!(shown(&hints(&stream)), ["suggested A B", "more D"]);
     inner.tell_stock(("C", 4), 11);
     let [back] = hints(&stream).try_into().unwrap();
-    assert_eq!((back.kind, back.id.to_string().as_str()), (HintKind::Stock, "stock.0.11.0"));
+    // Under the record that it was sold out by.
+    assert_eq!((back.kind, back.id.to_string().as_str()), (HintKind::Stock, "back.0.10.0"));
+    assert_eq!(back.stock_version, Some(11));
     let content = back.content.as_str();
     assert!(
         content.starts_with(r#"{"state":"back","available":4,"product":{"sku":"C","#),
@@ -472,4 +496,6 @@ fn a_product_whose_source_is_silent_is_not_shown_and_taken_back() {
     assert_eq!(hints(&stream).len(), 2);
 }
 
+mod basket;
 mod promotions;
+mod stock;

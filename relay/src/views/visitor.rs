@@ -10,6 +10,7 @@ pub mod products;
 mod promoting;
 pub mod queues;
 pub mod sessions;
+pub mod waits;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
     Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, PageKind, Purpose,
     SessionId, SessionRule, SessionView, SessionViewParts, Sight, Sku, Tenant, ToJson, VisitorId,
+    Wait,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 
@@ -24,6 +26,7 @@ use click::{Click, Doing};
 use products::Products;
 use queues::{Novelty, Queues};
 use sessions::Sessions;
+use waits::{Stock, Waits};
 
 use crate::promotions::history::History;
 use crate::promotions::promoter::{Asking, Promoter, Standing, Told};
@@ -41,11 +44,20 @@ pub struct Limits {
     pub basket_max: usize,
     /// Products ordered last.
     pub bought_max: usize,
+    /// Products that are waited for; beyond it the one waited for longest is forgotten.
+    pub waits_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queues_max: 16, gaps_max: 32, recent_max: 10, basket_max: 50, bought_max: 30 }
+        Self {
+            queues_max: 16,
+            gaps_max: 32,
+            recent_max: 10,
+            basket_max: 50,
+            bought_max: 30,
+            waits_max: 20,
+        }
     }
 }
 
@@ -58,6 +70,8 @@ pub struct VisitorView {
     pub limits: Limits,
     /// Applies the rules of promotions; none where there are none.
     pub promoter: Option<Arc<Promoter>>,
+    /// Tells what can be had; without it nobody waits for anything.
+    pub stock: Option<Stock>,
 }
 
 /// What is remembered of one visitor.
@@ -68,6 +82,22 @@ pub struct Visitor {
     products: Products,
     asked: Option<Asked>,
     promotions: History,
+    waits: Waits,
+}
+
+/// What of a visitor rests on more than its clicks, and is not found again in them: on the rules, the
+/// stock and the clock of then.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Untold {
+    promotions: History,
+    waits: Waits,
+}
+
+impl Untold {
+    /// Whether there is nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the fold says about an event.
@@ -125,6 +155,10 @@ pub struct Signals {
     pub basket: Vec<Sku>,
     /// The products ordered last, newest first; none where the event does not ask.
     pub bought: Vec<Sight>,
+    /// The products that the event puts into the basket, or orders.
+    pub taken: Vec<Sku>,
+    /// The products that are waited for; none where the event does not ask.
+    pub waits: Vec<Wait>,
     /// What was decided of promotions with the event.
     pub promotions: Told,
     /// What promotions rest on, where there is no event to decide with.
@@ -240,12 +274,26 @@ impl VisitorView {
             page: click.doing.page(),
             locale: click.locale.take(),
         };
+        let now = click.time.max(Millis(now_ms));
+        let waits = match &self.stock {
+            Some(stock) if asks => {
+                let wants = (&click.tenant, &click.doing);
+                let when = (click.received_at, now);
+                state.waits.take(wants, when, (stock, self.limits.waits_max))
+            }
+            Some(_) | None => Vec::new(),
+        };
+        let taken = click.doing.takes().to_vec();
         let exposed = click.doing.exposes().cloned();
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
         let known = asks.then_some(&state.products);
         let promotions = promotions.unwrap_or_default();
-        let signals = Signals { lesson, promotions, ..signals((tenant, visitor), &asked, known) };
+        let known = signals((tenant, visitor), &asked, known);
+        let signals = Signals { lesson, promotions, waits, taken, ..known };
+        if signals.personalization == Some(false) {
+            state.waits.clear();
+        }
         if asks {
             state.asked = Some(asked);
         } else if signals.personalization == Some(false) {
@@ -272,7 +320,19 @@ impl Visitor {
         let asked = self.asked.as_ref()?;
         let place = Place { partition: asked.partition, offset: asked.offset };
         let standing = Some(Box::new(self.standing(asked.personalization)));
-        Some((place, Signals { standing, ..signals(of, asked, Some(&self.products)) }))
+        let waits = self.waits.0.clone();
+        Some((place, Signals { standing, waits, ..signals(of, asked, Some(&self.products)) }))
+    }
+
+    /// What no click tells.
+    pub fn untold(self) -> Untold {
+        Untold { promotions: self.promotions, waits: self.waits }
+    }
+
+    /// As if that had been decided here.
+    pub fn take_over(&mut self, untold: &Untold) {
+        self.promotions.clone_from(&untold.promotions);
+        self.waits.clone_from(&untold.waits);
     }
 
     /// The state as it lies in the view of sessions.
@@ -286,20 +346,22 @@ impl Visitor {
             asked: self.asked.as_ref(),
             queues: &self.queues.0,
             promotions: &self.promotions.0,
+            waits: &self.waits.0,
         }
     }
 }
 
 impl From<SessionView> for Visitor {
     fn from(view: SessionView) -> Self {
-        let SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions } =
-            view;
+        let SessionView { visits, sessions, seen, basket, bought, asked, .. } = view;
+        let SessionView { queues, promotions, waits, .. } = view;
         Self {
             queues: Queues(queues),
             sessions: Sessions { known: sessions, visits },
             products: Products { seen, basket, bought },
             asked,
             promotions: History(promotions),
+            waits: Waits(waits),
         }
     }
 }
@@ -324,6 +386,8 @@ fn signals(
         seen: known.map(|products| products.seen().cloned().collect()).unwrap_or_default(),
         basket: known.map(|products| products.basket().to_vec()).unwrap_or_default(),
         bought: known.map(|products| products.bought.clone()).unwrap_or_default(),
+        taken: Vec::new(),
+        waits: Vec::new(),
         promotions: Told::default(),
         standing: None,
     }

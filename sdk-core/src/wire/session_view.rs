@@ -24,6 +24,8 @@ pub struct SessionView {
     pub queues: Vec<QueueMark>,
     /// What was shown of promotions, one mark for each rule.
     pub promotions: Vec<PromotionMark>,
+    /// The products that were sold out when the visitor wanted them, newest last, each once.
+    pub waits: Vec<Wait>,
 }
 
 /// One visit.
@@ -64,6 +66,21 @@ pub struct Sight {
     pub at: Millis,
     /// In which of the visitor's visits.
     pub visit: u32,
+}
+
+/// A product that was sold out when a visitor looked at it or asked for it: it is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Wait {
+    /// The product.
+    pub sku: Sku,
+    /// The partition of the stock record that it is sold out by.
+    pub partition: u32,
+    /// Its offset there.
+    pub offset: u64,
+    /// When an event of the visitor first came while it could be had again; none before.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub back: Option<Millis>,
 }
 
 /// An event that asked for a hint.
@@ -134,14 +151,27 @@ pub struct SessionViewParts<'a> {
     pub queues: &'a [QueueMark],
     /// See [`SessionView::promotions`].
     pub promotions: &'a [PromotionMark],
+    /// See [`SessionView::waits`].
+    pub waits: &'a [Wait],
 }
 
 impl ToJson for SessionView {
     fn write(&self, w: &mut Writer) {
-        let Self { visits, sessions, seen, basket, bought, asked, queues, promotions } = self;
+        let Self { visits, sessions, seen, basket, bought, asked, queues, promotions, waits } =
+            self;
         let (visits, asked) = (*visits, asked.as_ref());
-        SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions }
-            .write(w);
+        SessionViewParts {
+            visits,
+            sessions,
+            seen,
+            basket,
+            bought,
+            asked,
+            queues,
+            promotions,
+            waits,
+        }
+        .write(w);
     }
 }
 
@@ -156,6 +186,7 @@ impl ToJson for SessionViewParts<'_> {
             w.field("asked", self.asked);
             w.list_field("queues", self.queues);
             w.list_field("promotions", self.promotions);
+            w.list_field("waits", self.waits);
         });
     }
 }
@@ -184,6 +215,17 @@ impl ToJson for Sight {
             w.field("sku", Some(&self.sku));
             w.field("at", Some(&self.at));
             w.field("visit", Some(&self.visit));
+        });
+    }
+}
+
+impl ToJson for Wait {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("sku", Some(&self.sku));
+            w.field("partition", Some(&self.partition));
+            w.number_field("offset", self.offset);
+            w.field("back", self.back.as_ref());
         });
     }
 }

@@ -30,6 +30,8 @@ fn signals(page: PageKind, seen: &[&str], basket: &[&str]) -> Signals {
         lesson: None,
         seen: skus(seen),
         basket: skus(basket),
+        taken: Vec::new(),
+        waits: Vec::new(),
         bought: Vec::new(),
         promotions: Default::default(),
         standing: None,

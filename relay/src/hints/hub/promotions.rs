@@ -6,7 +6,7 @@ use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Json, Millis, Tenant, Why};
 
 use super::visitor::Active;
-use super::{Hub, Subject, lock};
+use super::{Hub, Subject, Telling, lock};
 use crate::hints::frame::Frame;
 
 /// What has expired within so long is taken back all the same, ms.
@@ -43,7 +43,7 @@ impl Hub {
                 let hint = ended_by(&held.frame, (source.1, n as u32), now);
                 // By what the hint was chosen by that it takes back.
                 let about = (Vec::new(), held.marks.clone());
-                self.tell(&mut shard, (subject, source), (hint, about), now);
+                self.tell(&mut shard, (subject, source), (hint, about), (Telling::First, now));
                 ended += 1;
             }
         }

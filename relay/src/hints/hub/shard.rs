@@ -56,18 +56,19 @@ impl Shard {
         self.visitors.get(subject).and_then(|visitor| visitor.marks.clone())
     }
 
-    /// Which products' stock matters to a visitor from now on.
-    pub(super) fn interest(&mut self, subject: &Subject, interest: Interest) {
-        let is_none = interest.waits.is_empty() && interest.watches.is_empty();
+    /// Which products' stock matters to a visitor from now on. Gives back those that did before.
+    pub(super) fn interest(&mut self, subject: &Subject, interest: Interest) -> Option<Interest> {
+        let is_none = interest.skus().next().is_none();
         if is_none && self.visitors.get(subject).is_none_or(|held| held.interest().is_none()) {
-            return;
+            return None;
         }
         let visitor = known(&mut self.visitors, &mut self.order, (subject, interest.source));
         let before = visitor.set_interest((!is_none).then_some(interest));
-        leave(&mut self.wanted, subject, before.iter());
+        leave(&mut self.wanted, subject, before.iter().flat_map(Interest::skus));
         for sku in visitor.wanted() {
             self.wanted.entry(sku.clone()).or_default().insert(subject.clone());
         }
+        before
     }
 
     /// Takes a visitor out of the index of shown products.

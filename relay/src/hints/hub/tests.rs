@@ -72,7 +72,7 @@ fn open_at(
 /// The stock record at that offset says that a product is sold out.
 fn sold_out(hub: &Hub, sku: &str, offset: u64) -> u64 {
     let sku = Sku::parse(sku).unwrap();
-    hub.take_back((&tenant(), &sku), Gone::SoldOut(place(offset)), NOW)
+    hub.take_back((&tenant(), &sku), Gone::SoldOut(place(offset)), (NOW, NOW))
 }
 
 /// The stock record at that offset says that a product can be had. How many were told.
@@ -95,7 +95,7 @@ fn can_be_had(hub: &Hub, sku: &str, (offset, is_low): (u64, bool)) -> u64 {
         slot: &Slot::parse("stock").unwrap(),
         lifetime_ms: 60_000,
     };
-    hub.notice((&tenant(), &sku), &notice, NOW)
+    hub.notice((&tenant(), &sku), &notice, (NOW, NOW))
 }
 
 /// What a stream holds, as `kind offset`, and `end` if it has ended.
@@ -283,7 +283,7 @@ fn what_is_sold_out_is_taken_back_wherever_it_is_shown() {
     let other = Tenant::parse("other").unwrap();
     say(&hub, "w", 4, ("a", &["B"]));
     assert_eq!(
-        hub.take_back((&other, &Sku::parse("B").unwrap()), Gone::SoldOut(place(43)), NOW),
+        hub.take_back((&other, &Sku::parse("B").unwrap()), Gone::SoldOut(place(43)), (NOW, NOW)),
         0
     );
 }
@@ -384,16 +384,19 @@ fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
     hub.open_partition(3, 7);
     let (waiting, looking, other) =
         (open(&hub, "w", None), open(&hub, "l", None), open(&hub, "o", None));
-    let skus = |skus: &[&str]| skus.iter().map(|sku| Sku::parse(*sku).unwrap()).collect();
-    let interest = |who, waits, watches| {
-        let interest = Interest { source: (3, 7), waits: skus(waits), watches: skus(watches) };
+    let sku = |sku: &&str| Sku::parse(*sku).unwrap();
+    let interest = |who, waits: &[&str], watches: &[&str]| {
+        let waits = waits.iter().map(|name| Awaited { sku: sku(name), place: place(30) });
+        let (waits, watches) = (waits.collect(), watches.iter().map(sku).collect());
+        let interest = Interest { source: (3, 7), waits, watches, back: Vec::new() };
         hub.interest(&subject(who), interest);
     };
     interest("w", &["A", "B"], &[]);
     interest("l", &[], &["A"]);
     interest("o", &[], &["C"]);
     assert_eq!(can_be_had(&hub, "A", (40, false)), 1);
-    assert_eq!((taken(&waiting), taken(&looking)), (vec!["stock 40".to_owned()], vec![]));
+    // Under the record that it was sold out by.
+    assert_eq!((taken(&waiting), taken(&looking)), (vec!["stock 30".to_owned()], vec![]));
     // It is waited for no more, and the next record says that few are left.
     assert_eq!(can_be_had(&hub, "A", (41, false)), 0);
     assert_eq!(can_be_had(&hub, "A", (42, true)), 2);
@@ -405,6 +408,84 @@ fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
     interest("l", &[], &[]);
     hub.forget(&subject("w"), NOW);
     assert_eq!(can_be_had(&hub, "B", (44, true)) + can_be_had(&hub, "A", (45, true)), 0);
+}
+
+#[test]
+fn who_was_told_that_it_is_back_waits_again_when_it_sells_out_and_no_notice_comes_twice() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    let waits = vec![Awaited { sku: Sku::parse("A").unwrap(), place: place(30) }];
+    let interest = Interest { source: (3, NOW.0), waits, ..Interest::default() };
+    hub.interest(&subject("v"), interest);
+    assert_eq!((can_be_had(&hub, "A", (40, false)), sold_out(&hub, "A", 41)), (1, 1));
+    assert_eq!(can_be_had(&hub, "A", (42, false)), 1);
+    // A reader that is slow has a snapshot in place of what was taken back.
+    assert_eq!(taken(&stream), ["reset", "stock 41"]);
+    assert_eq!(can_be_had(&hub, "A", (43, false)), 0);
+    assert!(taken(&stream).is_empty());
+}
+
+#[test]
+fn no_stream_is_resumed_from_what_the_owner_before_may_have_said() {
+    let hub = hub(Limits::default());
+    let said = Said { telling: Telling::of(NOW - 1, NOW.0), ..said(&hub, 2, ("a", &["A"])) };
+    hub.say(&subject("v"), said, (3, NOW));
+    // The page has that hint as the owner before decided it: it may show something else.
+    assert_eq!(taken(&open(&hub, "v", Some(2))), ["reset", "suggest 2"]);
+    let sold_out = |offset, happened_at| {
+        let (sku, gone) = (Sku::parse("A").unwrap(), Gone::SoldOut(place(offset)));
+        hub.take_back((&tenant(), &sku), gone, (happened_at, NOW))
+    };
+    let stock = |offset| Some(HintId { source: "stock".into(), ..id(offset) });
+    let from = |offset| {
+        let cursor = stock(offset).map(|id| HintId { partition: 0, ..id });
+        taken(&open_at(&hub, "v", (cursor, 3), NOW).unwrap())
+    };
+    assert_eq!(sold_out(40, NOW - 1), 1);
+    assert_eq!(from(40), ["reset"]);
+    say(&hub, "v", 3, ("a", &["A"]));
+    assert_eq!(sold_out(41, NOW), 1);
+    assert!(from(41).is_empty(), "what happened in this epoch nobody else has told");
+}
+
+#[test]
+fn what_was_put_away_is_taken_back_and_the_rest_is_said_without_it() {
+    let hub = hub(Limits::default());
+    let stream = open(&hub, "v", None);
+    let content = r#"{"title":"T","items":[{"sku":"A","name":"a"},{"sku":"B","name":"b"}]}"#;
+    let two = said(&hub, 1, ("a", &["A", "B"]));
+    let two = Hint { content: Json::trusted(content.to_owned()), ..two.hint.clone() };
+    let two = Said { hint: two, ..said(&hub, 1, ("a", &["A", "B"])) };
+    hub.say(&subject("v"), two, (3, NOW));
+    say(&hub, "v", 2, ("b", &["A"]));
+    say(&hub, "v", 3, ("c", &["C"]));
+    // What the click itself has said stays, as does what shows something else.
+    say(&hub, "v", 9, ("d", &["A"]));
+    assert_eq!(taken(&stream), ["suggest 1", "suggest 2", "suggest 3", "suggest 9"]);
+    let skus = [Sku::parse("A").unwrap()];
+    let click = HintId { n: 5, ..id(9) };
+    let away = Away {
+        skus: &skus,
+        model: "in_basket",
+        click: &click,
+        cause: None,
+        telling: Telling::First,
+    };
+    assert_eq!(hub.put_away(&subject("v"), away, NOW), 2);
+    assert_eq!(taken(&stream), ["suggest 9", "withdraw 9"]);
+    let held = hub.holding(&subject("v"), NOW);
+    let data = held.iter().map(|frame| frame.data()).find(|data| data.contains("items")).unwrap();
+    let hint = Hint::from_parts(id(9), HintKind::Suggest, data).unwrap();
+    let content: serde_json::Value = serde_json::from_str(hint.content.as_str()).unwrap();
+    assert_eq!(content, serde_json::json!({"title": "T", "items": [{"sku": "B", "name": "b"}]}));
+    let ids: Vec<String> = held.iter().map(|frame| frame.id.to_string()).collect();
+    assert_eq!(ids, ["clicks.3.3.0", "clicks.3.9.0", "basket.3.9.0"]);
+    // The rest of it is taken back as a whole.
+    let skus = [Sku::parse("B").unwrap()];
+    let click = id(10);
+    let away = Away { skus: &skus, click: &click, ..away };
+    assert_eq!(hub.put_away(&subject("v"), away, NOW), 1);
+    assert_eq!(taken(&stream), ["withdraw 10"]);
 }
 
 #[test]

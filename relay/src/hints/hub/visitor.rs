@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use clickmill_sdk_core::wire::{HintId, HintKind, Millis, Sku};
+use clickmill_streams::Place;
 
 use super::Telling;
 use crate::hints::feed::Marks;
@@ -31,6 +32,8 @@ pub(super) struct Visitor {
     pub(super) marks: Option<Arc<Marks>>,
     /// Whether it stands in the order in which visitors are looked at.
     pub(super) is_known: bool,
+    /// Whether all that holds for it was said in this epoch.
+    pub(super) is_whole: bool,
     /// Whether it was told something since it was last looked at.
     pub(super) is_fresh: bool,
 }
@@ -41,14 +44,26 @@ pub struct Interest {
     /// The partition and epoch of the decider.
     pub source: (u32, u64),
     /// Those it waits for: they are sold out.
-    pub waits: Vec<Sku>,
+    pub waits: Vec<Awaited>,
+    /// Those it had waited for and was told of.
+    pub back: Vec<Sku>,
     /// Those it looks at, or has in the basket.
     pub watches: Vec<Sku>,
 }
 
+/// A product that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// The product.
+    pub sku: Sku,
+    /// Where the stock record lies that it is sold out by.
+    pub place: Place,
+}
+
 impl Interest {
-    fn skus(&self) -> impl Iterator<Item = &Sku> {
-        self.waits.iter().chain(&self.watches)
+    /// All of them; one may be told more than once.
+    pub(super) fn skus(&self) -> impl Iterator<Item = &Sku> {
+        self.waits.iter().map(|awaited| &awaited.sku).chain(&self.back).chain(&self.watches)
     }
 }
 
@@ -94,6 +109,7 @@ impl Visitor {
             interest: None,
             marks: None,
             is_known: false,
+            is_whole: false,
             is_fresh: false,
         }
     }
@@ -130,6 +146,7 @@ impl Visitor {
             // What an older epoch said is nobody's word any more.
             self.ring.clear();
             self.active.clear();
+            self.is_whole = false;
             handed.resets += self.outboxes.len() as u64;
             let snapshot = self.snapshot(now);
             self.outboxes.iter().for_each(|outbox| outbox.replace(snapshot.iter().cloned()));
@@ -224,6 +241,14 @@ impl Visitor {
         self.active.iter().filter(shows).cloned().collect()
     }
 
+    /// The hints that hold and show any of these products.
+    pub(super) fn showing_any(&self, skus: &[Sku], now: Millis) -> Vec<Active> {
+        let shows = |active: &&Active| {
+            active.frame.expires_at > now && active.skus.iter().any(|sku| skus.contains(sku))
+        };
+        self.active.iter().filter(shows).cloned().collect()
+    }
+
     /// The promotions that hold, or have held until a moment.
     pub(super) fn promotions(&self, since: Millis) -> impl Iterator<Item = &Active> {
         let holds =
@@ -232,21 +257,30 @@ impl Visitor {
     }
 
     /// Which products' stock matters from now on; gives back what mattered before.
-    pub(super) fn set_interest(&mut self, interest: Option<Interest>) -> Vec<Sku> {
-        let before = std::mem::replace(&mut self.interest, interest.map(Box::new));
-        before.map(|interest| interest.skus().cloned().collect()).unwrap_or_default()
+    pub(super) fn set_interest(&mut self, interest: Option<Interest>) -> Option<Interest> {
+        std::mem::replace(&mut self.interest, interest.map(Box::new)).map(|before| *before)
     }
 
     pub(super) fn interest(&self) -> Option<&Interest> {
         self.interest.as_deref()
     }
 
-    /// A product that it waits for can be had again: it looks at it from now on.
-    pub(super) fn stop_waiting(&mut self, sku: &Sku) {
+    /// A product that it waits for can be had again, and it is told. Returns the stock
+    /// record that it was sold out by; none where it is not waited for.
+    pub(super) fn stop_waiting(&mut self, sku: &Sku) -> Option<Place> {
+        let interest = self.interest.as_mut()?;
+        let at = interest.waits.iter().position(|awaited| awaited.sku == *sku)?;
+        let Awaited { sku, place } = interest.waits.remove(at);
+        interest.back.push(sku);
+        Some(place)
+    }
+
+    /// A product that it had waited for is sold out again, by that stock record.
+    pub(super) fn wait_again(&mut self, sku: &Sku, place: Place) {
         let Some(interest) = &mut self.interest else { return };
-        if let Some(at) = interest.waits.iter().position(|waits| waits == sku) {
-            let sku = interest.waits.remove(at);
-            interest.watches.push(sku);
+        if let Some(at) = interest.back.iter().position(|told| told == sku) {
+            let sku = interest.back.remove(at);
+            interest.waits.push(Awaited { sku, place });
         }
     }
 

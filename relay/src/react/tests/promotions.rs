@@ -37,6 +37,7 @@ fn promoting(rules: &str) -> Inner {
     promoter.set(read_bytes("rules.toml", rules.as_bytes()));
     assert!(promoter.rules().refusals().is_empty(), "{:?}", promoter.rules().refusals());
     let view = VisitorView { promoter: Some(Arc::clone(&promoter)), ..VisitorView::default() };
+    let view = view_of(&inner.react, view);
     inner.driver = Driver::new(view, ());
     inner.driver.set_now_ms(NOW);
     inner.react.means.promoter = Some(promoter);

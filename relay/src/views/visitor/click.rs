@@ -233,6 +233,15 @@ impl Doing {
         }
     }
 
+    /// The products that it puts into the basket, or orders.
+    pub fn takes(&self) -> &[Sku] {
+        match self {
+            Self::Takes(sku) => std::slice::from_ref(sku),
+            Self::Buys(order) => &order.skus,
+            _ => &[],
+        }
+    }
+
     /// Whether suggestions answer it.
     pub fn asks(&self) -> bool {
         matches!(self, Self::Sees(_) | Self::Takes(_) | Self::Buys(_) | Self::Reads(_))

@@ -10,20 +10,23 @@
 
 use clickmill_sdk_core::wire::{
     Asked, Campaign, EventId, Gap, Millis, PageKind, PromotionMark, QueueId, QueueMark, RuleName,
-    SessionId, SessionView, SessionViewParts, Sight, Sku, Visit,
+    SessionId, SessionView, SessionViewParts, Sight, Sku, Visit, Wait,
 };
 use clickmill_streams::Poison;
 
 /// The form that is written.
-pub(super) const FORM: u8 = 2;
+pub(super) const FORM: u8 = 3;
 
-/// The form before it, which knew nothing of orders and promotions, nor of the page of an event that asked.
+/// The form before it, which knew nothing of what is waited for.
+const FORM_2: u8 = 2;
+
+/// The form before that, which knew nothing of orders and promotions, nor of the page of an event that asked.
 const FORM_1: u8 = 1;
 
 /// Appends a state.
 pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
-    let SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions } =
-        *state;
+    let SessionViewParts { visits, sessions, seen, basket, bought, asked, .. } = *state;
+    let SessionViewParts { queues, promotions, waits, .. } = *state;
     into.push(FORM);
     let mut to = Packer { to: into, moment: 0 };
     to.number(visits.into());
@@ -36,6 +39,7 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     let page = asked.map(|asked| asked.page).filter(|page| *page != PageKind::Other);
     to.texts([page.map(PageKind::as_str), asked.and_then(|asked| asked.locale.as_deref())]);
     to.list(promotions, Packer::promotion);
+    to.list(waits, Packer::wait);
 }
 
 /// Reads a state.
@@ -46,7 +50,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
     let mut from = Unpacker { from: bytes, moment: 0 };
     let state = match from.byte()? {
         FORM_1 => from.state()?,
-        FORM => {
+        form @ (FORM_2 | FORM) => {
             let mut state = from.state()?;
             state.bought = from.list(Unpacker::sight)?;
             let [page, locale] = from.texts()?;
@@ -55,6 +59,9 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
                 asked.locale = locale.map(str::to_owned);
             }
             state.promotions = from.list(Unpacker::promotion)?;
+            if form == FORM {
+                state.waits = from.list(Unpacker::wait)?;
+            }
             state
         }
         form => {
@@ -171,6 +178,13 @@ impl Packer<'_> {
         self.moment(*at);
         self.moment(*until);
     }
+
+    fn wait(&mut self, Wait { sku, partition, offset, back }: &Wait) {
+        self.text(sku.as_str());
+        self.number((*partition).into());
+        self.number(*offset);
+        self.list(back.as_slice(), |to, back| to.moment(*back));
+    }
 }
 
 struct Unpacker<'a> {
@@ -189,6 +203,7 @@ impl<'a> Unpacker<'a> {
             queues: self.list(Self::queue)?,
             bought: Vec::new(),
             promotions: Vec::new(),
+            waits: Vec::new(),
         })
     }
 
@@ -323,6 +338,15 @@ impl<'a> Unpacker<'a> {
             in_visit: self.small()?,
             at: self.moment()?,
             until: self.moment()?,
+        })
+    }
+
+    fn wait(&mut self) -> Result<Wait, Poison> {
+        Ok(Wait {
+            sku: self.sku()?,
+            partition: self.small()?,
+            offset: self.number()?,
+            back: self.list(Self::moment)?.pop(),
         })
     }
 }

@@ -502,11 +502,13 @@ fn an_event_of_a_huge_visit_writes_no_more_than_one_of_a_short_visit() {
 }
 
 /// What relays have written so far, the oldest first; see the README beside them.
-const WRITTEN: [&[u8]; 4] = [
+const WRITTEN: [&[u8]; 6] = [
     include_bytes!("../../../golden/states/1.json"),
     include_bytes!("../../../golden/states/2.packed"),
     include_bytes!("../../../golden/states/3.json"),
     include_bytes!("../../../golden/states/4.packed"),
+    include_bytes!("../../../golden/states/5.json"),
+    include_bytes!("../../../golden/states/6.packed"),
 ];
 
 #[test]

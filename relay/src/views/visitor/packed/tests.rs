@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::views::visitor::Visitor;
 
 prop_compose! {
     fn campaign()(marks in prop::array::uniform5(prop::option::of(".{0,9}"))) -> Campaign {
@@ -77,6 +78,15 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn wait()(
+        sku in sku(),
+        (partition, offset, back) in any::<(u32, u64, Option<u64>)>(),
+    ) -> Wait {
+        Wait { sku, partition, offset, back: back.map(Millis) }
+    }
+}
+
+prop_compose! {
     fn state()(
         visits in any::<u32>(),
         sessions in prop::collection::vec(visit(), 0..3),
@@ -86,18 +96,15 @@ prop_compose! {
         asked in prop::option::of(asked()),
         queues in prop::collection::vec(queue(), 0..5),
         promotions in prop::collection::vec(promotion(), 0..3),
+        waits in prop::collection::vec(wait(), 0..3),
     ) -> SessionView {
-        SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions }
+        SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions, waits }
     }
 }
 
 fn packed(state: &SessionView) -> Vec<u8> {
-    let SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions } = state;
-    let (visits, asked) = (*visits, asked.as_ref());
     let mut packed = Vec::new();
-    let parts =
-        SessionViewParts { visits, sessions, seen, basket, bought, asked, queues, promotions };
-    pack(&parts, &mut packed);
+    pack(&Visitor::from(state.clone()).parts(), &mut packed);
     packed
 }
 
@@ -127,5 +134,5 @@ proptest! {
 #[test]
 fn a_form_that_is_not_known_is_named() {
     let error = unpack(&[FORM + 1, 0, 0]).unwrap_err().to_string();
-    assert!(error.contains("form 3"), "{error}");
+    assert!(error.contains("form 4"), "{error}");
 }

@@ -1,0 +1,151 @@
+//! Who waits for a product hears once that it is back, whichever relay decides by then.
+
+use super::*;
+
+/// State and product of each hint about stock, with its id.
+fn notices(stream: &Subscription) -> Vec<String> {
+    let one = |hint: &Hint| {
+        let content: serde_json::Value = serde_json::from_str(hint.content.as_str()).unwrap();
+        let sku = content["product"]["sku"].as_str().unwrap_or_default();
+        format!("{} {sku} {}", content["state"].as_str().unwrap_or_default(), hint.id)
+    };
+    let all = hints(stream);
+    all.iter().filter(|hint| hint.kind == HintKind::Stock).map(one).collect()
+}
+
+/// C and D are sold out, and a visitor has looked at both.
+fn waiting() -> Inner {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    for (sku, offset) in [("C", 10), ("D", 11)] {
+        inner.tell_stock((sku, 0), offset);
+        inner.live(("v", "product_view", sku));
+    }
+    inner
+}
+
+#[test]
+fn what_came_back_while_nobody_decided_is_told_by_who_takes_over() {
+    let mut inner = waiting();
+    inner.hand_over(NOW + 1);
+    // Before the stream is there, and after it.
+    inner.tell_stock(("D", 3), 12);
+    let stream = inner.open("v");
+    inner.recall("v");
+    assert_eq!(notices(&stream), ["back D back.0.11.0"]);
+    inner.tell_stock(("C", 3), 13);
+    assert_eq!(notices(&stream), ["back C back.0.10.0"]);
+    // Nothing of it a second time: neither by a click nor by another record.
+    inner.live(("v", "product_view", "A"));
+    inner.recall("v");
+    inner.tell_stock(("C", 4), 14);
+    assert!(notices(&stream).is_empty());
+}
+
+#[test]
+fn what_was_told_before_is_in_the_snapshot_of_who_takes_over_for_as_long_as_it_holds() {
+    let mut inner = waiting();
+    inner.tell_stock(("D", 3), 12);
+    inner.tell_stock(("C", 3), 13);
+    // The first event after that: from now on it is known since when it is told.
+    inner.live(("v", "product_view", "A"));
+    let until = NOW + 600_000;
+    for later in [1, 2] {
+        inner.clock.advance_ms(1_000);
+        inner.hand_over(NOW + later);
+        let stream = inner.open("v");
+        inner.recall("v");
+        let told = hints(&stream);
+        let told: Vec<&Hint> = told.iter().filter(|hint| hint.kind == HintKind::Stock).collect();
+        // In the order in which they came back: one place on the page shows the newest.
+        let ids: Vec<String> = told.iter().map(|hint| hint.id.to_string()).collect();
+        assert_eq!(ids, ["back.0.11.0", "back.0.10.0"]);
+        assert!(told.iter().all(|hint| hint.expires_at == Millis(until)));
+    }
+    inner.clock.advance_ms(600_000);
+    inner.hand_over(NOW + 3);
+    let stream = inner.open("v");
+    inner.recall("v");
+    assert!(notices(&stream).is_empty(), "it has been told for long enough");
+}
+
+#[test]
+fn a_click_that_comes_before_the_stream_tells_it_too() {
+    let mut inner = waiting();
+    inner.hand_over(NOW + 1);
+    inner.tell_stock(("C", 3), 12);
+    inner.live(("v", "product_view", "A"));
+    let stream = inner.open("v");
+    inner.recall("v");
+    assert_eq!(notices(&stream), ["back C back.0.10.0"]);
+    inner.live(("v", "product_view", "B"));
+    assert!(notices(&stream).is_empty());
+}
+
+#[test]
+fn an_event_that_is_folded_late_is_judged_by_the_stock_of_its_time() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    inner.tell_stock(("C", 0), 10);
+    inner.clock.advance_ms(5);
+    let received_at = inner.clock_ms();
+    inner.clock.advance_ms(5);
+    inner.tell_stock(("C", 3), 11);
+    inner.hand_over(NOW + 20);
+    // What was looked at before it sold out, while it was, and after it was back.
+    let told = [("u", NOW - 1), ("v", received_at), ("w", received_at + 5)].map(|(visitor, at)| {
+        let stream = inner.open(visitor);
+        let mut record = inner.about((visitor, "product_view", "C"));
+        record.arrival.received_at = Millis(at);
+        let (at, seen) = inner.record(&record);
+        inner.react.live(at, seen);
+        notices(&stream)
+    });
+    assert_eq!(told, [vec![], vec!["back C back.0.10.0".to_owned()], vec![]]);
+}
+
+#[test]
+fn who_has_not_moved_for_long_waits_on_and_who_forbids_it_waits_no_more() {
+    let mut inner = waiting();
+    inner.clock.advance_ms(3_600_000);
+    inner.hand_over(NOW + 1);
+    let stream = inner.open("v");
+    inner.recall("v");
+    assert!(hints(&stream).is_empty(), "suggestions of then hold no more");
+    inner.tell_stock(("C", 3), 12);
+    assert_eq!(notices(&stream), ["back C back.0.10.0"]);
+    let (at, mut seen) = inner.event(("v", "product_view", "A"));
+    let [Seen::Event(enriched)] = seen.as_mut_slice() else { panic!("{seen:?}") };
+    enriched.signals.as_mut().unwrap().personalization = Some(false);
+    inner.react.live(at, seen);
+    inner.tell_stock(("D", 3), 13);
+    assert!(notices(&inner.open("v")).is_empty());
+}
+
+#[test]
+fn what_sold_out_while_nobody_decided_is_shown_no_more_and_what_runs_low_is() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    inner.live(("v", "product_view", "A"));
+    inner.hand_over(NOW + 1);
+    inner.tell_stock(("C", 0), 10);
+    inner.tell_stock(("A", 1), 11);
+    let stream = inner.open("v");
+    inner.recall("v");
+    let told = hints(&stream);
+    let slots = ["stock", "suggested B D"];
+    assert_eq!(shown(&told), slots);
+    assert_eq!(told[0].id.to_string(), "stock.0.11.0");
+    // The events that ask for suggestions alone are not all that there are.
+    inner.hand_over(NOW + 2);
+    inner.react.means.hub.mark(
+        (
+            &Subject::new(&Tenant::parse("shop").unwrap(), &VisitorId::parse("v").unwrap()),
+            (0, NOW + 2),
+        ),
+        crate::hints::feed::Marks::default(),
+    );
+    let stream = inner.open("v");
+    inner.recall("v");
+    assert_eq!(shown(&hints(&stream)), slots);
+}
