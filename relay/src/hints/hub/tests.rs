@@ -454,7 +454,7 @@ fn what_was_put_away_is_taken_back_and_the_rest_is_said_without_it() {
     let stream = open(&hub, "v", None);
     let content = r#"{"title":"T","items":[{"sku":"A","name":"a"},{"sku":"B","name":"b"}]}"#;
     let two = said(&hub, 1, ("a", &["A", "B"]));
-    let two = Hint { content: Json::trusted(content.to_owned()), ..two.hint.clone() };
+    let two = Hint { content: Json::trusted(content.to_owned()), ..two.hint };
     let two = Said { hint: two, ..said(&hub, 1, ("a", &["A", "B"])) };
     hub.say(&subject("v"), two, (3, NOW));
     say(&hub, "v", 2, ("b", &["A"]));
