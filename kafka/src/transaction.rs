@@ -65,15 +65,16 @@ impl fmt::Debug for GroupMetadata {
 /// A producer of transactions, one after another.
 pub struct TransactionalProducer {
     inner: ThreadedProducer<Context>,
+    id: String,
 }
 
 impl TransactionalProducer {
-    /// Makes the producer, and ends whatever a former one of this id left open. Blocks up to
-    /// `wait`.
+    /// Makes the producer and reaches Kafka. Nobody notices: it must [take over](Self::take_over)
+    /// before it is of use. Blocks up to `wait`.
     ///
     /// # Errors
     /// Names the setting that is wrong, or says why Kafka did not answer.
-    pub fn new(
+    pub fn connect(
         kafka: &KafkaConfig,
         config: &TransactionConfig,
         wait: Duration,
@@ -92,10 +93,24 @@ impl TransactionalProducer {
         let context = Context { reporter: Reporter::new(None), is_broken, marks };
         let inner: ThreadedProducer<Context> =
             ThreadedProducer::from_config_and_context(&client, context).map_err(Error::making)?;
+        // A connection first: librdkafka that looks for the coordinator before it has one looks again
+        // after 500 ms (seen in its source, and in every other start).
         inner
+            .client()
+            .fetch_metadata(None, wait)
+            .map_err(|error| Error::doing("reaching Kafka", &error))?;
+        Ok(Self { inner, id: config.id.clone() })
+    }
+
+    /// Puts a former producer of this id out of action, and ends whatever it left open. Blocks up to
+    /// `wait`.
+    ///
+    /// # Errors
+    /// Says why Kafka did not answer.
+    pub fn take_over(&self, wait: Duration) -> Result<(), Error> {
+        self.inner
             .init_transactions(wait)
-            .map_err(|error| Error::doing(format!("taking over as {}", config.id), &error))?;
-        Ok(Self { inner })
+            .map_err(|error| Error::doing(format!("taking over as {}", self.id), &error))
     }
 
     /// Begins a transaction; asks nobody.

@@ -216,7 +216,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
     // pages connect elsewhere; connections finish; the view commits what it has folded; other
-    // instances hear that nothing is here any more; the tables end; the admin listener is last.
+    // instances hear that nothing is here any more, and the tables end; the admin listener is last.
     let deadline = Instant::now() + config.drain.grace;
     hub.drain();
     stop_public.begin();
@@ -227,13 +227,20 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         Some(view) => outcome.and(finish(view, deadline).await),
         None => outcome,
     };
-    if let Some(answering) = answering {
-        answering.end().await;
-    }
-    readers.end().await;
-    if let Some(promoting) = promoting {
-        promoting.end(deadline).await;
-    }
+    // All at once: the partitions belong to nobody until this process is gone and comes back.
+    tokio::join!(
+        async {
+            if let Some(answering) = answering {
+                answering.end().await;
+            }
+        },
+        readers.end(),
+        async {
+            if let Some(promoting) = promoting {
+                promoting.end(deadline).await;
+            }
+        },
+    );
     stop_admin.begin();
     if let Err(error) = admin.await {
         warn!(%error, "the admin listener broke off");

@@ -12,9 +12,10 @@ mod starting;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{
@@ -207,41 +208,30 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Joins the group and starts to read. Returns also the way to look states up.
+    /// Joins the group and starts to read. Returns also the way to look states up. The state's folder
+    /// is opened meanwhile: what is wrong with it [ends](Self::ended) the runtime.
     ///
     /// # Errors
-    /// Names the setting that is wrong, or says what is wrong with the state's folder.
+    /// When the system gives it no thread.
     pub fn start<V: View, S: Sink<V::Output>>(
         config: RuntimeConfig,
         parts: Parts<V, S>,
     ) -> Result<(Self, Looking<V::State>), Error> {
         let (name, status) = (config.name, Status::default());
-        let store = match &config.state_folder {
-            Some(folder) => match open(&folder.join(name), V::State::FORM) {
-                Ok(store) => Some(store),
-                // It costs the local copy, not the view.
-                Err(failure @ Error::Full(_)) => {
-                    error!(view = name, %failure, "states stay in memory alone");
-                    None
-                }
-                Err(failure) => return Err(failure),
-            },
-            None => None,
-        };
+        let folder = config.state_folder.as_ref().map(|folder| folder.join(name));
+        let opening = spawn("state-opener", move || open(name, folder.as_deref(), V::State::FORM))?;
         let (tell, ended) = oneshot::channel();
         let mut parts = parts;
         let on_statistics = parts.on_statistics.take();
-        let partitions = Arc::new(Partitions::new(config.clone(), parts, (store, status.clone())));
+        let partitions =
+            Arc::new(Partitions::new(config.clone(), parts, (opening, status.clone())));
         let reading =
             Reading { partitions: Arc::clone(&partitions), config, status: status.clone() };
-        std::thread::Builder::new()
-            .name(format!("view-{name}"))
-            .spawn(move || {
-                // Nobody may be waiting for the end; then there is nobody to tell.
-                let hook = on_statistics.map(Arc::from);
-                let _ = tell.send(reading.run(hook.as_ref()));
-            })
-            .map_err(|source| Error::Thread { name: name.to_owned(), source })?;
+        spawn(&format!("view-{name}"), move || {
+            // Nobody may be waiting for the end; then there is nobody to tell.
+            let hook = on_statistics.map(Arc::from);
+            let _ = tell.send(reading.run(hook.as_ref()));
+        })?;
         Ok((Self { name, status, ended }, partitions))
     }
 
@@ -263,12 +253,31 @@ impl Runtime {
     }
 }
 
-fn open(folder: &std::path::Path, form: u8) -> Result<Store, Error> {
-    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|source| Error::Thread { name: name.to_owned(), source })
+}
+
+/// Opens the disk, if there is one. One that is full costs the local copy, not the view.
+fn open(view: &str, folder: Option<&Path>, form: u8) -> Result<Option<Store>, Error> {
+    let Some(folder) = folder else { return Ok(None) };
+    let made = std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => Error::Full(folder.display().to_string()),
         _ => Error::Store(format!("{}: {error}", folder.display())),
-    })?;
-    Store::open(folder, form)
+    });
+    match made.and_then(|()| Store::open(folder, form)) {
+        Ok(store) => Ok(Some(store)),
+        Err(failure @ Error::Full(_)) => {
+            error!(view, %failure, "states stay in memory alone");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The reading thread.
@@ -310,6 +319,7 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
                 Err(Error::Kafka(error)) if error.class() == Class::Fatal => {
                     return Err(error.into());
                 }
+                Err(error) if self.partitions.is_without_store() => return Err(error),
                 Err(error) => {
                     warn!(view = self.config.name, %error, "the view begins anew");
                     self.partitions.meters().restarts.increment(1);

@@ -91,6 +91,52 @@ pub(crate) struct Target {
     pub(crate) poisoned: Counter,
 }
 
+impl Target {
+    /// How long Kafka may take for anything.
+    fn wait(&self) -> Duration {
+        Duration::from_millis(self.transaction.timeout_ms.into())
+    }
+}
+
+/// Two producers that have reached Kafka, and taken nothing over yet.
+#[derive(Debug)]
+pub(crate) struct Pair([TransactionalProducer; 2]);
+
+impl Pair {
+    pub(crate) fn connect(target: &Target) -> Result<Self, Error> {
+        let (Target { kafka, transaction, .. }, wait) = (target, target.wait());
+        let make = |n: usize| {
+            let id = format!("{}-{n}", transaction.id);
+            let config = TransactionConfig { id, ..transaction.clone() };
+            TransactionalProducer::connect(kafka, &config, wait)
+        };
+        let (one, other) = both(|| make(0), || make(1))?;
+        Ok(Self([one?, other?]))
+    }
+
+    /// After a crash each may wait for the broker to end what was left open.
+    fn take_over(self, wait: Duration) -> Result<[Arc<TransactionalProducer>; 2], Error> {
+        let Self([one, other]) = self;
+        let (first, second) = both(|| one.take_over(wait), || other.take_over(wait))?;
+        first?;
+        second?;
+        Ok([Arc::new(one), Arc::new(other)])
+    }
+}
+
+/// Does both at once.
+fn both<T: Send>(
+    one: impl FnOnce() -> T,
+    other: impl FnOnce() -> T + Send,
+) -> Result<(T, T), Error> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        let other = other.join().map_err(|_| Error::Broken("a producer".to_owned()))?;
+        Ok((one, other))
+    })
+}
+
 /// The transaction that is being filled, and the thread that commits the one before.
 pub(crate) struct Transactions {
     pacing: Pacing,
@@ -117,10 +163,10 @@ pub(crate) struct Committed {
 }
 
 impl Transactions {
-    /// Makes both producers, which ends whatever former ones of these ids left open.
-    pub(crate) fn start(target: Target, pacing: Pacing) -> Result<Self, Error> {
-        let wait = Duration::from_millis(target.transaction.timeout_ms.into());
-        let mut committing = Committing::start(target, wait)?;
+    /// Has both producers take over, which ends whatever former ones of these ids left open.
+    pub(crate) fn start(pair: Pair, target: Target, pacing: Pacing) -> Result<Self, Error> {
+        let wait = target.wait();
+        let mut committing = Committing::start(pair, target, wait)?;
         let (jobs, to_do) = sync_channel(1);
         let (done, ended) = sync_channel(1);
         let name = "commit".to_owned();
@@ -209,22 +255,11 @@ struct Committing {
 }
 
 impl Committing {
-    fn start(target: Target, wait: Duration) -> Result<Self, Error> {
-        let Target { kafka, transaction, changelog, advert, instead, poisoned } = target;
-        let make = |n: usize| {
-            let id = format!("{}-{n}", transaction.id);
-            let config = TransactionConfig { id, ..transaction.clone() };
-            TransactionalProducer::new(&kafka, &config, wait).map(Arc::new)
-        };
+    fn start(pair: Pair, target: Target, wait: Duration) -> Result<Self, Error> {
+        let Target { transaction, changelog, advert, instead, poisoned, kafka: _ } = target;
         let request_bytes = transaction.producer.record_bytes_max as usize;
         let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
-        // Both at once: after a crash each may wait for the broker to end what was left open.
-        let (one, other) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| make(1));
-            (make(0), other.join())
-        });
-        let other = other.map_err(|_| Error::Broken("a producer".to_owned()))?;
-        let pair = [one?, other?];
+        let pair = pair.take_over(wait)?;
         Ok(Self { pair, turn: 0, wait, changelog, advert, instead, poisoned, round_bytes })
     }
 

@@ -9,7 +9,8 @@ mod lookup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{Commit, GroupConsumer, NextOffset, TopicPartition};
@@ -24,7 +25,7 @@ use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::restore::Restore;
 use crate::store::{Extent, Store};
-use crate::transactions::{Instead, Target, Transactions};
+use crate::transactions::{Instead, Pair, Target, Transactions};
 use crate::writer::Writer;
 use crate::{Error, Poison, Sink, Task, View};
 
@@ -51,7 +52,10 @@ pub(super) struct Partitions<V: View, S> {
     sink: Arc<S>,
     now_ms: Box<dyn Fn() -> u64 + Send + Sync>,
     meters: Meters,
-    store: Option<Store>,
+    /// What opens the disk, until that is waited for.
+    opening: Mutex<Option<Opening>>,
+    /// None where states stay in memory.
+    store: OnceLock<Option<Store>>,
     status: Status,
     core: Mutex<Core<V>>,
     /// Taken for as long as one waits for the core, so that nobody is passed by for ever.
@@ -77,6 +81,9 @@ struct Means<V: View> {
     writer: Writer,
     purging: Option<Purging>,
 }
+
+/// The thread that opens the disk, beside whatever else takes its time at the start.
+pub(super) type Opening = JoinHandle<Result<Option<Store>, Error>>;
 
 /// A partition that is live now, and the offsets to read it from again if records slipped in.
 type Opened = (u32, Option<Vec<u64>>);
@@ -110,7 +117,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     pub(super) fn new(
         config: RuntimeConfig,
         parts: Parts<V, S>,
-        (store, status): (Option<Store>, Status),
+        (opening, status): (Opening, Status),
     ) -> Self {
         let Parts { view, tables, is_ready, sink, now_ms, meters, on_statistics: _ } = parts;
         let core =
@@ -127,7 +134,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             sink,
             now_ms,
             meters,
-            store,
+            opening: Mutex::new(Some(opening)),
+            store: OnceLock::new(),
             status,
             core,
             turn,
@@ -150,7 +158,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             instead: self.instead(),
             poisoned: self.meters.poisoned.clone(),
         };
-        let transactions = Transactions::start(target, config.pacing)?;
+        let pair = Pair::connect(&target)?;
+        // Whose disk another process has must not take over from it.
+        let store = self.store()?;
+        let transactions = Transactions::start(pair, target, config.pacing)?;
         let restore = Restore {
             view: config.name,
             kafka: config.kafka.clone(),
@@ -160,7 +171,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             queue_bytes_max: config.group.queue_bytes_max.max(RESTORE_QUEUE_BYTES),
             quiet_max: transactions.wait() + Duration::from_secs(5),
         };
-        let of = (&self.view, self.store.as_ref());
+        let of = (&self.view, store);
         let restoring = Restoring::start(&restore, of, config.restores_max)?;
         let purging = config.purge.as_ref().map(|purge| Purging::start(&config.kafka, purge));
         let (writer, purging) = (Writer::start()?, purging.transpose()?);
@@ -170,6 +181,27 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         core.broken = None;
         core.outputs = 0;
         Ok(())
+    }
+
+    /// The disk, once it is open.
+    fn store(&self) -> Result<Option<&Store>, Error> {
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(opening) = opening {
+            let opened =
+                opening.join().map_err(|_| Error::Broken("opening the disk".to_owned()))?;
+            // It is opened once.
+            let _ = self.store.set(opened?);
+        }
+        match self.store.get() {
+            Some(store) => Ok(store.as_ref()),
+            None => Err(Error::Broken("opening the disk".to_owned())),
+        }
+    }
+
+    /// Whether the disk could not be opened: then there is no view.
+    pub(super) fn is_without_store(&self) -> bool {
+        let is_over = self.opening.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        is_over && self.store.get().is_none()
     }
 
     /// Begins anew with the partitions that are ours: from what the group has committed and what the
