@@ -29,13 +29,13 @@ pub struct Core {
 }
 
 /// Makes a core that waits for its beginning.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(export_name = "new"))]
 pub extern "C" fn core_new() -> Box<Core> {
     Box::default()
 }
 
 /// Makes room for a text that is handed in: so many bytes of UTF-8 from this address on.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(export_name = "room"))]
 pub extern "C" fn core_room(core: &mut Core, bytes: usize) -> *mut u8 {
     core.heard.resize(bytes, 0);
     core.heard.as_mut_ptr()
@@ -44,13 +44,13 @@ pub extern "C" fn core_room(core: &mut Core, bytes: usize) -> *mut u8 {
 /// Tells the core what happened: `what` and `number` as `client::told` of `clickmill-sdk-core` has
 /// them, with the text handed in last. `now` is the browser's clock, ms. Returns how many bytes the
 /// answer has.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(export_name = "step"))]
 pub extern "C" fn core_step(core: &mut Core, what: u32, number: f64, now: f64) -> usize {
     hear::hear(&mut core.machine, (what, number as u64), now as u64, &core.heard).len()
 }
 
 /// Where the answer of the last step lies: what is to be done, as the machine says it.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "wasm32", unsafe(export_name = "said"))]
 pub extern "C" fn core_said(core: &Core) -> *const u8 {
     core.machine.as_ref().map_or(&[][..], Machine::said).as_ptr()
 }

@@ -44,6 +44,7 @@ const RECEIPT = 15;
 const SPOILED = 16;
 const STOPPED = 17;
 const RENEWED = 18;
+const ONLINE = 19;
 const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
 const ID = /^[ -~]{0,128}$/;
 const KEPT = 32;
@@ -80,21 +81,19 @@ const limits = ({ batch_bytes_max, batch_events_max, event_bytes_max } = {}) =>
 const judge = (status, text, wait) => {
   const { accepted, verdicts = [], sample, identity = {}, error, retry_after_ms, ...rest } = read(text);
   if (status >= 200 && status < 300 && accepted >= 0) {
-    const { visitor, token, expires_at } = identity;
     const buckets = sample >= 0 ? Math.ceil(sample * 10000) : "";
     const each = verdicts.map((verdict) => {
       const { index, outcome, after_ms = 0 } = verdict;
       return join(index, outcome === "retry" ? after_ms : "", stringify(verdict));
     });
-    return [RECEIPT, join(limits(rest.limits), sample, buckets, visitor, token, expires_at, ...each)];
+    return [RECEIPT, join(limits(rest.limits), sample, buckets, identity.visitor, identity.token, identity.expires_at, ...each)];
   }
   if (status === 401 || status === 403) return [STOPPED];
-  const spoils = (reason) => [SPOILED, stringify({ outcome: "rejected", reason })];
   // Any other 400 may be the word of something in between.
-  const large = status === 413;
-  if (large || status === 400) {
-    if (error === "malformed") return spoils(error);
-    if (large || error === "body_too_large") return spoils("too_large");
+  const large = (status === 413 || error === "body_too_large") && "too_large";
+  const reason = error === "malformed" ? error : large;
+  if (reason && (status === 413 || status === 400)) {
+    return [SPOILED, stringify({ outcome: "rejected", reason })];
   }
   // Seconds, or a date.
   const asked = wait >= 0 ? wait * 1000 : Date.parse(wait) - now();
@@ -235,20 +234,22 @@ const pack = (body) => {
 export default async () => {
   const file = await fetch(new URL("clickmill_core_bg.wasm", import.meta.url));
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
-  const { memory, core_new, core_room, core_step, core_said } = instance.exports;
+  const { memory, new: create, room, step: hear, said } = instance.exports;
 
   return async ({ key, hints, consent, gpc, random, post, copy, emit, guard }, settings) => {
-    const core = core_new();
+    const core = create();
     const site = settings && read(settings);
     const prefix = `cm.${key}.`;
+    const whose = `${prefix}customer`;
     let granted = consent;
     let lane;
     let timer;
     let pause;
     let source;
-    // Circumstances of what happens on this page: as the stub says them, and as the core keeps them.
+    // Circumstances of what happens on this page, as the stub says them.
     let page = "{}";
-    let facts;
+    // Whether the last delivery had no answer.
+    let lost;
     // What happens while storage is asked.
     let waiting;
     // The question that waits for storage's answer, and the life that a request belongs to.
@@ -256,7 +257,7 @@ export default async () => {
     let life;
 
     const hand = (bytes) => {
-      const at = core_room(core, bytes.length);
+      const at = room(core, bytes.length);
       new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
     };
 
@@ -266,9 +267,9 @@ export default async () => {
     };
 
     const told = (what, number = 0) => {
-      const length = core_step(core, what, number, now());
-      const said = new Uint8Array(memory.buffer, core_said(core), length);
-      for (const effect of new TextDecoder().decode(said).split("\x1e").slice(1)) {
+      const length = hear(core, what, number, now());
+      const heard = new Uint8Array(memory.buffer, said(core), length);
+      for (const effect of new TextDecoder().decode(heard).split("\x1e").slice(1)) {
         const [number, ...parts] = effect.split("\x1f");
         effects[number](...parts);
       }
@@ -295,7 +296,9 @@ export default async () => {
     const effects = [
       async (request, body, keepalive) => {
         const mine = life;
-        const [what, text] = judge(...(await post(await pack(body), !!keepalive)));
+        const reply = await post(await pack(body), !!keepalive);
+        const [what, text] = judge(...reply);
+        lost = !reply[0];
         if (mine === life) later(what, text, +request);
       },
       copy,
@@ -305,10 +308,10 @@ export default async () => {
         else if (text) stored((all) => (all[prefix + item] = text));
         else {
           // The visitor is to be forgotten, and that there was one.
-          lane?.clear();
           stored((all) => {
-            for (const name of Object.keys(all)) if (name.startsWith(prefix)) delete all[name];
+            for (const name in all) if (name.startsWith(prefix)) delete all[name];
           });
+          lane?.clear();
         }
       },
       (wait) => {
@@ -319,8 +322,7 @@ export default async () => {
         close();
         if (!hints) return;
         // Both are made of what a query may hold as it is.
-        const from = last && `&last_event_id=${last}`;
-        source = new EventSource(`${hints}/v1/hints?token=${token}${from}`);
+        source = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
         const mine = source;
         const hear = ({ lastEventId, type, data }) => {
           const { epoch, expires_at, cause } = read(data);
@@ -338,8 +340,8 @@ export default async () => {
         emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...read(data) });
       },
       (id, type, latency_ms, verdict) => {
-        const own = { id, type: parse(type), latency_ms: +latency_ms };
-        emit("verdict", { outcome: "accepted", ...read(verdict), ...own });
+        latency_ms = +latency_ms;
+        emit("verdict", { outcome: "accepted", ...read(verdict), id, type: parse(type), latency_ms });
       },
       (delivery, stream, queued, books) => {
         queued = +queued;
@@ -350,11 +352,10 @@ export default async () => {
     ];
 
     // What the visitor said or, where they said nothing, the site.
-    const names = () =>
-      granted?.split(",").map((name) => name.trim()) || site?.consent?.granted || [];
+    const names = () => granted?.split(/[\s,]+/) || site?.consent?.granted || [];
     const allows = (purpose) => names().includes(purpose);
     // That in bits, and as a field of circumstances.
-    const said = () => {
+    const granting = () => {
       if (granted === undefined && !site?.as_of) return [CONSENT];
       const all = PURPOSES.filter(allows);
       const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
@@ -369,20 +370,24 @@ export default async () => {
       } catch {}
     };
 
-    // Tells of the page, and which customer sees it.
-    const show = () => {
+    // The page, and which customer sees it.
+    const view = () => {
       const customer = recall("customer");
-      facts = fields({ ...parse(page), ...(customer && { customer }) });
-      step(PAGE, facts);
+      return fields({ ...parse(page), ...(customer && { customer }) });
     };
+    const show = () => step(PAGE, view());
 
     // The browser is this customer's from here on, or nobody's where that is empty. Whose it was is
     // another visitor. What is no id would cost the events that carry it.
     const become = (customer) => {
       const was = recall("customer");
       if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
-      stored((all) => (all[`${prefix}customer`] = customer));
       if (was || !customer) step(RENEWED);
+      // Last, and by a change at any rate: other tabs begin anew when they hear of it.
+      stored((all) => {
+        delete all[whose];
+        all[whose] = customer;
+      });
       show();
     };
 
@@ -412,19 +417,32 @@ export default async () => {
         clearTimeout(timer);
         hand([...random(32), ...encode(text)]);
         told(BEGIN, kept && KEPT);
-        tell(PAGE, facts);
+        tell(PAGE, view());
         if (site) {
           const { as_of, urgent, flush = {} } = site;
-          const { events, bytes, age_ms } = flush;
           const list = urgent && stringify(urgent);
-          tell(SITE, join(as_of, list, events, bytes, age_ms, limits(site.limits)));
+          tell(SITE, join(as_of, list, flush.events, flush.bytes, flush.age_ms, limits(site.limits)));
         }
-        tell(...said());
+        tell(...granting());
       } else tell(what, text);
       waited.forEach((report) => step(...report));
     };
 
+    const hide = () => {
+      step(HIDDEN);
+      lane?.flush();
+    };
+
     await ask(BEGIN);
+    const heard = {
+      // A page that freezes may never thaw.
+      freeze: hide,
+      online: () => lost && step(ONLINE),
+      storage: (event) => event.key === whose && ask(BEGIN),
+    };
+    for (const name in heard) {
+      addEventListener(name, (event) => guard(() => heard[name](event)), true);
+    }
     return {
       // What comes by itself: nothing, once this core is given up.
       run: (run) => run(),
@@ -438,15 +456,12 @@ export default async () => {
       flush: () => step(FLUSH),
       consent: (purposes) => {
         granted = purposes;
-        const report = said();
+        const report = granting();
         if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
         else step(...report);
         show();
       },
-      hidden: () => {
-        step(HIDDEN);
-        lane?.flush();
-      },
+      hidden: hide,
       gone: () => {
         // There is no time left for storage's answer.
         if (waiting) go(turn.what);

@@ -209,6 +209,16 @@ impl Browser {
         true
     }
 
+    /// Freezes the window's page, as a browser does to one that is out of sight, or thaws it; in
+    /// Chromium alone.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn freeze(&self, frozen: bool) {
+        let state = if frozen { "frozen" } else { "active" };
+        self.cdp("Page.setWebLifecycleState", json!({ "state": state })).await;
+    }
+
     /// Kills the window's page as if its process had died, and goes on in another window.
     ///
     /// In WebKit nobody can be asked anything afterwards, since the driver gives up; the other

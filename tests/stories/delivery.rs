@@ -33,12 +33,21 @@ const { now } = Date;
 Date.now = () => now() + (window.isLater ? 5 * 60_000 : 0);
 ";
 
+/// On pages that are told so, no timer comes to its end.
+const PATIENT: &str = "
+const later = window.setTimeout;
+window.setTimeout = (run, wait, ...all) =>
+  later(run, wait > 0 && window.isPatient ? 2 ** 30 : wait, ...all);
+";
+
 in_each_engine!(
     answers_of_any_kind_lose_nothing,
     what_happens_offline_is_sent_online,
     what_a_killed_tab_could_not_send_another_tab_sends,
     where_storage_is_denied_everything_is_sent_from_memory,
 );
+// WebKit's small browser has no switch that takes the network away.
+in_engines!(a_network_that_is_back_is_used_at_once: chromium, firefox);
 // WebKit's small browser keeps nothing on disk while it is driven.
 in_engines!(what_a_killed_browser_could_not_send_the_next_one_sends: chromium, firefox);
 // The others were not tried with pages that are left before their core.
@@ -107,6 +116,39 @@ async fn what_happens_offline_is_sent_online(engine: Engine) {
     assert_eq!(all_is_settled(&visit).await, 41);
     each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 40)]).await;
     all_are_kept(&visit, 0).await;
+    visit.close().await;
+}
+
+async fn a_network_that_is_back_is_used_at_once(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(PATIENT).start().await;
+    all_is_settled(&visit).await;
+    let backs_off = || async {
+        until("it waits", || async {
+            let script = "return JSON.parse(witness['witness.state']).delivery";
+            (visit.run(script).await == "backing_off").then_some(())
+        })
+        .await;
+    };
+    // From here on no timer comes to an end.
+    visit.run("window.isPatient = true").await;
+    assert!(visit.set_offline(true).await, "the browser knows it");
+    sees_products(&visit, 3).await;
+    visit.run("clickmill.flush()").await;
+    backs_off().await;
+    visit.set_offline(false).await;
+    all_is_settled(&visit).await;
+
+    // A refusal holds whatever the network does.
+    visit.line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""));
+    sees_products(&visit, 1).await;
+    visit.run("clickmill.flush()").await;
+    backs_off().await;
+    let sent = visit.sent().await.len();
+    visit.line.mends();
+    visit.run("dispatchEvent(new Event('online'))").await;
+    assert_eq!(visit.sent().await.len(), sent);
+    visit.go("").await;
+    each_is_there_once(&visit.world, &[("page_view", 2), ("product_view", 4)]).await;
     visit.close().await;
 }
 

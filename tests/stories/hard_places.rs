@@ -17,6 +17,33 @@ IDBObjectStore.prototype.put = () => {
 };
 ";
 
+/// Marks a page that freezes and thaws.
+const FREEZE: &str = "
+for (const name of ['freeze', 'resume']) {
+  document.addEventListener(name, () => (sessionStorage[name] = 1));
+}
+";
+
+/// What happens out of sight, after the SDK has told all that waited.
+const UNSEEN: &str = "
+addEventListener('visibilitychange', () => {
+  if (document.hidden) clickmill.track('product_view', { sku: 'KET-1' });
+});
+";
+
+/// Tells of pages that are made ready in advance, each by its query, and makes them ready.
+const READY: &str = "
+if (document.prerendering) {
+  addEventListener('load', () => (localStorage[`ready${location.search}`] = 1));
+} else if (!location.search) {
+  const rules = document.createElement('script');
+  rules.type = 'speculationrules';
+  const urls = ['/page?next', '/page?never'];
+  rules.text = JSON.stringify({ prerender: [{ urls, eagerness: 'immediate' }] });
+  document.head.append(rules);
+}
+";
+
 /// Marks a page that comes back as it was.
 const MARK: &str = "
 addEventListener('pageshow', ({ persisted }) => {
@@ -31,6 +58,8 @@ in_each_engine!(
     where_a_policy_forbids_the_core_the_stub_sends_alone,
 );
 in_engines!(a_page_with_a_stream_comes_back_as_it_was: chromium, webkit);
+in_engines!(a_page_that_freezes_has_told_all_and_goes_on_when_it_thaws: chromium);
+in_engines!(a_page_made_ready_in_advance_counts_once_it_is_seen: chromium);
 
 /// A page with nothing but the SDK, under a policy of its own.
 async fn plain_page(world: &World, policy: &str) -> Front {
@@ -110,6 +139,64 @@ async fn comes_back(world: &World, browser: &Browser, other: &str) {
     let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
     let restored = records.iter().filter(|record| record.props.as_str().contains("restore"));
     assert_eq!(restored.count(), 1, "one page view is of the page that came back");
+}
+
+async fn a_page_that_freezes_has_told_all_and_goes_on_when_it_thaws(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(FREEZE).start().await;
+    until("nothing is on its way", || async {
+        let idle = "return JSON.parse(witness['witness.state']).delivery === 'idle'";
+        (visit.run(idle).await == true).then_some(())
+    })
+    .await;
+    visit.run(UNSEEN).await;
+    visit.freeze(true).await;
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 1)]).await;
+    visit.freeze(false).await;
+    let seen = "return [sessionStorage.freeze, sessionStorage.resume]";
+    assert_eq!(visit.run(seen).await, json!(["1", "1"]), "it was frozen, and is no more");
+    visit.run("clickmill.track('product_view', { sku: 'KET-2' }); clickmill.flush()").await;
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 2)]).await;
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+async fn a_page_made_ready_in_advance_counts_once_it_is_seen(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let policy = "script-src 'self' 'wasm-unsafe-eval' 'unsafe-inline' 'inline-speculation-rules'";
+    let site = plain_page(&world, policy).await;
+    site.before_pages(WITNESS);
+    site.before_pages(READY);
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    let ready = "return [localStorage['ready?next'], localStorage['ready?never']]";
+    until("both are ready", || async {
+        (browser.run(ready).await == json!(["1", "1"])).then_some(())
+    })
+    .await;
+    let next = "const link = document.createElement('a');
+        link.href = '/page?next';
+        document.body.append(link);
+        link.click();";
+    browser.run(next).await;
+    until("the next page", || async {
+        let there =
+            browser.client.execute("return location.search === '?next'", vec![]).await.ok()?;
+        (there == true).then_some(())
+    })
+    .await;
+    browser.has_core().await;
+    // Nothing of the core's was asked for before somebody saw the page.
+    let since = "const { activationStart } = performance.getEntriesByType('navigation')[0];
+        const asked = performance.getEntriesByType('resource').filter(({ name }) =>
+          /clickmill_core|v1/.test(name));
+        return [activationStart > 0, asked.length > 0,
+          asked.every(({ startTime }) => startTime >= activationStart)]";
+    assert_eq!(browser.run(since).await, json!([true, true, true]));
+    browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    // Both pages' views, the click, and none of the page that nobody saw.
+    each_is_there_once(&world, &[("click", 1), ("page_view", 2), ("product_view", 1)]).await;
+    world.books_balance().await;
+    browser.close().await;
 }
 
 async fn a_full_disk_costs_no_event(engine: Engine) {

@@ -10,7 +10,7 @@ use clickmill_tests::{Visit, World};
 in_engines!(another_customer_in_one_browser_is_another_visitor: chromium);
 
 /// The only record of a search for that, once it is there.
-async fn search(world: &World, query: &str) -> Record {
+pub(crate) async fn search(world: &World, query: &str) -> Record {
     let said = format!("\"{query}\"");
     until(&format!("the search for {query}"), || async {
         let all: Vec<Record> = world.read(Topic::ClicksRaw).await;
@@ -20,7 +20,11 @@ async fn search(world: &World, query: &str) -> Record {
 }
 
 /// Does something in the page, then searches; who that was.
-async fn who(visit: &Visit, call: &str, query: &str) -> (String, String, Option<String>) {
+pub(crate) async fn who(
+    visit: &Visit,
+    call: &str,
+    query: &str,
+) -> (String, String, Option<String>) {
     let search_for = format!("{call}; clickmill.track('search', {{ query: '{query}' }});");
     visit.run(&format!("{search_for} clickmill.flush();")).await;
     let context = search(&visit.world, query).await.context;

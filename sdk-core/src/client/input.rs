@@ -26,6 +26,9 @@ pub enum Input {
     /// Storage holds something else by now, since another page has changed it. It counts as long as
     /// none of it was taken up.
     Reminded(Remembered),
+    /// The network is back, for want of which the last delivery had no answer: the next one does not
+    /// wait. After a refusal it is not to be said.
+    Online,
     /// Somebody else sits here from now on, as after a log-out: the next events are a new visitor's.
     Renewed,
     /// A delivery was answered.
@@ -125,6 +128,7 @@ impl Told {
             Input::PageGone => plain(told::GONE),
             Input::PageBack => plain(told::BACK),
             Input::Reminded(kept) => vec![Self::new(told::REMIND, 0, &[&kept.told()])],
+            Input::Online => plain(told::ONLINE),
             Input::Renewed => plain(told::RENEWED),
             Input::Reply(reply) => vec![reply.told()],
             Input::RequestFailed(request) => vec![Self::new(told::FAILED, request.0.into(), &[])],

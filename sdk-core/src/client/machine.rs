@@ -148,6 +148,11 @@ impl Machine {
             told::REMIND if self.footing != Footing::Allowed => self.remembered = text.to_vec(),
             told::CONSENT => (self.granted, self.consent) = (number, text.to_vec()),
             told::FLUSH => self.flush_to = self.queue.next,
+            told::ONLINE => {
+                if let Delivery::Free { until, .. } = &mut self.delivery {
+                    *until = 0;
+                }
+            }
             // A hidden page may never be shown again, and gets no chance to say so.
             told::HIDDEN => {
                 self.flush_to = self.queue.next;

@@ -243,6 +243,24 @@ fn a_plain_413_is_narrowed_down() {
 }
 
 #[test]
+fn a_network_that_is_back_ends_the_wait_for_it() {
+    let mut page = Page::new();
+    page.track("order");
+    for _ in 0..8 {
+        page.fail();
+        assert_eq!(page.states.last().unwrap().delivery, "backing_off");
+        page.step(Input::Online);
+        assert_eq!(page.kinds(), ["order"], "at once");
+    }
+    page.step(Input::Online);
+    assert_eq!(page.bodies.len(), 9, "what is on its way is not sent twice");
+    page.accept();
+    page.track("search");
+    page.step(Input::Online);
+    assert!(page.sent.is_none(), "it waits for company");
+}
+
+#[test]
 fn what_is_too_large_is_dropped_and_counted() {
     let mut page = Page::new();
     page.track_props("order", &format!(r#"{{"x":"{}"}}"#, "y".repeat(20_000)));

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::Error;
 use crate::interrupt::Interrupt;
@@ -15,20 +15,24 @@ use crate::process;
 const BINARYEN: &str = "binaryen@132.0.0";
 const UGLIFY: &str = "uglify-js@3.19.3";
 
-/// Once more with the code taken apart and put together anew, which finds what the compiler's own
-/// shape hides. The lowest addresses are the far end of a stack that never grows that deep, so no
+/// Twice with the code taken apart and put together anew, which finds what the compiler's own shape
+/// hides, and with functions made for the arguments that they are called with. The lowest addresses are the far end of a stack that never grows that deep, so no
 /// address is a small number; and nothing reads where there is no memory. Proposals are what the
 /// compiler itself writes, and no more: given `--all-features`, wasm-opt uses some that today's
 /// browsers refuse to load.
-const OPTIONS: [&str; 19] = [
+const OPTIONS: [&str; 23] = [
     "--low-memory-unused",
     "--ignore-implicit-traps",
     "-Oz",
+    "--flatten",
+    "--rereloop",
     "-Oz",
     "--flatten",
     "--rereloop",
     "-Oz",
     "--converge",
+    "--monomorphize",
+    "-Oz",
     "--reorder-functions",
     "--strip-debug",
     "--strip-producers",
@@ -42,8 +46,25 @@ const OPTIONS: [&str; 19] = [
     "--enable-multivalue",
 ];
 
+/// What the glue takes from the core. The linker offers two addresses besides, for tools of others.
+const EXPORTS: &str = r#"[
+    {"name": "glue", "root": true, "reaches": ["memory", "new", "room", "said", "step"]},
+    {"name": "memory", "export": "memory"},
+    {"name": "new", "export": "new"},
+    {"name": "room", "export": "room"},
+    {"name": "said", "export": "said"},
+    {"name": "step", "export": "step"}
+]"#;
+
 /// Squeezes a wasm file in place.
 pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+    let exports = file.with_extension("exports");
+    fs::write(&exports, EXPORTS).map_err(Error::file(&exports))?;
+    let graph = ["-f", &exports.display().to_string()];
+    let proposals = OPTIONS.iter().filter(|option| option.starts_with("--enable-"));
+    let options: Vec<&str> = graph.into_iter().chain(proposals.copied()).collect();
+    in_place(place, (BINARYEN, "bin/wasm-metadce"), file, &options, interrupt)?;
+    fs::remove_file(&exports).map_err(Error::file(&exports))?;
     in_place(place, (BINARYEN, "bin/wasm-opt"), file, &OPTIONS, interrupt)
 }
 
@@ -71,6 +92,8 @@ fn in_place(
     let squeezed = file.with_extension("squeezed");
     let mut command = Command::new("node");
     command.arg(program).arg(file).args(options).arg("-o").arg(&squeezed);
+    // What it left out.
+    command.stdout(Stdio::null());
     process::run(package, &mut command, interrupt)?;
     fs::rename(&squeezed, file).map_err(Error::file(file))
 }

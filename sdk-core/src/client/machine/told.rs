@@ -41,6 +41,8 @@ pub const SPOILED: u32 = 16;
 pub const STOPPED: u32 = 17;
 /// The browser is somebody else's from here on, as after a log-out.
 pub const RENEWED: u32 = 18;
+/// The network is back, and the last delivery had no answer: the wait after it is over.
+pub const ONLINE: u32 = 19;
 
 /// Consent to analytics: bits of a consent are in the order of `Purpose::ALL`.
 pub const ANALYTICS: u64 = 2;
