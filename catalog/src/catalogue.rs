@@ -8,7 +8,7 @@ use crate::registry::check_schema_file;
 use crate::{Contract, ContractError, SchemaReference};
 
 /// Clickmill's own contracts.
-const BUILTIN: [(&str, &str); 12] = [
+const BUILTIN: [(&str, &str); 13] = [
     ("web.clicks.raw.pii.v1.toml", include_str!("../contracts/web.clicks.raw.pii.v1.toml")),
     (
         "web.clicks.rejected.pii.v1.toml",
@@ -47,6 +47,10 @@ const BUILTIN: [(&str, &str); 12] = [
     (
         "web.promotions.decided.pii.v1.toml",
         include_str!("../contracts/web.promotions.decided.pii.v1.toml"),
+    ),
+    (
+        "customers.profile.view.pii.v1.toml",
+        include_str!("../contracts/customers.profile.view.pii.v1.toml"),
     ),
 ];
 

@@ -106,7 +106,8 @@ pub enum SchemaReference {
 
 impl SchemaReference {
     /// The types of `clickmill-sdk-core` that lie on topics, and `Owner` of `clickmill-streams`.
-    pub const WIRE_TYPES: [&str; 10] = [
+    pub const WIRE_TYPES: [&str; 11] = [
+        "Customer",
         "DeadLetter",
         "Lease",
         "Owner",

@@ -4,6 +4,7 @@
 
 mod dialects;
 mod inspect;
+mod proofs;
 mod registry;
 mod traces;
 
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 pub use self::dialects::{CloudEventsConfig, DialectsConfig, SegmentConfig};
 pub use self::inspect::InspectConfig;
+pub use self::proofs::ProofsConfig;
 pub use self::registry::RegistryConfig;
 pub use self::traces::{Sampling, TracesConfig};
 use crate::memory;
@@ -408,6 +410,9 @@ pub struct SiteEntry {
     /// When its pages send the others.
     #[serde(default)]
     pub flush: Flush,
+    /// How its backend proves which customer a visitor is.
+    #[serde(default)]
+    pub proofs: ProofsConfig,
     /// Experiments that all of its visitors may take part in.
     #[serde(default)]
     pub experiments: Vec<Experiment>,
@@ -530,6 +535,7 @@ impl Config {
                     format!("must not be below limits.batch_events_max, {batch_events_max}");
                 value(format!("sites.{at}.events_burst"), problem)
             })?;
+            site.proofs.check().map_err(|problem| value(format!("sites.{at}.proofs"), problem))?;
             for (n, experiment) in site.experiments.iter().enumerate() {
                 let problem = problem_of(experiment, &site.experiments[..n]);
                 problem.map_or(Ok(()), |problem| {
@@ -683,6 +689,17 @@ mod tests {
         );
         let insecure = read(&none.replacen("secure = true", "secure = false", 1)).unwrap();
         assert!(insecure.check().unwrap_err().to_string().contains("`cookie.secure`"));
+        let keys = |keys: &str| {
+            let from = "proofs = { keys = []";
+            complaint(from, &format!("proofs = {{ keys = [{keys}]"))
+        };
+        assert!(keys("{ id = \"a\", secret = \"short\" }").contains("`sites.0.proofs`"));
+        let twice = "{ id = \"a\", secret = \"0123456789abcdef\" }";
+        let twice = keys(&format!("{twice}, {twice}"));
+        assert!(twice.contains("given twice") && !twice.contains("0123456789"), "{twice}");
+        assert!(
+            complaint("lifetime_max = \"1h\"", "lifetime_max = \"0s\"").contains("lifetime_max")
+        );
         assert!(complaint("secret = \"", "secret = \"x\" #").contains("shorter than 16 bytes"));
         assert!(complaint("filter = \"info\"", "filter = \"info=x=y\"").contains("`log.filter`"));
         let none = Config::default().check().unwrap_err().to_string();

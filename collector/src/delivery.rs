@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clickmill_kafka::{Headers, names};
-use clickmill_sdk_core::wire::{Arrival, Consent, Context, Purpose, ToJson, VisitorId};
+use clickmill_sdk_core::wire::{Arrival, Consent, Context, CustomerId, Purpose, ToJson, VisitorId};
 use clickmill_server::trace::TraceParent;
 use hyper::header::{HeaderMap, HeaderName};
 
@@ -103,6 +103,8 @@ impl Delivery {
         Circumstances {
             recognised: self.may_recognise(context),
             key: context.key(&self.site.tenant).map(Arc::from),
+            visitor: context.visitor.clone(),
+            customer: context.customer.clone(),
             context: Written(context.to_json()),
         }
     }
@@ -135,6 +137,10 @@ pub(crate) struct Circumstances {
     pub(crate) context: Written,
     /// The record's key: tenant and visitor. Whoever shares it shares an order.
     pub(crate) key: Option<Arc<str>>,
+    /// Whose it is.
+    pub(crate) visitor: Option<VisitorId>,
+    /// Whom the sender says the visitor is.
+    pub(crate) customer: Option<CustomerId>,
     /// Whether the visitor may be known again.
     pub(crate) recognised: bool,
 }

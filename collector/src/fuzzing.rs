@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use clickmill_catalog::SchemaSet;
-use clickmill_sdk_core::wire::{Arrival, EventId, Millis, Rejection, Topic};
+use clickmill_catalog::{SchemaSet, Tree};
+use clickmill_sdk_core::wire::{Arrival, Doubt, EventId, Millis, Rejection, Topic};
+use serde_json::json;
 
 use crate::config::Config;
 use crate::decode::{self, DecodeError, DecodeLimits};
@@ -104,6 +105,33 @@ impl Court {
             originals: parcel.events.iter().map(|sent| sent.original.to_owned()).collect(),
             all: judged.into_iter().map(Judgement::from).collect(),
         })
+    }
+}
+
+impl Court {
+    /// Whether a proof shows that a visitor is a customer of the first site, at this court's moment.
+    /// None where no event can name these two.
+    pub fn proves(&self, proof: &str, customer: &str, visitor: &str) -> Option<Result<(), Doubt>> {
+        let context = json!({"visitor": visitor, "customer": customer});
+        let delivery = Delivery {
+            site: Arc::clone(&self.site),
+            arrival: Arrival {
+                write_key: self.site.write_key.clone(),
+                sent_at: self.now,
+                received_at: self.now,
+                attempt: 0,
+                address: None,
+                user_agent: None,
+            },
+            shared: serde_json::from_value(context).ok()?,
+            gpc: false,
+            traceparent: None,
+            by_cookie: None,
+            of_today: None,
+        };
+        let props = json!({ "proof": proof });
+        let about = (&self.site.tenant, &delivery.common().circumstances);
+        Some(self.site.proofs.judge(&Tree::from(&props), about, self.now).map(drop))
     }
 }
 

@@ -183,6 +183,10 @@ fn open(collector: &Collector, taken: Taken<'_>) -> Result<Opened, IngestError> 
     count_books(collector, &judged, &delivery.shared);
     let stripped = judged.iter().filter(|judged| judged.stripped).count();
     collector.metrics.stripped.increment(stripped as u64);
+    judged
+        .iter()
+        .filter_map(|judged| judged.named.as_ref())
+        .for_each(|named| collector.metrics.named(named));
     let tenant_number = delivery.site.tenant_number;
     let load = Load { tenant_number, judged, memory };
     Ok(Opened { delivery, proof, renewed, cookie, load, left })

@@ -11,6 +11,7 @@ mod books;
 mod check;
 mod collector;
 pub mod config;
+mod customer;
 pub mod decode;
 mod dedup;
 mod delivery;

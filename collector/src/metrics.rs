@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clickmill_kafka::Statistics;
-use clickmill_sdk_core::wire::{Outcome, Reason, RefusalCode};
+use clickmill_sdk_core::wire::{Doubt, Outcome, Reason, RefusalCode};
 use clickmill_server::metrics::{
     BYTES, Counter, Counters, Entry, Gauge, Gauges, Histogram, Histograms, LATENCY_SECONDS, Metrics,
 };
 
 use crate::books::Growth;
+use crate::customer::Named;
 use crate::spool::lanes::Stand;
 
 const DELIVERIES: Counters<0> = Counters::new(
@@ -69,6 +70,11 @@ const IDENTITIES: Counters<1> = Counters::new(
     "clickmill_collector_identities_total",
     "Tokens for the hint stream, by what they rest on: cookie, proof.",
     ["by"],
+);
+const IDENTIFIES: Counters<1> = Counters::new(
+    "clickmill_collector_identifies_total",
+    "Events that say which customer their visitor is: proven, or why that is a claim.",
+    ["standing"],
 );
 const SCHEMAS: Gauges<0> =
     Gauges::new("clickmill_collector_schemas", "Schemas in force, each version counted.", []);
@@ -217,6 +223,7 @@ pub(crate) const TABLE: &[Entry] = &[
     MEMORY_BYTES.entry(),
     NO_ROOM.entry(),
     IDENTITIES.entry(),
+    IDENTIFIES.entry(),
     SCHEMAS.entry(),
     SCHEMAS_REFUSED.entry(),
     REGISTRY_REFRESHES.entry(),
@@ -265,6 +272,8 @@ pub(crate) struct CollectorMetrics {
     pub(crate) no_room: Counter,
     pub(crate) by_cookie: Counter,
     pub(crate) by_proof: Counter,
+    proven: Counter,
+    claims: Vec<(Doubt, Counter)>,
     pub(crate) schemas: Gauge,
     pub(crate) withdrawn: Counter,
     pub(crate) remembered: Gauge,
@@ -288,6 +297,7 @@ impl CollectorMetrics {
         let rejected =
             |reason: &Reason| (*reason, metrics.counter(&EVENTS, ["rejected", reason.as_str()]));
         let refused = |code: &RefusalCode| (*code, metrics.counter(&REFUSALS, [code.as_str()]));
+        let claim = |why: &Doubt| (*why, metrics.counter(&IDENTIFIES, [why.as_str()]));
         let sdk = |fate| metrics.counter(&SDK_EVENTS, [fate]);
         Self {
             deliveries: metrics.counter(&DELIVERIES, []),
@@ -306,6 +316,8 @@ impl CollectorMetrics {
             no_room: metrics.counter(&NO_ROOM, []),
             by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
             by_proof: metrics.counter(&IDENTITIES, ["proof"]),
+            proven: metrics.counter(&IDENTIFIES, ["proven"]),
+            claims: Doubt::ALL.iter().map(claim).collect(),
             schemas: metrics.gauge(&SCHEMAS, []),
             withdrawn: metrics.counter(&WITHDRAWN, []),
             remembered: metrics.gauge(&REMEMBERED, []),
@@ -318,6 +330,19 @@ impl CollectorMetrics {
                 dropped_large: sdk("dropped_large"),
                 dropped_consent: sdk("dropped_consent"),
             },
+        }
+    }
+
+    /// Counts an event that says which customer its visitor is.
+    pub(crate) fn named(&self, named: &Named) {
+        match named {
+            Ok(_) => self.proven.increment(1),
+            Err(why) => {
+                let counter = self.claims.iter().find(|(known, _)| known == why);
+                if let Some((_, counter)) = counter {
+                    counter.increment(1);
+                }
+            }
         }
     }
 

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use clickmill_catalog::{Tree, take_out};
-use clickmill_sdk_core::wire::{Reason, Rejection};
+use clickmill_sdk_core::wire::{EventType, Reason, Rejection};
 use serde_json::Value;
+
+use crate::customer::IDENTIFY;
 
 /// The fields of an event, as it was sent, that know a visitor again or tell of one: ours and those
 /// of dialects, in the event itself or in its `context`.
@@ -31,15 +33,22 @@ pub(crate) fn strip(props: &Tree<'_>, pointers: &[String]) -> Option<String> {
 }
 
 /// What a dead letter may keep of a refused event's text. Of a visitor who has not consented no id
-/// is kept, and of an event that was refused for want of consent nothing at all.
+/// is kept, and of an event that was refused for want of consent nothing at all. A proof of who the
+/// visitor is never is.
 pub(crate) fn original<'a>(text: &'a str, recognised: bool, why: &Rejection) -> Cow<'a, str> {
     if why.reason == Reason::ConsentMissing {
         return Cow::Borrowed("");
     }
-    if recognised {
+    // A name may also be written with escapes.
+    let may_prove = text.contains("proof") || text.contains('\\');
+    if recognised && !may_prove {
         return Cow::Borrowed(text);
     }
     let Ok(mut event) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed("") };
+    let proved = may_prove && !is_of_another_type(&event) && forget_proofs(&mut event);
+    if recognised {
+        return if proved { Cow::Owned(event.to_string()) } else { Cow::Borrowed(text) };
+    }
     if let Some(fields) = event.as_object_mut() {
         fields.remove("queue");
         fields.retain(|name, _| !KNOWING.contains(&name.as_str()));
@@ -48,6 +57,24 @@ pub(crate) fn original<'a>(text: &'a str, recognised: bool, why: &Rejection) -> 
         }
     }
     Cow::Owned(event.to_string())
+}
+
+/// Whether it can be told that an event is no `identify`, nor meant to be one.
+fn is_of_another_type(event: &Value) -> bool {
+    let kind = event.get("type").and_then(Value::as_str);
+    kind.is_some_and(|kind| EventType::parse(kind).is_ok() && kind != IDENTIFY)
+}
+
+/// Takes out all that is called a proof, wherever it was put. Whether there was something.
+fn forget_proofs(value: &mut Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter_mut().fold(false, |any, item| forget_proofs(item) || any),
+        Value::Object(fields) => {
+            let proved = fields.remove("proof").is_some();
+            fields.values_mut().fold(proved, |any, field| forget_proofs(field) || any)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +122,22 @@ mod tests {
         assert_eq!(kept(text, true, Reason::ConsentMissing), "");
         assert_eq!(kept("{broken", false, Reason::Malformed), "");
         assert_eq!(kept("[1]", false, Reason::Malformed), "[1]");
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_no_proof_wherever_it_was_put() {
+        let kept = |text: &str| kept(text, true, Reason::SchemaViolation);
+        for text in [
+            r#"{"type":"identify","props":{"customer":7,"proof":"1.a.2.s"}}"#,
+            r#"{"type":"identify","proof":"1.a.2.s","props":{}}"#,
+            r#"{"type":"identify","props":{"x":[{"pr\u006fof":"1.a.2.s"}]}}"#,
+            r#"{"type":"Identify!","props":{"proof":"1.a.2.s"}}"#,
+            r#"{"type":"identify","props":{"proof":"1.a.2.s","proof":"1.a.2.s"}}"#,
+        ] {
+            let left = kept(text);
+            assert!(!left.contains("1.a.2.s") && left.contains("ype"), "{text}: {left}");
+        }
+        let of_ours = r#"{"type":"certified","props":{"proof":"a paper"}, "x":"\\"}"#;
+        assert_eq!(kept(of_ours), of_ours);
     }
 }

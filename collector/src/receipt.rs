@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::{
-    EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Topic, Verdict,
+    Claim, Doubt, EventId, Identity, Limits, Outcome, Placed, Reason, Receipt, Topic, Verdict,
 };
 
 use crate::error::IngestError;
@@ -21,12 +21,15 @@ pub(crate) struct Subject {
     key: Option<Arc<str>>,
     /// Whether it is kept beside the stream.
     spilled: bool,
+    /// Why whom it names is a claim.
+    claim: Option<Doubt>,
 }
 
 impl From<&Judged> for Subject {
     fn from(judged: &Judged) -> Self {
         let spilled = judged.message.topic == Topic::ClicksOverflow;
-        Self { id: judged.id, key: judged.key.clone(), spilled }
+        let claim = judged.named.as_ref().and_then(|named| named.as_ref().err().copied());
+        Self { id: judged.id, key: judged.key.clone(), spilled, claim }
     }
 }
 
@@ -84,6 +87,7 @@ pub(crate) fn assemble(
         if landed.outcome == Outcome::Accepted {
             receipt.accepted += 1;
             receipt.overflow.extend(subject.spilled.then_some(index));
+            receipt.claims.extend(subject.claim.map(|why| Claim { index, why }));
             receipt.positions.extend(placed(index, landed).filter(|_| extras.positions));
         } else {
             let verdict = Verdict { index, id: subject.id, outcome: landed.outcome.clone() };
@@ -152,7 +156,7 @@ mod tests {
                     'r' => (rejected(Reason::Malformed), None),
                     _ => (Outcome::Retry { after_ms: 700 }, None),
                 };
-                (Subject { id: None, key, spilled: false }, Landed { outcome, place })
+                (Subject { id: None, key, spilled: false, claim: None }, Landed { outcome, place })
             })
             .unzip()
     }

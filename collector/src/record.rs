@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use clickmill_kafka::{Headers, SchemaId, names};
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    DeadLetter, EventId, EventType, Millis, QueueId, RecordView, Rejection, ToJson, Topic,
+    CustomerId, DeadLetter, EventId, EventType, Millis, QueueId, RecordView, Rejection, ToJson,
+    Topic,
 };
 use clickmill_server::trace::TraceParent;
 
@@ -40,6 +41,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) topic: Topic,
     /// The trace of this event alone.
     pub(crate) traceparent: Option<TraceParent>,
+    /// The customer that the visitor is proven to be.
+    pub(crate) proven: Option<&'a CustomerId>,
 }
 
 /// The record of an event.
@@ -62,6 +65,7 @@ pub(crate) fn record(fit: &Fit<'_>, common: &Common, delivery: &Delivery) -> Mes
         context: &circumstances.context,
         props: Raw(props),
         sample: event.sample,
+        proven: fit.proven,
         enrichment: None,
     };
     view.write(&mut w);

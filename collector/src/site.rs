@@ -10,6 +10,7 @@ use hyper::header::HeaderValue;
 
 use crate::admit::EventQuota;
 use crate::config::{Config, SiteEntry};
+use crate::customer::Proofs;
 
 /// One site.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Site {
     /// Whether who has said nothing is known for a day.
     pub(crate) cookieless: bool,
     pub(crate) quota: Arc<EventQuota>,
+    /// Judges who says to be which customer.
+    pub(crate) proofs: Proofs,
     /// What the SDK is told.
     pub(crate) told: Told,
 }
@@ -68,6 +71,7 @@ impl Sites {
                 consent: Consent { granted: entry.consent_default.clone(), gpc: false },
                 cookieless: entry.cookieless,
                 quota: self.quota(entry),
+                proofs: Proofs::new(&entry.proofs),
                 told: tell(entry, config, as_of),
             };
             (entry.write_key.as_str().to_owned(), Arc::new(site))

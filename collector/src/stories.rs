@@ -1,6 +1,7 @@
 //! The collector over real sockets, with a sink that fails on purpose.
 
 mod answers;
+mod customer;
 mod dialects;
 mod edge;
 mod fates;

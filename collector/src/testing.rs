@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clickmill_sdk_core::wire::{Arrival, Consent, Context, Millis};
 use clickmill_server::config::Secret;
 use clickmill_server::token::SigningKey;
+use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::config::{Config, SiteEntry};
 use crate::decode::DecodeLimits;
@@ -35,6 +39,16 @@ const CONSENT: Consent = Consent { granted: Vec::new(), gpc: false };
 /// An event id for a number.
 pub(crate) fn event_id(number: u32) -> String {
     format!("01900000-0000-7000-8000-{number:012}")
+}
+
+/// What a site's backend writes with a secret: a proof of key, tenant, customer and visitor until a
+/// second.
+pub(crate) fn proof(secret: &str, said: [&str; 4], until: u64) -> String {
+    let [key, tenant, customer, visitor] = said;
+    let lines = ["clickmill proof", "1", key, tenant, customer, visitor, &until.to_string()];
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let mac = mac.chain_update(lines.join("\n")).finalize().into_bytes();
+    format!("1.{key}.{until}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
 /// The entry of a site with the key `wk` and the tenant `shop` that allows analytics, with other

@@ -10,6 +10,7 @@ use clickmill_sdk_core::wire::{EventId, Millis, QueueId, Reason, Rejection, Topi
 use clickmill_server::trace::TraceParent;
 
 use crate::config::{PiiWithoutConsent, UnknownType};
+use crate::customer::{self, IDENTIFY, Named};
 use crate::decode::{self, DecodeLimits, Opened, Unreadable};
 use crate::delivery::{Circumstances, Common, Delivery};
 use crate::overflow::VisitorQuota;
@@ -54,6 +55,15 @@ pub(crate) struct Judged {
     pub(crate) stripped: bool,
     /// Whether it says that the visitor may not be known again.
     pub(crate) withdraws: bool,
+    /// Which customer it proves the visitor to be, if it says so and may be stored.
+    pub(crate) named: Option<Named>,
+}
+
+/// An event that may be stored.
+struct Accepted {
+    message: Message,
+    stripped: bool,
+    named: Option<Named>,
 }
 
 /// Judges the events of one parcel, in their order: one judgement for each.
@@ -117,7 +127,7 @@ impl Judge<'_> {
         let own = self.own_circumstances(&opened);
         let circumstances = own.as_ref().unwrap_or(&self.common.circumstances);
         match self.accept(&opened, circumstances, sent.traceparent) {
-            Ok((message, stripped)) => {
+            Ok(Accepted { message, stripped, named }) => {
                 let decides = opened.kind.as_str() == CONSENT;
                 Judged {
                     id: Some(opened.id),
@@ -128,6 +138,7 @@ impl Judge<'_> {
                     streams: !decides,
                     stripped,
                     withdraws: decides && !circumstances.recognised,
+                    named,
                 }
             }
             Err(rejection) => {
@@ -147,13 +158,13 @@ impl Judge<'_> {
         own.map(|own| self.delivery.circumstances(&own))
     }
 
-    /// The record of an event that may be stored, and whether something was taken out of it.
+    /// The record of an event that may be stored, and what was found out on the way.
     fn accept(
         &self,
         event: &Opened<'_>,
         circumstances: &Circumstances,
         traceparent: Option<TraceParent>,
-    ) -> Result<(Message, bool), Rejection> {
+    ) -> Result<Accepted, Rejection> {
         let time = self.by_time(event)?;
         let schema = self.by_schema(event)?;
         let pii = schema.filter(|_| !circumstances.recognised).map(|schema| schema.pii_pointers());
@@ -162,15 +173,18 @@ impl Judge<'_> {
             let detail = "the visitor has not allowed the personal properties in it".to_owned();
             return Err(refuse(Reason::ConsentMissing, None, "/props", detail));
         }
+        let named = (event.kind.as_str() == IDENTIFY).then(|| self.name(event, circumstances));
+        let bare = named.is_some().then(|| customer::bare(&event.props.1, pii)).flatten();
         let fit = Fit {
             event,
             time,
             circumstances,
             traceparent,
-            props: stripped.as_deref().unwrap_or(event.props.0),
+            props: bare.as_deref().or(stripped.as_deref()).unwrap_or(event.props.0),
             // A version that no schema stands behind would claim a judgement.
             version: schema.map(|schema| schema.version()),
             schema: schema.map(|schema| schema.id()),
+            proven: named.as_ref().and_then(|named| named.as_ref().ok()),
             topic: match (schema, self.rules.unknown_type) {
                 (None, UnknownType::Unvalidated) => Topic::ClicksUnvalidated,
                 (None, UnknownType::Accept | UnknownType::Reject) | (Some(_), _) => {
@@ -183,7 +197,13 @@ impl Judge<'_> {
             let detail = "the event with its context is larger than a record may be".to_owned();
             return Err(Rejection { pointer: None, ..refuse(Reason::TooLarge, None, "", detail) });
         }
-        Ok((message, stripped.is_some()))
+        Ok(Accepted { message, stripped: stripped.is_some(), named })
+    }
+
+    /// Which customer an event proves its visitor to be.
+    fn name(&self, event: &Opened<'_>, circumstances: &Circumstances) -> Named {
+        let Delivery { site, arrival, .. } = self.delivery;
+        site.proofs.judge(&event.props.1, (&site.tenant, circumstances), arrival.received_at)
     }
 
     /// The event's time, corrected by the sender's skew, so that none is from the future; one from
@@ -265,6 +285,7 @@ impl Judge<'_> {
             streams: false,
             stripped: false,
             withdraws: false,
+            named: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use clickmill_streams::{Bounds, Pacing};
 use hyper::http::uri::Authority;
 use serde::Deserialize;
 
+use crate::customers::CustomersConfig;
 use crate::decide::plan::Plan;
 use crate::decide::suggest::Rules;
 use crate::decide::{learned, visits};
@@ -29,6 +30,7 @@ use crate::live::Inspector;
 use crate::promotions::config::PromotionsConfig;
 use crate::suggestions::Titles;
 use crate::tables::StockRule;
+use crate::views::visitor::Limits;
 
 /// The prefix of the environment variables that lie over the file.
 pub const ENV_PREFIX: &str = "CLICKMILL_RELAY";
@@ -57,6 +59,8 @@ pub struct Config {
     pub suggest: SuggestConfig,
     /// The rules of promotions.
     pub promotions: PromotionsConfig,
+    /// What is known of customers.
+    pub customers: CustomersConfig,
     /// When products count as in stock.
     pub stock: StockConfig,
     /// The hint streams.
@@ -94,6 +98,7 @@ impl Default for Config {
             session: SessionConfig::default(),
             suggest: SuggestConfig::default(),
             promotions: PromotionsConfig::default(),
+            customers: CustomersConfig::default(),
             stock: StockConfig::default(),
             hints: HintsConfig::default(),
             tokens: TokensConfig::default(),
@@ -663,6 +668,10 @@ impl Config {
             marks: PARTITIONS_MAX,
             producer: self.producer.clone(),
         }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { proven_ms: self.customers.proven_ms(), ..Limits::default() }
     }
 
     pub(crate) fn rule(&self) -> SessionRule {

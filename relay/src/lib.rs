@@ -7,6 +7,7 @@
 
 pub mod ask;
 pub mod config;
+pub mod customers;
 pub mod decide;
 pub mod event;
 pub mod hints;

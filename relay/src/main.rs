@@ -69,7 +69,10 @@ struct Simulate {
     /// A file of products, a list as JSON; others are taken to be in stock and in no category.
     #[arg(long, value_name = "FILE")]
     products: Option<PathBuf>,
-    /// Whose recording and products they are.
+    /// A file of customers, a list as JSON: what is known of those whom events prove their visitors to be.
+    #[arg(long, value_name = "FILE")]
+    customers: Option<PathBuf>,
+    /// Whose recording, products and customers they are.
     #[arg(long, value_name = "TENANT", default_value = "shop")]
     tenant: String,
     /// Tells it as JSON.
@@ -135,6 +138,7 @@ fn simulated(
         rules: asked.rules.clone(),
         against: asked.against.clone(),
         products: asked.products.clone(),
+        customers: asked.customers.clone(),
         tenant: Tenant::parse(asked.tenant.as_str())?,
     };
     let (report, against) = simulate(&plan, &traffic)?;

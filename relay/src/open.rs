@@ -95,6 +95,7 @@ impl Open {
             context,
             props: _,
             sample,
+            proven: _,
             enrichment,
         } = record;
         let Arrival { write_key, sent_at, received_at, attempt, address: _, user_agent: _ } =
@@ -119,6 +120,7 @@ impl Open {
             context: masked_context(context, secret),
             props,
             sample,
+            proven: None,
             enrichment: enrichment.map(|known| masked_enrichment(known, secret)),
         })
     }

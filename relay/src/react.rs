@@ -394,6 +394,7 @@ impl Wish<'_> {
             bought: Vec::new(),
             taken: Vec::new(),
             waits: Vec::new(),
+            customer: None,
         }
     }
 }

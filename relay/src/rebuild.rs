@@ -27,7 +27,7 @@ use tracing::info;
 use self::carried::{Carried, Carrying};
 use crate::config::{Config, ViewConfig};
 use crate::run::runtime;
-use crate::views::visitor::{self, Seen, VisitorView};
+use crate::views::visitor::{Seen, VisitorView};
 
 /// How long Kafka may take to tell of topics and offsets.
 const ASK_WAIT: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ pub async fn rebuild(config: &Config, version: u32) -> Result<(), RebuildError> 
         view: Carrying {
             view: VisitorView {
                 rule: config.rule(),
-                limits: visitor::Limits::default(),
+                limits: config.limits(),
                 // What was decided is carried over.
                 promoter: None,
                 stock: None,

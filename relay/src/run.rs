@@ -29,6 +29,7 @@ use self::peering::{Peering, advert, count_partitions};
 use self::promoting::Promoting;
 use crate::ask::Ask;
 use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
+use crate::customers::CustomerWatch;
 use crate::hints::delivery::Delivery;
 use crate::hints::feed::Register;
 use crate::hints::hub::Hub;
@@ -45,7 +46,7 @@ use crate::routes::Routes;
 use crate::stock::{StockWatch, watch_ages};
 use crate::tables::Tables;
 use crate::views::visitor::waits::Stock;
-use crate::views::visitor::{self, VisitorView};
+use crate::views::visitor::VisitorView;
 use crate::visitors::Visitors;
 
 /// How often readiness is looked at.
@@ -147,7 +148,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     });
 
     let readiness = Readiness::new(shutdown.clone());
-    let checks = Checks::new(&readiness);
+    let checks = Checks::new(&readiness, &readers.tables);
     let stop_admin = Shutdown::new();
     let live = Live::new(config.live.inspector.clone());
     let admin = tokio::spawn(admin::run(Admin {
@@ -195,7 +196,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
         }),
         view: VisitorView {
             rule: config.rule(),
-            limits: visitor::Limits::default(),
+            limits: config.limits(),
             promoter: promoter.clone(),
             stock: Some(Stock { tables: readers.tables.clone(), lifetime_ms }),
         },
@@ -378,12 +379,23 @@ impl Readers {
             clock: Arc::clone(clock),
         };
         let (stock, second) = Table::start(table("stock", Topic::Stock), watch)?;
-        Ok(Self { tables: Tables { products, stock, rule }, threads: vec![first, second] })
+        let mut threads = vec![first, second];
+        let mut customers = None;
+        if config.customers.topic {
+            let watch = CustomerWatch(ReactMeters::new(metrics));
+            let (read, third) = Table::start(table("customers", Topic::Customers), watch)?;
+            threads.push(third);
+            customers = Some(read);
+        }
+        Ok(Self { tables: Tables { products, stock, customers, rule }, threads })
     }
 
     async fn end(self) {
         self.tables.products.stop();
         self.tables.stock.stop();
+        if let Some(customers) = &self.tables.customers {
+            customers.stop();
+        }
         let joined = tokio::task::spawn_blocking(move || {
             self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
         });
@@ -397,19 +409,21 @@ impl Readers {
 struct Checks {
     products: Check,
     stock: Check,
+    customers: Option<Check>,
     view: Check,
 }
 
 impl Checks {
-    fn new(readiness: &Readiness) -> Self {
+    fn new(readiness: &Readiness, tables: &Tables) -> Self {
         Self {
             products: readiness.check("products"),
             stock: readiness.check("stock"),
+            customers: tables.customers.as_ref().map(|_| readiness.check("customers")),
             view: readiness.check("visitors"),
         }
     }
 
-    /// Resolves once both tables have been read.
+    /// Resolves once the tables have been read.
     async fn tables_read(&self, tables: &Tables) {
         while !self.look_at(tables) {
             sleep(LOOK_EVERY).await;
@@ -420,7 +434,10 @@ impl Checks {
         let (products, stock) = (tables.products.is_ready(), tables.stock.is_ready());
         tell(&self.products, products, "the table is being read");
         tell(&self.stock, stock, "the table is being read");
-        products && stock
+        if let Some(check) = &self.customers {
+            tell(check, tables.has_customers(), "the table is being read");
+        }
+        products && stock && tables.has_customers()
     }
 
     /// Keeps the checks up to date; never resolves.

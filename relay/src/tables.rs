@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
 use clickmill_sdk_core::wire::{
-    Millis, Product, Sku, Stock, StockBeat, StockSource, TableVersion, Tenant,
+    Customer, Millis, Product, Proven, Sku, Stock, StockBeat, StockSource, TableVersion, Tenant,
 };
 use clickmill_streams::{Place, Poison, Raw, Reading, Rows, Table};
+
+use crate::customers::Customers;
 
 /// The most systems that tell one tenant's levels.
 const SOURCES_MAX: usize = 64;
@@ -81,23 +83,26 @@ pub enum Standing {
     Unknown,
 }
 
-/// The two tables, and how levels are read.
+/// The tables, and how levels are read.
 #[derive(Clone, Debug)]
 pub struct Tables {
     /// The products on sale.
     pub products: Table<Products>,
     /// What is in stock.
     pub stock: Table<Levels>,
+    /// What the site knows of its customers; none where nobody tells.
+    pub customers: Option<Table<Customers>>,
     /// When a product may be shown.
     pub rule: StockRule,
 }
 
-/// A look at one tenant's part of both tables.
+/// A look at one tenant's part of the tables.
 #[derive(Debug)]
 pub struct Shelf<'a> {
     tenant: &'a Tenant,
     products: Reading<'a, Products>,
     stock: Reading<'a, Levels>,
+    customers: Option<Reading<'a, Customers>>,
     rule: StockRule,
     now: Millis,
     stale: Cell<u64>,
@@ -107,18 +112,25 @@ impl Tables {
     /// Tables that no topic feeds, for tests.
     pub fn detached() -> Self {
         let (products, stock) = (Table::detached("products"), Table::detached("stock"));
-        Self { products, stock, rule: StockRule::default() }
+        let customers = Some(Table::detached("customers"));
+        Self { products, stock, customers, rule: StockRule::default() }
     }
 
-    /// Whether both were read to their ends.
+    /// Whether all were read to their ends.
     pub fn are_ready(&self) -> bool {
-        self.products.is_ready() && self.stock.is_ready()
+        self.products.is_ready() && self.stock.is_ready() && self.has_customers()
     }
 
-    /// Looks at a tenant's part at a moment. Hold it briefly: both topics wait meanwhile.
+    /// Whether customers were read as far as anybody tells of them.
+    pub fn has_customers(&self) -> bool {
+        self.customers.as_ref().is_none_or(Table::is_ready)
+    }
+
+    /// Looks at a tenant's part at a moment. Hold it briefly: the topics wait meanwhile.
     pub fn shelf<'a>(&'a self, tenant: &'a Tenant, now: Millis) -> Shelf<'a> {
         let (products, stock) = (self.products.read(), self.stock.read());
-        Shelf { tenant, products, stock, rule: self.rule, now, stale: Cell::new(0) }
+        let customers = self.customers.as_ref().map(Table::read);
+        Shelf { tenant, products, stock, customers, rule: self.rule, now, stale: Cell::new(0) }
     }
 }
 
@@ -126,6 +138,16 @@ impl Shelf<'_> {
     /// A product, whether it can be had or not.
     pub fn product(&self, sku: &Sku) -> Option<&Product> {
         self.products.product(self.tenant, sku)
+    }
+
+    /// Whether a visitor still counts as the customer that was proven.
+    pub fn holds(&self, proven: &Proven) -> bool {
+        self.now <= proven.until
+    }
+
+    /// What the site knows of the customer that a visitor was proven to be.
+    pub fn customer(&self, proven: &Proven) -> Option<&Customer> {
+        self.customers.as_ref()?.get(self.tenant, &proven.id).filter(|_| self.holds(proven))
     }
 
     /// What is known of a product's stock.
@@ -156,7 +178,7 @@ impl Shelf<'_> {
         range.and_then(|range| range.by_category.get(category)).into_iter().flatten()
     }
 
-    /// How far both tables were read. A table of several partitions has one line for each.
+    /// How far products and stock were read. A table of several partitions has one line for each.
     pub fn versions(&self) -> Vec<TableVersion> {
         let lines = |name: &str, versions: &[clickmill_streams::Version]| {
             let is_split = versions.iter().any(|version| version.partition > 0);
@@ -387,6 +409,14 @@ pub(crate) mod tests {
             timestamp_ms: u64::MAX,
         };
         table.apply(&raw).unwrap();
+    }
+
+    /// Tells what the tenant `shop` knows of a customer.
+    pub(crate) fn know(tables: &Tables, customer: &Customer) {
+        let key = format!("shop:{}", customer.customer);
+        let table = tables.customers.as_ref().unwrap();
+        let at = table.read().versions().first().map_or(0, |version| version.offset + 1);
+        put(table, at, &key, Some(&customer.to_json()));
     }
 
     /// Puts a product of the tenant `shop` on sale, so many of it in stock.

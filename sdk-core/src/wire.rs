@@ -9,6 +9,7 @@ mod batch;
 mod bucket;
 mod consent;
 mod context;
+mod customer;
 mod hash;
 mod hint;
 mod id;
@@ -28,6 +29,7 @@ pub use batch::{Batch, Event, RawBatch};
 pub use bucket::{BUCKETS, Experiment, Namespace, bucket};
 pub use consent::{Consent, Purpose};
 pub use context::{Books, Campaign, Context, Page, Screen, Sdk};
+pub use customer::{Bought, Customer, Proven};
 pub(crate) use hash::sha256;
 pub use hint::{Cause, Hint, HintHead, HintId, HintKind, TableVersion, Why};
 pub use id::{
@@ -39,7 +41,8 @@ pub use json::{Json, ToJson};
 pub use page_kind::PageKind;
 pub use promotion::{Lease, Promoted, PromotionMark};
 pub use receipt::{
-    Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode, Rejection, Verdict,
+    Claim, Doubt, Identity, Limits, Outcome, Placed, Reason, Receipt, Refusal, RefusalCode,
+    Rejection, Verdict,
 };
 pub use record::{
     Arrival, DeadLetter, Enrichment, EnrichmentParts, Poisoned, Product, Record, RecordView, Stock,

@@ -5,9 +5,9 @@
 
 use clickmill_sdk_core::wire::json::{Value, Writer};
 use clickmill_sdk_core::wire::{
-    Batch, DeadLetter, Hint, HintHead, HintId, HintKind, Lease, PageKind, Poisoned, Product,
-    Promoted, RawBatch, Receipt, Record, Refusal, SessionView, SiteConfig, Stock, StockBeat,
-    ToJson,
+    Batch, Claim, Customer, DeadLetter, Doubt, Hint, HintHead, HintId, HintKind, Lease, Millis,
+    PageKind, Poisoned, Product, Promoted, RawBatch, Receipt, Record, Refusal, SessionView,
+    SiteConfig, Stock, StockBeat, ToJson,
 };
 use serde::de::DeserializeOwned;
 
@@ -30,7 +30,9 @@ fn batch() {
 #[test]
 fn receipt() {
     let golden = include_str!("../golden/receipt.json");
-    assert_eq!(Receipt::read(golden), Ok(check::<Receipt>(golden)));
+    let receipt = check::<Receipt>(golden);
+    assert_eq!(receipt.claims, [Claim { index: 0, why: Doubt::Expired }]);
+    assert_eq!(Receipt::read(golden), Ok(receipt));
 }
 
 #[test]
@@ -51,6 +53,9 @@ fn records() {
     let enriched = check::<Record>(include_str!("../golden/record_enriched.json"));
     assert_eq!(raw.key().as_deref(), Some("shop:5d1c0d8a6e0f4b7c9a2e3f4051627384"));
     assert_eq!(Record { enrichment: None, ..enriched }, raw);
+    let proven = check::<Record>(include_str!("../golden/record_proven.json"));
+    assert_eq!(proven.proven.as_ref().map(|id| id.as_str()), Some("ada@shop.example"));
+    assert_eq!(Record { proven: None, ..proven }, raw);
 }
 
 #[test]
@@ -95,6 +100,9 @@ fn what_is_waited_for() {
 
 #[test]
 fn tables() {
+    check::<Customer>(include_str!("../golden/customer.json"));
+    let view = check::<SessionView>(include_str!("../golden/session_view_proven.json"));
+    assert_eq!(view.customer.unwrap().until, Millis(1_798_068_060_000));
     check::<Product>(include_str!("../golden/product.json"));
     check::<Stock>(include_str!("../golden/stock.json"));
     check::<StockBeat>(include_str!("../golden/stock_beat.json"));

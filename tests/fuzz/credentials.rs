@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use clickmill_collector::fuzzing::Court;
 use clickmill_relay::hints::admit::{PURPOSE, admit};
-use clickmill_sdk_core::wire::HintId;
+use clickmill_sdk_core::wire::{HintId, VisitorId};
 use clickmill_server::config::Secret;
 use clickmill_server::cookie::{self, Reader, SameSite, SetCookie, Transport};
 use clickmill_server::token::{Claims, Signer, SigningKey, TOKEN_BYTES_MAX, TokenError};
+use clickmill_tests::proof::Backend;
 use hyper::Uri;
 use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 
 use crate::{Target, lines};
 
@@ -25,6 +28,25 @@ const COOKIES: Target = Target {
     name: "cookies",
     words: &[b"cm_id=", b"; cm_id=", b"\"", b"=", b"; ", b";", b"Domain=x", b"__Host-cm_id=a"],
     bytes_max: 2_048,
+    packed: false,
+};
+
+const PROOFS: Target = Target {
+    name: "proofs",
+    words: &[
+        b"1.k1.",
+        b"1.k2.",
+        b"1800000300",
+        b"1800000000",
+        b".",
+        b"=",
+        b"2.",
+        b"-",
+        b"\n",
+        b"ada",
+        b"visitor_1",
+    ],
+    bytes_max: 400,
     packed: false,
 };
 
@@ -77,6 +99,38 @@ fn a_token_that_is_not_as_it_was_signed_opens_nothing() {
                 Err(error) => format!("{error:?} {}", text.matches('.').count().min(8)),
             })
             .join(" | ")
+    });
+}
+
+#[test]
+fn a_proof_that_the_site_did_not_sign_proves_nobody() {
+    let key = |id: &str| json!({"id": id, "secret": format!("{id} 0123456789abcdef")});
+    let proofs = json!({"keys": [key("k1"), key("k2")], "lifetime_max": "1h"});
+    let court = crate::bodies::court(&json!({"sites": [{
+        "write_key": "wk", "tenant": "shop", "consent_default": ["analytics"], "proofs": proofs,
+    }]}));
+    let visitor = VisitorId::parse("visitor_1").expect("plain");
+    let backend = Backend { key: "k1", secret: "k1 0123456789abcdef", tenant: "shop" };
+    let good = backend.proof_until("ada", &visitor, NOW_MS / 1_000 + 300);
+    assert_eq!(court.proves(&good, "ada", "visitor_1"), Some(Ok(())));
+    PROOFS.run(|bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return "no text".to_owned() };
+        let at = bytes.first().map_or(0, |byte| usize::from(*byte) % good.len());
+        let damaged =
+            format!("{}{text}{}", &good[..at], &good[(at + text.len()).min(good.len())..]);
+        let of = |proof: &str, customer: &str, visitor: &str| {
+            let told = court.proves(proof, customer, visitor);
+            let ours = (proof, customer, visitor) == (good.as_str(), "ada", "visitor_1");
+            assert_eq!(told == Some(Ok(())), ours, "{proof} {customer} {visitor}");
+            told.map_or("nobody", |told| told.map_or_else(|why| why.as_str(), |()| "proven"))
+        };
+        [
+            of(text, "ada", "visitor_1"),
+            of(&damaged, "ada", "visitor_1"),
+            of(&good, text, "visitor_1"),
+            of(&good, "ada", text),
+        ]
+        .join(" | ")
     });
 }
 

@@ -18,6 +18,7 @@ pub mod http;
 pub mod kafka;
 pub mod load;
 pub mod page;
+pub mod proof;
 pub mod recording;
 pub mod reference;
 pub mod registry;

@@ -42,6 +42,7 @@ mod autocapture;
 mod before_the_core;
 mod check_config;
 mod click_to_hint;
+mod customers;
 mod delivery;
 mod demo_page_in_chromium;
 mod drain_loses_nothing;

@@ -166,6 +166,7 @@ mod tests {
             streams: true,
             stripped: false,
             withdraws: false,
+            named: None,
         };
         let line = Line::new(Sighting::from(&judged), outcome, &testing::delivery());
         assert!(!line.json.contains('\n'));

@@ -136,7 +136,13 @@ impl<'a> Deciding<'a> {
         };
         let recent = |at| signals.time.since(at) < rules.ordered_rest_ms;
         let bought = signals.bought.iter().filter(|bought| recent(bought.at));
-        let resting = bought.map(|bought| &bought.sku).filter(|sku| rests(sku)).collect();
+        // What the customer ordered elsewhere, once it is proven who that is.
+        let customer = signals.customer.as_ref().and_then(|proven| shelf.customer(proven));
+        let elsewhere = customer.map(|customer| customer.bought.as_slice()).unwrap_or_default();
+        let elsewhere = elsewhere.iter().filter(|bought| recent(bought.at));
+        let resting = bought.map(|bought| &bought.sku);
+        let resting = resting.chain(elsewhere.map(|bought| &bought.sku));
+        let resting = resting.filter(|sku| rests(sku)).collect();
         Self { signals, rules, learned, shelf, resting, offers: Default::default() }
     }
 

@@ -71,6 +71,13 @@ impl History {
         Ok(())
     }
 
+    /// Ends what is shown: nothing of it holds any longer, but it was shown as often as it was.
+    pub fn end(&mut self, now: Millis) {
+        for mark in &mut self.0 {
+            mark.until = mark.until.min(now);
+        }
+    }
+
     /// Takes note of a showing. One that was noted before, or is older than what was, changes nothing.
     pub fn note(&mut self, showing: &Showing) -> bool {
         let Showing { rule, at, until, day, visit, sku, held_out } = showing;

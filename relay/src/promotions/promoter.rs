@@ -259,6 +259,15 @@ impl Promoter {
         told
     }
 
+    /// Ends what a visitor is shown, what pages were told included, since it may have been for the
+    /// customer whom they are not any more. Returns what is to be recorded.
+    pub fn end(&self, history: &mut History, asking: &Asking<'_>) -> Vec<Promoted> {
+        let mut records = Vec::new();
+        self.take_grants(history, (asking, &mut records));
+        history.end(asking.now);
+        records
+    }
+
     /// Applies the rules to a page that a server renders, about a product or none, for these slots.
     pub fn page(
         &self,

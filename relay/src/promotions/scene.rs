@@ -3,7 +3,7 @@
 use cel::common::types::{CelBool, CelInt, CelList, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
-use clickmill_sdk_core::wire::{Campaign, Millis, Sku};
+use clickmill_sdk_core::wire::{Bought, Campaign, Customer, CustomerId, Millis, Proven, Sku};
 
 use crate::tables::Shelf;
 
@@ -40,6 +40,8 @@ pub struct Facts {
     pub query: Option<String>,
     /// The product that the event is about.
     pub sku: Option<Sku>,
+    /// The customer that the visitor was proven to be.
+    pub customer: Option<Proven>,
 }
 
 /// A product, as conditions see it.
@@ -57,6 +59,10 @@ struct About {
 pub struct Scene {
     facts: Facts,
     product: About,
+    /// Whether a proof of who the visitor is holds.
+    is_proven: bool,
+    /// What the site knows of them then.
+    customer: Option<Customer>,
     basket_cents: i64,
     categories: Vec<String>,
     /// The moment, in the time zone of the rule that looks.
@@ -99,6 +105,12 @@ pub const NAMES: &[(&str, Kind)] = &[
     ("visitor.categories", Kind::Texts(10, 64)),
     ("visitor.basket", Kind::Texts(50, 64)),
     ("visitor.basket_cents", Kind::Int),
+    ("customer.is_proven", Kind::Bool),
+    ("customer.segment", Kind::Text(64)),
+    ("customer.orders", Kind::Int),
+    ("customer.spent_cents", Kind::Int),
+    ("customer.days_since_order", Kind::Int),
+    ("customer.bought", Kind::Texts(30, 64)),
     ("visit.ms", Kind::Int),
     ("visit.events", Kind::Int),
     ("visit.pages", Kind::Int),
@@ -148,7 +160,11 @@ impl Scene {
             }
         }
         let product = product.unwrap_or_default();
-        Self { facts, product, basket_cents, categories, clock: Clock::default() }
+        let proven = facts.customer.as_ref();
+        let is_proven = proven.is_some_and(|proven| shelf.holds(proven));
+        let customer = proven.and_then(|proven| shelf.customer(proven)).cloned();
+        let clock = Clock::default();
+        Self { facts, product, is_proven, customer, basket_cents, categories, clock }
     }
 
     /// What happened.
@@ -186,8 +202,18 @@ impl Scene {
             basket: sku.iter().cloned().collect(),
             event: "product_view".to_owned(),
             query: text("kettle"),
-            sku,
+            sku: sku.clone(),
+            customer: None,
         };
+        let now = Millis(1_800_000_000_000);
+        let customer = CustomerId::parse("ada").ok().map(|customer| Customer {
+            customer,
+            segment: text("gold"),
+            orders: 4,
+            spent_cents: 39_960,
+            last_order_at: Some(Millis(now.0 - 100 * DAY_MS)),
+            bought: sku.into_iter().map(|sku| Bought { sku, at: now }).collect(),
+        });
         Self {
             facts,
             product: About {
@@ -197,9 +223,11 @@ impl Scene {
                 price_cents: 4_990,
                 available: 7,
             },
+            is_proven: true,
+            customer,
             basket_cents: 4_990,
             categories: vec!["kettles".to_owned(), "toasters".to_owned()],
-            clock: Clock { at: Millis(1_800_000_000_000), hour: 8, minute: 30, weekday: 5 },
+            clock: Clock { at: now, hour: 8, minute: 30, weekday: 5 },
         }
     }
 
@@ -208,9 +236,13 @@ impl Scene {
         Self { clock: Clock { weekday: 1, ..Clock::default() }, ..Self::default() }
     }
 
-    /// What a name holds here, for the explanation in a hint.
+    /// What a name holds here, for the explanation in a hint. What a site thinks of its customers is
+    /// not for the page to read.
     pub fn shown(&self, name: &str) -> Option<String> {
         let value = self.resolve(name)?;
+        if name.starts_with("customer.") {
+            return Some(name.to_owned());
+        }
         Some(if let Some(text) = value.downcast_ref::<CelString<'_>>() {
             format!("{name}={}", text.inner())
         } else if let Some(number) = value.downcast_ref::<CelInt>() {
@@ -229,9 +261,17 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// Whole days since the customer's last order; 0 where there is none.
+    fn days_since_order(&self) -> i64 {
+        let last = self.customer.as_ref().and_then(|customer| customer.last_order_at);
+        last.map_or(0, |last| int(self.clock.at.since(last) / DAY_MS))
+    }
+}
+
 impl VariableResolver for Scene {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
-        let facts = &self.facts;
+        let (facts, customer) = (&self.facts, self.customer.as_ref());
         let campaign = |part: fn(&Campaign) -> &Option<String>| {
             text(facts.campaign.as_ref().and_then(|campaign| part(campaign).as_deref()))
         };
@@ -243,6 +283,17 @@ impl VariableResolver for Scene {
             "visitor.categories" => texts(self.categories.iter().map(String::as_str)),
             "visitor.basket" => texts(facts.basket.iter().map(Sku::as_str)),
             "visitor.basket_cents" => CowVal::owned(CelInt::from(self.basket_cents)),
+            "customer.is_proven" => CowVal::owned(CelBool::from(self.is_proven)),
+            "customer.segment" => text(customer.and_then(|known| known.segment.as_deref())),
+            "customer.orders" => number(customer.map_or(0, |known| known.orders)),
+            "customer.spent_cents" => {
+                CowVal::owned(CelInt::from(customer.map_or(0, |known| int(known.spent_cents))))
+            }
+            "customer.days_since_order" => CowVal::owned(CelInt::from(self.days_since_order())),
+            "customer.bought" => {
+                let bought = customer.map(|known| known.bought.as_slice()).unwrap_or_default();
+                texts(bought.iter().map(|bought| bought.sku.as_str()))
+            }
             "visit.ms" => CowVal::owned(CelInt::from(int(facts.visit_ms))),
             "visit.events" => number(facts.events),
             "visit.pages" => number(facts.pages),
@@ -271,6 +322,8 @@ impl VariableResolver for Scene {
         })
     }
 }
+
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What a text may take at the most; what is longer is cut, as the bounds of [`NAMES`] say.
 const TEXT_BYTES_MAX: usize = 256;

@@ -4,8 +4,9 @@
 //! A recording is a file of lines: `session <tab> item <tab> unix time`, or JSON of the form
 //! `{"session", "at", "type", "props"}`, as `cargo xtask replay` reads them, or whole records as they
 //! lie on the raw or the enriched topic; or it is one of these topics. Each session of the short forms
-//! is a visitor of its own, who allows personalization. A product that no file of products has is
-//! taken to be on sale, in stock and in no category.
+//! is a visitor of its own, who allows personalization; `customer` in a line of JSON says which customer
+//! the visitor is proven to be. A product that no file of products has is taken to be on sale, in stock
+//! and in no category.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clickmill_kafka::{KafkaConfig, Reader, ReaderConfig, Step};
 use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Millis, Product, Sku, Tenant, ToJson};
+use clickmill_sdk_core::wire::{Customer, CustomerId, Millis, Product, Sku, Tenant, ToJson};
 use clickmill_streams::{Driver, Place, Raw};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,6 +81,8 @@ struct Line {
     kind: String,
     #[serde(default)]
     props: Value,
+    #[serde(default)]
+    customer: Option<CustomerId>,
 }
 
 /// An event to be run: its key, its record, and when it was.
@@ -101,6 +104,9 @@ pub enum SimulateError {
     /// The products are none.
     #[error("{0}: {1}")]
     Products(PathBuf, serde_json::Error),
+    /// The customers are none.
+    #[error("{0}: {1}")]
+    Customers(PathBuf, serde_json::Error),
     /// Kafka cannot be read.
     #[error("kafka: {0}")]
     Kafka(#[from] clickmill_kafka::Error),
@@ -137,6 +143,18 @@ impl Simulation {
             simulation.offer(products.0, product.clone());
         }
         simulation
+    }
+
+    /// Tells what the site knows of a customer.
+    pub fn know(&mut self, tenant: &Tenant, customer: &Customer) {
+        let (key, value) = (format!("{tenant}:{}", customer.customer), customer.to_json());
+        let place = Place { partition: 0, offset: self.rows };
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        if let Some(customers) = &self.tables.customers {
+            // One that a relay would pass over is nobody here, either.
+            let _ = customers.apply(&Raw { source: 0, place, key, value, timestamp_ms: 0 });
+        }
+        self.rows += 1;
     }
 
     /// The rules that are run.
@@ -281,6 +299,7 @@ fn one(
         at: (seconds * 1_000.0) as u64,
         kind: "product_view".to_owned(),
         props: json!({ "sku": item }),
+        customer: None,
     };
     of_line(&line, (tenant, n), places)
 }
@@ -300,12 +319,13 @@ fn of_line(
     *seq += 1;
     let (id, at) = (format!("019abfe2-1c40-7000-a000-{n:012x}"), line.at);
     let props = if line.props.is_null() { json!({}) } else { line.props.clone() };
+    let customer = line.customer.as_ref().map(CustomerId::as_str);
     of_record(json!({
         "id": id, "tenant": tenant.as_str(), "type": line.kind, "at": at, "time": at,
         "queue": session, "seq": *seq,
         "arrival": { "write_key": "simulated", "sent_at": at, "received_at": at, "attempt": 0 },
         "context": { "visitor": session, "session": session },
-        "props": props,
+        "props": props, "proven": customer,
     }))
 }
 
@@ -348,7 +368,9 @@ pub struct Plan {
     pub against: Option<PathBuf>,
     /// A file of products: a list as JSON.
     pub products: Option<PathBuf>,
-    /// Whose the recording and the products are.
+    /// A file of customers: a list as JSON.
+    pub customers: Option<PathBuf>,
+    /// Whose the recording, the products and the customers are.
     pub tenant: Tenant,
 }
 
@@ -374,7 +396,16 @@ pub fn simulate(plan: &Plan, traffic: &Traffic) -> Result<(Report, Option<Report
                 .map_err(|error| SimulateError::Products(file.clone(), error))?
         }
     };
-    let new = |folder: &Path| Simulation::new(read_folder(folder), (&plan.tenant, &products));
+    let customers: Vec<Customer> = match &plan.customers {
+        None => Vec::new(),
+        Some(file) => serde_json::from_reader(open(file)?)
+            .map_err(|error| SimulateError::Customers(file.clone(), error))?,
+    };
+    let new = |folder: &Path| {
+        let mut run = Simulation::new(read_folder(folder), (&plan.tenant, &products));
+        customers.iter().for_each(|customer| run.know(&plan.tenant, customer));
+        run
+    };
     let mut runs: Vec<Simulation> =
         [Some(&plan.rules), plan.against.as_ref()].into_iter().flatten().map(|f| new(f)).collect();
     match traffic {
@@ -636,6 +667,49 @@ mod tests {
         let json: Value = serde_json::from_str(&second.json(Some(&first))).unwrap();
         let seen = &json["rules"][0];
         assert_eq!((&seen["visitors_more"], &seen["visitors_fewer"]), (&1.into(), &1.into()));
+    }
+
+    #[test]
+    fn an_audience_of_customers_is_those_who_are_proven_to_be_such() {
+        let rules = r#"
+            tenant = "shop"
+            [[rule]]
+            name = "win-back"
+            slot = "banner"
+            when = "visit.pages >= 0"
+            audience = "customer.segment == 'gold' && customer.orders > 1 && customer.days_since_order > 90"
+            content = {}
+            [[rule]]
+            name = "log-in"
+            slot = "aside"
+            when = "!customer.is_proven"
+            content = {}
+            [[rule]]
+            name = "typo"
+            slot = "aside"
+            when = "customer.segmnt == 'gold'"
+            content = {}
+        "#;
+        let recording = r#"
+            {"session":"a","at":1800000000000,"type":"page_view","customer":"ada"}
+            {"session":"b","at":1800000000000,"type":"page_view","customer":"bob"}
+            {"session":"c","at":1800000000000,"type":"page_view","customer":"nobody"}
+            {"session":"d","at":1800000000000,"type":"page_view"}"#;
+        let entries = read_bytes("a.toml", rules.as_bytes());
+        let mut simulation = Simulation::new(entries, (&shop(), &[]));
+        for (id, segment) in [("ada", "gold"), ("bob", "silver")] {
+            let known = json!({"customer": id, "segment": segment, "orders": 2,
+                               "last_order_at": 1_790_000_000_000_u64});
+            simulation.know(&shop(), &serde_json::from_value(known).unwrap());
+        }
+        let (recorded, unread) = read_recording(recording.as_bytes(), &shop()).unwrap();
+        assert_eq!(unread, 0);
+        recorded.iter().for_each(|recorded| simulation.run(recorded));
+        let report = simulation.report();
+        let shown = |rule: &str| report.count(rule, Outcome::Shown);
+        assert_eq!((shown("win-back"), shown("log-in")), (1, 1));
+        let refusal = report.refusals()[0].to_string();
+        assert!(refusal.contains("rule `typo`: when") && refusal.contains("customer.segment"));
     }
 
     #[test]

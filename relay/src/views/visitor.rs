@@ -5,6 +5,7 @@
 //! An event that was folded before says nothing and changes nothing, see [`queues`].
 
 pub mod click;
+pub mod identity;
 mod packed;
 pub mod products;
 mod promoting;
@@ -16,20 +17,23 @@ use std::sync::Arc;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, PageKind, Purpose,
+    Asked, Consent, EnrichmentParts, EventId, EventType, HintId, Millis, PageKind, Proven, Purpose,
     SessionId, SessionRule, SessionView, SessionViewParts, Sight, Sku, Tenant, ToJson, VisitorId,
     Wait,
 };
 use clickmill_streams::{Around, Place, Poison, Raw, State, View};
 
 use click::{Click, Doing};
+use identity::Identity;
 use products::Products;
 use queues::{Novelty, Queues};
 use sessions::Sessions;
 use waits::{Stock, Waits};
 
+use crate::customers::CustomersConfig;
 use crate::promotions::history::History;
 use crate::promotions::promoter::{Asking, Promoter, Standing, Told};
+use crate::promotions::scene::Facts;
 
 /// How much is remembered of one visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Limits {
     pub bought_max: usize,
     /// Products that are waited for; beyond it the one waited for longest is forgotten.
     pub waits_max: usize,
+    /// For so long after the last proof a visitor counts as a customer, ms.
+    pub proven_ms: u64,
 }
 
 impl Default for Limits {
@@ -57,6 +63,7 @@ impl Default for Limits {
             basket_max: 50,
             bought_max: 30,
             waits_max: 20,
+            proven_ms: CustomersConfig::default().proven_ms(),
         }
     }
 }
@@ -83,6 +90,7 @@ pub struct Visitor {
     asked: Option<Asked>,
     promotions: History,
     waits: Waits,
+    identity: Identity,
 }
 
 /// What of a visitor rests on more than its clicks, and is not found again in them: on the rules, the
@@ -159,6 +167,8 @@ pub struct Signals {
     pub taken: Vec<Sku>,
     /// The products that are waited for; none where the event does not ask.
     pub waits: Vec<Wait>,
+    /// The customer that the visitor was proven to be.
+    pub customer: Option<Proven>,
     /// What was decided of promotions with the event.
     pub promotions: Told,
     /// What promotions rest on, where there is no event to decide with.
@@ -238,6 +248,7 @@ impl VisitorView {
         let first = state.products.take(&click.doing, (click.time, visit.number), &self.limits);
         visit.products = visit.products.saturating_add(first.is_some().into());
         let asks = click.doing.asks();
+        let has_left = state.identity.take(&click, self.limits.proven_ms);
         let promotions = self.promoter.as_ref().map(|promoter| {
             let asking = Asking {
                 tenant: &click.tenant,
@@ -249,8 +260,15 @@ impl VisitorView {
                 asks,
                 personalization: personalization(click.consent.as_ref()),
             };
-            let facts = || promoting::facts(&click, (visit, visits), &state.products);
-            promoter.answer((&mut state.promotions, &asking), (click.kind.as_str(), facts))
+            let facts = || Facts {
+                customer: state.identity.0.clone(),
+                ..promoting::facts(&click, (visit, visits), &state.products)
+            };
+            let ended = has_left.then(|| promoter.end(&mut state.promotions, &asking));
+            let mut told =
+                promoter.answer((&mut state.promotions, &asking), (click.kind.as_str(), facts));
+            told.records.extend(ended.into_iter().flatten());
+            told
         });
         let known = EnrichmentParts {
             session: visit.id.as_ref(),
@@ -288,9 +306,9 @@ impl VisitorView {
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
         let known = asks.then_some(&state.products);
-        let promotions = promotions.unwrap_or_default();
+        let (promotions, customer) = (promotions.unwrap_or_default(), state.identity.0.clone());
         let known = signals((tenant, visitor), &asked, known);
-        let signals = Signals { lesson, promotions, waits, taken, ..known };
+        let signals = Signals { lesson, promotions, waits, taken, customer, ..known };
         if signals.personalization == Some(false) {
             state.waits.clear();
         }
@@ -320,8 +338,9 @@ impl Visitor {
         let asked = self.asked.as_ref()?;
         let place = Place { partition: asked.partition, offset: asked.offset };
         let standing = Some(Box::new(self.standing(asked.personalization)));
-        let waits = self.waits.0.clone();
-        Some((place, Signals { standing, waits, ..signals(of, asked, Some(&self.products)) }))
+        let (waits, customer) = (self.waits.0.clone(), self.identity.0.clone());
+        let known = signals(of, asked, Some(&self.products));
+        Some((place, Signals { standing, waits, customer, ..known }))
     }
 
     /// What no click tells.
@@ -347,6 +366,7 @@ impl Visitor {
             queues: &self.queues.0,
             promotions: &self.promotions.0,
             waits: &self.waits.0,
+            customer: self.identity.0.as_ref(),
         }
     }
 }
@@ -354,7 +374,7 @@ impl Visitor {
 impl From<SessionView> for Visitor {
     fn from(view: SessionView) -> Self {
         let SessionView { visits, sessions, seen, basket, bought, asked, .. } = view;
-        let SessionView { queues, promotions, waits, .. } = view;
+        let SessionView { queues, promotions, waits, customer, .. } = view;
         Self {
             queues: Queues(queues),
             sessions: Sessions { known: sessions, visits },
@@ -362,6 +382,7 @@ impl From<SessionView> for Visitor {
             asked,
             promotions: History(promotions),
             waits: Waits(waits),
+            identity: Identity(customer),
         }
     }
 }
@@ -388,6 +409,7 @@ fn signals(
         bought: known.map(|products| products.bought.clone()).unwrap_or_default(),
         taken: Vec::new(),
         waits: Vec::new(),
+        customer: None,
         promotions: Told::default(),
         standing: None,
     }

@@ -15,6 +15,8 @@ pub struct Receipt {
     /// Accepted events that were more than one visitor can send, by their places: they are kept beside
     /// the stream, without order, and feed no visitor's view.
     pub overflow: Vec<u32>,
+    /// Accepted `identify` events that prove nothing: whom they name is a claim, which opens nothing.
+    pub claims: Vec<Claim>,
     /// Where accepted events lie in Kafka, if the sender asked with `positions=1`.
     pub positions: Vec<Placed>,
     /// What the sender should keep to from now on.
@@ -206,6 +208,38 @@ codes!(
     }
 );
 
+/// An event that names a customer without proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+pub struct Claim {
+    /// The event's place in the batch.
+    pub index: u32,
+    /// Why its proof is none.
+    pub why: Doubt,
+}
+
+codes!(
+    /// Why an event does not prove which customer its visitor is.
+    Doubt {
+        /// The proof was good, once.
+        Expired = "expired",
+        /// The signature is not the site's over this customer of this tenant and this visitor.
+        Forged = "forged",
+        /// The proof is not written as one.
+        Malformed = "malformed",
+        /// There is no proof.
+        Missing = "missing",
+        /// It names no customer, or another one than its context.
+        NoCustomer = "no_customer",
+        /// There is no visitor whom it could be about, as without consent.
+        NoVisitor = "no_visitor",
+        /// The proof would hold for longer than the site allows.
+        TooLong = "too_long",
+        /// The site has no key of that name (any more).
+        UnknownKey = "unknown_key",
+    }
+);
+
 /// Where an event lies in Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
@@ -255,6 +289,7 @@ impl Receipt {
                 .map(|verdict| Verdict::from_value(verdict).ok_or(NotJson))
                 .collect::<Result<_, _>>()?,
             overflow: list("overflow").iter().filter_map(|at| small(Some(at))).collect(),
+            claims: list("claims").iter().filter_map(Claim::from_value).collect(),
             positions: list("positions").iter().filter_map(Placed::from_value).collect(),
             limits: value.get("limits").and_then(Limits::from_value),
             sample: value.get("sample").and_then(Value::float),
@@ -273,6 +308,13 @@ impl Verdict {
         let outcome = Outcome::from_value(value)?;
         let id = value.get("id").and_then(Value::text).and_then(|id| EventId::parse(id).ok());
         Some(Self { index: small(value.get("index"))?, id, outcome })
+    }
+}
+
+impl Claim {
+    fn from_value(value: &Value) -> Option<Self> {
+        let why = Doubt::parse(value.get("why")?.text()?)?;
+        Some(Self { index: small(value.get("index"))?, why })
     }
 }
 
@@ -312,6 +354,7 @@ impl ToJson for Receipt {
             w.field("accepted", Some(&self.accepted));
             w.list_field("verdicts", &self.verdicts);
             w.list_field("overflow", &self.overflow);
+            w.list_field("claims", &self.claims);
             w.list_field("positions", &self.positions);
             w.field("limits", self.limits.as_ref());
             if let Some(sample) = self.sample {
@@ -338,6 +381,15 @@ impl ToJson for Verdict {
                     w.field("detail", rejection.detail.as_ref());
                 }
             }
+        });
+    }
+}
+
+impl ToJson for Claim {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            w.field("index", Some(&self.index));
+            w.field("why", Some(&self.why));
         });
     }
 }

@@ -1,6 +1,8 @@
 //! An event as it lies in Kafka: raw, refused, enriched; and the two tables decisions rest on.
 
-use super::id::{EventId, EventType, QueueId, SessionId, Sku, StockSource, Tenant, WriteKey};
+use super::id::{
+    CustomerId, EventId, EventType, QueueId, SessionId, Sku, StockSource, Tenant, WriteKey,
+};
 use super::json::{Json, ToJson, Writer};
 use super::{Context, Event, Millis, Rejection};
 
@@ -38,6 +40,10 @@ pub struct Record {
     /// The share of visitors whose events of this kind are sent; absent means all.
     #[cfg_attr(feature = "serde", serde(default))]
     pub sample: Option<f64>,
+    /// The customer that the visitor was proven to be with this event. Only a collector says so: a
+    /// customer in the context is whom the sender claims to be.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub proven: Option<CustomerId>,
     /// What was known of the visitor right after the event; absent in the raw topic.
     #[cfg_attr(feature = "serde", serde(default))]
     pub enrichment: Option<Enrichment>,
@@ -79,6 +85,7 @@ impl Record {
             context: shared.overlaid(&event.context),
             props: event.props,
             sample: event.sample,
+            proven: None,
             enrichment: None,
             arrival,
         }
@@ -105,6 +112,7 @@ impl ToJson for Record {
             context: &self.context,
             props: &self.props,
             sample: self.sample,
+            proven: self.proven.as_ref(),
             enrichment: self.enrichment.as_ref(),
         };
         view.write(w);
@@ -128,6 +136,7 @@ pub struct RecordView<'a, A, C, P> {
     pub context: C,
     pub props: P,
     pub sample: Option<f64>,
+    pub proven: Option<&'a CustomerId>,
     pub enrichment: Option<&'a Enrichment>,
 }
 
@@ -148,6 +157,7 @@ impl<A: ToJson, C: ToJson, P: ToJson> ToJson for RecordView<'_, A, C, P> {
             if let Some(sample) = self.sample {
                 w.key("sample").share(sample);
             }
+            w.field("proven", self.proven);
             w.field("enrichment", self.enrichment);
         });
     }

@@ -2,7 +2,7 @@
 //! read, and for the relay itself after a restart.
 
 use super::json::{ToJson, Writer};
-use super::{Campaign, EventId, Millis, PageKind, PromotionMark, QueueId, SessionId, Sku};
+use super::{Campaign, EventId, Millis, PageKind, PromotionMark, Proven, QueueId, SessionId, Sku};
 
 /// A visitor's state. Its key is that of the visitor's records; no value once it is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct SessionView {
     pub promotions: Vec<PromotionMark>,
     /// The products that were sold out when the visitor wanted them, newest last, each once.
     pub waits: Vec<Wait>,
+    /// The customer that the visitor was proven to be.
+    pub customer: Option<Proven>,
 }
 
 /// One visit.
@@ -153,23 +155,23 @@ pub struct SessionViewParts<'a> {
     pub promotions: &'a [PromotionMark],
     /// See [`SessionView::waits`].
     pub waits: &'a [Wait],
+    /// See [`SessionView::customer`].
+    pub customer: Option<&'a Proven>,
 }
 
 impl ToJson for SessionView {
     fn write(&self, w: &mut Writer) {
-        let Self { visits, sessions, seen, basket, bought, asked, queues, promotions, waits } =
-            self;
-        let (visits, asked) = (*visits, asked.as_ref());
         SessionViewParts {
-            visits,
-            sessions,
-            seen,
-            basket,
-            bought,
-            asked,
-            queues,
-            promotions,
-            waits,
+            visits: self.visits,
+            sessions: &self.sessions,
+            seen: &self.seen,
+            basket: &self.basket,
+            bought: &self.bought,
+            asked: self.asked.as_ref(),
+            queues: &self.queues,
+            promotions: &self.promotions,
+            waits: &self.waits,
+            customer: self.customer.as_ref(),
         }
         .write(w);
     }
@@ -187,6 +189,7 @@ impl ToJson for SessionViewParts<'_> {
             w.list_field("queues", self.queues);
             w.list_field("promotions", self.promotions);
             w.list_field("waits", self.waits);
+            w.field("customer", self.customer);
         });
     }
 }

@@ -37,11 +37,13 @@ pub enum Topic {
     Products,
     /// What is in stock, by tenant and product number: [`Stock`](super::Stock).
     Stock,
+    /// What the site knows of its customers, by tenant and customer: [`Customer`](super::Customer).
+    Customers,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ClicksRaw,
         Self::ClicksRejected,
         Self::ClicksUnvalidated,
@@ -56,6 +58,7 @@ impl Topic {
         Self::PromotionsDecided,
         Self::Products,
         Self::Stock,
+        Self::Customers,
     ];
 
     /// The topic's name: `<domain>.<dataset>.<stage>.<pii|open>.v<major>`.
@@ -75,6 +78,7 @@ impl Topic {
             Self::PromotionsDecided => "web.promotions.decided.pii.v1",
             Self::Products => "products.catalogue.view.open.v1",
             Self::Stock => "stock.levels.view.open.v1",
+            Self::Customers => "customers.profile.view.pii.v1",
         }
     }
 

@@ -1,13 +1,15 @@
 //! What is suggested, by cases and for visits that nobody thought of.
 
-use clickmill_sdk_core::wire::{EventId, Millis, Sight, Tenant, VisitorId};
+use clickmill_sdk_core::wire::{
+    Bought, Customer, CustomerId, EventId, Millis, Proven, Sight, Tenant, VisitorId,
+};
 use proptest::prelude::*;
 
 use super::*;
 use crate::decide::learned::Limits;
 use crate::decide::visits;
 use crate::tables::Tables;
-use crate::tables::tests::offer;
+use crate::tables::tests::{know, offer};
 
 const HOUR: u64 = 60 * 60 * 1000;
 const NOW: u64 = 1_000 * HOUR;
@@ -33,6 +35,7 @@ fn signals(page: PageKind, seen: &[&str], basket: &[&str]) -> Signals {
         taken: Vec::new(),
         waits: Vec::new(),
         bought: Vec::new(),
+        customer: None,
         promotions: Default::default(),
         standing: None,
     }
@@ -179,6 +182,33 @@ fn what_was_ordered_rests_unless_it_is_used_up() {
     looks.bought = vec![bought("B", NOW - 23 * HOUR), bought("F", NOW - HOUR)];
     assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits F C"]);
     looks.bought = vec![bought("B", NOW - 25 * HOUR)];
+    assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits B F C"]);
+}
+
+#[test]
+fn what_a_customer_ordered_elsewhere_rests_once_it_is_proven_who_that_is() {
+    let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("F", "filters", 1), ("C", "z", 1)]);
+    let mut known = learned(&[&["A", "B", "F", "C"]], &[]);
+    let ordered = |sku: &str, at| Bought { sku: Sku::parse(sku).unwrap(), at: Millis(at) };
+    let id = CustomerId::parse("ada").unwrap();
+    let customer = Customer {
+        customer: id.clone(),
+        segment: None,
+        orders: 2,
+        spent_cents: 0,
+        last_order_at: None,
+        bought: vec![ordered("B", NOW - 23 * HOUR), ordered("C", NOW - 25 * HOUR)],
+    };
+    know(&tables, &customer);
+    let mut looks = on_product(&["A"], &[]);
+    assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits B F C"]);
+    looks.customer = Some(Proven { id: id.clone(), until: Millis(NOW) });
+    assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits F C"]);
+    // A proof that does not hold any more, and somebody else.
+    looks.customer = Some(Proven { id, until: Millis(NOW - 1) });
+    assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits B F C"]);
+    let bob = CustomerId::parse("bob").unwrap();
+    looks.customer = Some(Proven { id: bob, until: Millis(NOW) });
     assert_eq!(ask(&looks, &mut known, &tables), ["nearest_visits B F C"]);
 }
 

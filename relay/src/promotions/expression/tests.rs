@@ -27,6 +27,9 @@ fn conditions_mean_what_they_say() {
         "product.price_cents > 1000 ? visitor.visits == 3 : false",
         "size(visitor.seen.filter(s, s != product.sku)) == 1",
         "visit.ms / visit.pages > 1000 || visit.pages == 0",
+        "customer.is_proven && customer.segment in ['gold', 'silver'] && customer.orders > 3",
+        "customer.days_since_order == 100 && customer.spent_cents / 100 == 399",
+        "product.sku in customer.bought",
         "event.type == 'product_view' && !visitor.is_new && visitor.consent",
     ] {
         // One of them divides, and says what is to be where it cannot.
@@ -48,7 +51,9 @@ fn what_is_wrong_is_named() {
         ("", "cannot be read"),
         ("visit.pages >", "cannot be read"),
         ("visit.page > 3", "there is no `visit.page`, but visit.ms, visit.events"),
-        ("vist.pages > 3", "names begin with visitor, visit, event, product, now"),
+        ("vist.pages > 3", "names begin with visitor, customer, visit, event, product, now"),
+        ("customer.segments == 'x'", "there is no `customer.segments`, but customer.is_proven"),
+        ("customer.orders == '3'", "a number is compared with a text"),
         ("visit", "there is no `visit`"),
         ("true || visit.pages == '3'", "a number is compared with a text"),
         ("visit.pages in visitor.seen", "a number is compared with a list of texts"),

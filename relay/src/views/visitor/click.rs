@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    Campaign, Consent, EventId, EventType, HintId, Millis, PageKind, QueueId, SessionId, Sku,
-    Tenant, ToJson, VisitorId,
+    Campaign, Consent, CustomerId, EventId, EventType, HintId, Millis, PageKind, QueueId,
+    SessionId, Sku, Tenant, ToJson, VisitorId,
 };
 use clickmill_streams::{Poison, Raw};
 use serde::Deserialize;
@@ -53,6 +53,10 @@ pub struct Click {
     pub campaign: Option<Campaign>,
     /// What the visitor has said; none if nothing.
     pub consent: Option<Consent>,
+    /// Which customer the sender says that is: a claim.
+    pub customer: Option<CustomerId>,
+    /// Which customer the collector found that to be.
+    pub proven: Option<CustomerId>,
     /// The page's language.
     pub locale: Option<String>,
     /// Kafka's key.
@@ -109,6 +113,8 @@ struct Read<'a> {
     #[serde(borrow, default)]
     props: Option<&'a RawValue>,
     #[serde(default)]
+    proven: Option<CustomerId>,
+    #[serde(default)]
     enrichment: Option<IgnoredAny>,
 }
 
@@ -152,7 +158,7 @@ impl Click {
         let mut text = String::with_capacity(value.len() + ENRICHMENT_BYTES);
         text.push_str(value);
         let doing = Doing::of(read.kind.as_str(), read.props.map_or("{}", RawValue::get));
-        let ReadContext { visitor, session, referrer, campaign, consent, locale, .. } =
+        let ReadContext { visitor, session, customer, referrer, campaign, consent, locale } =
             read.context;
         Ok(Self {
             id: read.id,
@@ -168,6 +174,9 @@ impl Click {
             referrer: referrer.map(|referrer| shortened(&referrer).to_owned()),
             campaign,
             consent,
+            // One that is none is nobody's whom anything was proven of.
+            customer: customer.and_then(|customer| CustomerId::parse(customer).ok()),
+            proven: read.proven,
             locale: locale.filter(|locale| is_tag(locale)).map(Cow::into_owned),
             key: raw.key.map(<[u8]>::to_vec),
             text,

@@ -9,15 +9,18 @@
 //! Each form that was ever kept stays readable, see `golden/states`.
 
 use clickmill_sdk_core::wire::{
-    Asked, Campaign, EventId, Gap, Millis, PageKind, PromotionMark, QueueId, QueueMark, RuleName,
-    SessionId, SessionView, SessionViewParts, Sight, Sku, Visit, Wait,
+    Asked, Campaign, CustomerId, EventId, Gap, Millis, PageKind, PromotionMark, Proven, QueueId,
+    QueueMark, RuleName, SessionId, SessionView, SessionViewParts, Sight, Sku, Visit, Wait,
 };
 use clickmill_streams::Poison;
 
 /// The form that is written.
-pub(super) const FORM: u8 = 3;
+pub(super) const FORM: u8 = 4;
 
-/// The form before it, which knew nothing of what is waited for.
+/// The form before it, which knew no customers.
+const FORM_3: u8 = 3;
+
+/// The form before that, which knew nothing of what is waited for.
 const FORM_2: u8 = 2;
 
 /// The form before that, which knew nothing of orders and promotions, nor of the page of an event that asked.
@@ -26,7 +29,7 @@ const FORM_1: u8 = 1;
 /// Appends a state.
 pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     let SessionViewParts { visits, sessions, seen, basket, bought, asked, .. } = *state;
-    let SessionViewParts { queues, promotions, waits, .. } = *state;
+    let SessionViewParts { queues, promotions, waits, customer, .. } = *state;
     into.push(FORM);
     let mut to = Packer { to: into, moment: 0 };
     to.number(visits.into());
@@ -40,6 +43,7 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     to.texts([page.map(PageKind::as_str), asked.and_then(|asked| asked.locale.as_deref())]);
     to.list(promotions, Packer::promotion);
     to.list(waits, Packer::wait);
+    to.list(customer.as_slice(), |to, proven| to.proven(proven));
 }
 
 /// Reads a state.
@@ -50,7 +54,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
     let mut from = Unpacker { from: bytes, moment: 0 };
     let state = match from.byte()? {
         FORM_1 => from.state()?,
-        form @ (FORM_2 | FORM) => {
+        form @ (FORM_2 | FORM_3 | FORM) => {
             let mut state = from.state()?;
             state.bought = from.list(Unpacker::sight)?;
             let [page, locale] = from.texts()?;
@@ -59,8 +63,11 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
                 asked.locale = locale.map(str::to_owned);
             }
             state.promotions = from.list(Unpacker::promotion)?;
-            if form == FORM {
+            if form != FORM_2 {
                 state.waits = from.list(Unpacker::wait)?;
+            }
+            if form == FORM {
+                state.customer = from.list(Unpacker::proven)?.pop();
             }
             state
         }
@@ -185,6 +192,11 @@ impl Packer<'_> {
         self.number(*offset);
         self.list(back.as_slice(), |to, back| to.moment(*back));
     }
+
+    fn proven(&mut self, Proven { id, until }: &Proven) {
+        self.text(id.as_str());
+        self.moment(*until);
+    }
 }
 
 struct Unpacker<'a> {
@@ -204,6 +216,7 @@ impl<'a> Unpacker<'a> {
             bought: Vec::new(),
             promotions: Vec::new(),
             waits: Vec::new(),
+            customer: None,
         })
     }
 
@@ -348,6 +361,11 @@ impl<'a> Unpacker<'a> {
             offset: self.number()?,
             back: self.list(Self::moment)?.pop(),
         })
+    }
+
+    fn proven(&mut self) -> Result<Proven, Poison> {
+        let id = CustomerId::parse(self.text()?).map_err(Poison::malformed)?;
+        Ok(Proven { id, until: self.moment()? })
     }
 }
 

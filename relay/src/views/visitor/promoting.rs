@@ -49,7 +49,11 @@ impl Visitor {
         let visit = self.sessions.known.first().unwrap_or(&nothing);
         let facts = of_visit((visit, self.sessions.visits), &self.products, visit.last);
         Standing {
-            facts: Facts { consent: personalization.unwrap_or(false), ..facts },
+            facts: Facts {
+                consent: personalization.unwrap_or(false),
+                customer: self.identity.0.clone(),
+                ..facts
+            },
             history: self.promotions.clone(),
             visit: visit.number,
         }

@@ -502,13 +502,15 @@ fn an_event_of_a_huge_visit_writes_no_more_than_one_of_a_short_visit() {
 }
 
 /// What relays have written so far, the oldest first; see the README beside them.
-const WRITTEN: [&[u8]; 6] = [
+const WRITTEN: [&[u8]; 8] = [
     include_bytes!("../../../golden/states/1.json"),
     include_bytes!("../../../golden/states/2.packed"),
     include_bytes!("../../../golden/states/3.json"),
     include_bytes!("../../../golden/states/4.packed"),
     include_bytes!("../../../golden/states/5.json"),
     include_bytes!("../../../golden/states/6.packed"),
+    include_bytes!("../../../golden/states/7.json"),
+    include_bytes!("../../../golden/states/8.packed"),
 ];
 
 #[test]
@@ -534,6 +536,63 @@ fn a_state_that_an_earlier_relay_wrote_is_gone_on_with() {
         assert_eq!((running.engaged_ms, running.searches.len()), (41_000, 2));
         assert_eq!(running.referrer.as_deref(), Some("https://search.example/"));
     }
+}
+
+#[test]
+fn what_was_proven_before_an_upgrade_holds_after_it_and_nothing_else_does() {
+    for (written, customer) in
+        WRITTEN.into_iter().zip([[None; 6].as_slice(), &[Some("ada"); 2]].concat())
+    {
+        let state = Visitor::read(written.trim_ascii_end()).unwrap();
+        let proven = state.parts().customer.map(|proven| proven.id.as_str());
+        assert_eq!(proven, customer);
+    }
+}
+
+/// The customer that a visitor counts as after these events, each a type, whom its context names, and
+/// what the collector found.
+fn proven_after(events: &[(&str, Option<&str>, Option<&str>)]) -> Option<String> {
+    let mut visit = Visit::new();
+    let mut signals = None;
+    for (minute, (kind, named, found)) in (0..).zip(events) {
+        let mut record = visit.record(kind, minute, &Say::default());
+        let id = |id: &Option<&str>| id.map(|id| CustomerId::parse(id).unwrap());
+        (record.context.customer, record.proven) = (id(named), id(found));
+        signals = visit.feed(&record).unwrap().signals;
+    }
+    let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+    let known = state.parts().customer.cloned();
+    assert_eq!(signals.unwrap().customer, known, "what is decided by is what is kept");
+    known.map(|proven| proven.id.to_string())
+}
+
+#[test]
+fn only_what_a_collector_found_proven_makes_a_visitor_a_customer() {
+    let (claim, proven) = (("identify", Some("ada"), None), ("identify", Some("ada"), Some("ada")));
+    let view = ("page_view", Some("ada"), None);
+    assert_eq!(proven_after(&[claim, view]), None);
+    assert_eq!(proven_after(&[view, proven]).as_deref(), Some("ada"));
+    assert_eq!(proven_after(&[proven, view, claim]).as_deref(), Some("ada"));
+    // Events that name nobody are the same browser's.
+    assert_eq!(proven_after(&[proven, ("page_view", None, None)]).as_deref(), Some("ada"));
+    // It ends with a log-out, or where somebody else is named, proven or not.
+    assert_eq!(proven_after(&[proven, ("logout", Some("ada"), None)]), None);
+    assert_eq!(proven_after(&[proven, ("page_view", Some("bob"), None)]), None);
+    assert_eq!(proven_after(&[proven, ("identify", Some("bob"), None), view]), None);
+    let bob = ("identify", Some("bob"), Some("bob"));
+    assert_eq!(proven_after(&[proven, bob]).as_deref(), Some("bob"));
+}
+
+#[test]
+fn who_withdraws_consent_is_no_customer_and_a_proof_does_not_hold_for_ever() {
+    let mut visit = Visit::new();
+    let ada = CustomerId::parse("ada").ok();
+    let mut identify = visit.record("identify", 0, &Say::default());
+    identify.proven = ada;
+    let proven = visit.feed(&identify).unwrap().signals.unwrap().customer.unwrap();
+    assert_eq!(proven.until, identify.time + 30 * 24 * 60 * MINUTE);
+    let refused = Say { consent: Some(Consent::default()), ..Say::default() };
+    assert_eq!(visit.say("consent", 1, &refused).unwrap().signals.unwrap().customer, None);
 }
 
 /// The forms of one state: what is published, and what is kept, as they are written today.

@@ -87,6 +87,12 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn proven()(id in "[A-Za-z0-9@. ä-]{1,40}", until in any::<u64>()) -> Proven {
+        Proven { id: CustomerId::parse(id).unwrap(), until: Millis(until) }
+    }
+}
+
+prop_compose! {
     fn state()(
         visits in any::<u32>(),
         sessions in prop::collection::vec(visit(), 0..3),
@@ -97,8 +103,11 @@ prop_compose! {
         queues in prop::collection::vec(queue(), 0..5),
         promotions in prop::collection::vec(promotion(), 0..3),
         waits in prop::collection::vec(wait(), 0..3),
+        customer in prop::option::of(proven()),
     ) -> SessionView {
-        SessionView { visits, sessions, seen, basket, bought, asked, queues, promotions, waits }
+        SessionView {
+            visits, sessions, seen, basket, bought, asked, queues, promotions, waits, customer,
+        }
     }
 }
 
@@ -134,5 +143,5 @@ proptest! {
 #[test]
 fn a_form_that_is_not_known_is_named() {
     let error = unpack(&[FORM + 1, 0, 0]).unwrap_err().to_string();
-    assert!(error.contains("form 4"), "{error}");
+    assert!(error.contains("form 5"), "{error}");
 }

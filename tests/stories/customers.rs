@@ -1,0 +1,166 @@
+//! Who is believed to be which customer, and what that opens: nothing for a claim.
+
+use clickmill_sdk_core::wire::{Claim, CustomerId, Doubt, Event, Topic};
+use clickmill_tests::page::now;
+use clickmill_tests::proof::Backend;
+use clickmill_tests::service::SERVER_KEY;
+use clickmill_tests::until::until;
+use clickmill_tests::{Ask, Http, Page, TENANT, World};
+use serde_json::{Value, json};
+
+const SECRET: &str = "what the shop and the collector share";
+const BACKEND: Backend<'static> = Backend { key: "1", secret: SECRET, tenant: TENANT };
+
+const RULES: &str = r#"
+tenant = "shop"
+[[rule]]
+name = "for-gold"
+slot = "banner"
+when = "product.sku == 'kettle'"
+audience = "customer.segment == 'gold' && customer.orders >= 3 && customer.days_since_order < 30"
+caps = { visit = 100 }
+content = { title = "For you alone" }
+"#;
+
+/// A shop that knows the customer `ada`: gold, and a toaster was ordered on some other device.
+async fn shop() -> World {
+    let world = World::builder();
+    let folder = world.folder().path().join("rules");
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    std::fs::write(folder.join("shop.toml"), RULES).expect("a file of our own");
+    let world = world
+        .relay(format!("promotions = {{ folder = {folder:?} }}\ncustomers = {{ topic = true }}"))
+        .set(|setup, _| {
+            let keys = format!(r#"{{ id = "0", secret = "an older one of 16 bytes" }}, {{ id = "1", secret = "{SECRET}" }}"#);
+            setup.site = format!("proofs = {{ keys = [{keys}], lifetime_max = \"10m\" }}");
+        })
+        .start()
+        .await;
+    world.kafka.stock(&["kettle", "toaster", "mixer", "oven"].map(|sku| (sku, 50)));
+    let ada = json!({
+        "customer": "ada", "segment": "gold", "orders": 3, "spent_cents": 5_000,
+        "last_order_at": now().0, "bought": [{ "sku": "toaster", "at": now().0 }],
+    });
+    let record = (format!("{TENANT}:ada"), Some(ada.to_string()));
+    world.kafka.put(Topic::Customers.as_str(), &[record]);
+    let before = world.page();
+    let looks = ["kettle", "toaster", "mixer", "oven"].map(|sku| before.views(sku));
+    assert_eq!(before.send(looks.to_vec()).await.accepted, 4);
+    knows(&world, &before, "oven").await;
+    world
+}
+
+/// What the relay remembers of a visitor, once the product seen last is this one.
+async fn knows(world: &World, page: &Page, sku: &str) -> Value {
+    until(&format!("the relay has seen the look at {sku}"), || async {
+        let ask = Ask::get(format!("{}/v1/visitors/{}", world.relay.url, page.visitor()));
+        let ask = ask.header("authorization", &format!("Bearer {SERVER_KEY}"));
+        let answer = Http::default().ask(ask).await.ok()?;
+        let told: Value = serde_json::from_str(&answer.body).ok()?;
+        (told["state"]["seen"][0]["sku"] == sku).then(|| told["state"].clone())
+    })
+    .await
+}
+
+/// What a server that renders a page about the kettle is told to show: the titles of promotions, and
+/// the products that are suggested.
+async fn page_about_the_kettle(world: &World, page: &Page) -> (Vec<String>, Vec<String>) {
+    let slots = json!(["banner", "suggested"]);
+    let body = json!({ "visitor": page.visitor().as_str(), "slots": slots, "sku": "kettle" });
+    let told = until("a decision", || async {
+        let ask = Ask::post(format!("{}/v1/decide", world.relay.url), body.to_string());
+        let ask = ask.header("authorization", &format!("Bearer {SERVER_KEY}"));
+        let answer = Http::default().ask(ask).await.ok()?;
+        (answer.status == 200).then(|| serde_json::from_str::<Value>(&answer.body).expect("JSON"))
+    })
+    .await;
+    let of = |slot: &str| -> Vec<Value> {
+        let hints = told["hints"].as_array().expect("hints").iter();
+        hints.filter(|hint| hint["data"]["slot"] == slot).cloned().collect()
+    };
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let titles = of("banner").iter().map(|hint| text(&hint["data"]["content"]["title"])).collect();
+    let suggested = of("suggested");
+    let items = suggested
+        .iter()
+        .flat_map(|hint| hint["data"]["content"]["items"].as_array().expect("a list of products"));
+    (titles, items.map(|item| text(&item["sku"])).collect())
+}
+
+fn identify(page: &Page, proof: Option<&str>) -> Event {
+    let mut props = json!({ "customer": "ada" });
+    if let Some(proof) = proof {
+        props["proof"] = json!(proof);
+    }
+    page.event("identify", &props.to_string())
+}
+
+/// A visitor whose pages say that they are ada.
+fn page(world: &World) -> Page {
+    let mut page = world.page();
+    page.context.customer = CustomerId::parse("ada").ok();
+    page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_identify_gets_nothing() {
+    let world = shop().await;
+    let strangers = Backend { secret: "what somebody thought of", ..BACKEND };
+    let others = world.page();
+    let cases: [(Doubt, &dyn Fn(&Page) -> Option<String>); 5] = [
+        (Doubt::Missing, &|_| None),
+        (Doubt::Forged, &|page| Some(strangers.proof("ada", &page.visitor(), now()))),
+        (Doubt::Forged, &|_| Some(BACKEND.proof("ada", &others.visitor(), now()))),
+        (Doubt::Forged, &|page| Some(BACKEND.proof("bob", &page.visitor(), now()))),
+        (Doubt::Expired, &|page| {
+            Some(BACKEND.proof_until("ada", &page.visitor(), now().0 / 1_000 - 1))
+        }),
+    ];
+    for (why, proof) in cases {
+        let page = page(&world);
+        let proof = proof(&page);
+        let sent = vec![identify(&page, proof.as_deref()), page.views("kettle")];
+        let receipt = page.send(sent).await;
+        assert_eq!((receipt.accepted, receipt.claims), (2, vec![Claim { index: 0, why }]));
+        assert_eq!(knows(&world, &page, "kettle").await["customer"], Value::Null, "{why:?}");
+        let (titles, suggested) = page_about_the_kettle(&world, &page).await;
+        assert_eq!(titles, Vec::<String>::new(), "{why:?}");
+        assert!(suggested.contains(&"toaster".to_owned()), "{why:?}: {suggested:?}");
+    }
+    let claims = world.collector.metric("clickmill_collector_identifies_total").await;
+    assert_eq!(claims, 5.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proven_customer_gets_what_is_theirs_until_they_log_out() {
+    let world = shop().await;
+    let page = page(&world);
+    let proof = BACKEND.proof("ada", &page.visitor(), now());
+    let sent = vec![identify(&page, Some(&proof)), page.views("kettle")];
+    let receipt = page.send(sent).await;
+    assert_eq!((receipt.accepted, receipt.claims), (2, vec![]));
+    assert_eq!(knows(&world, &page, "kettle").await["customer"]["id"], "ada");
+    let (titles, suggested) = page_about_the_kettle(&world, &page).await;
+    assert_eq!(titles, ["For you alone"]);
+    assert!(!suggested.is_empty() && !suggested.contains(&"toaster".to_owned()), "{suggested:?}");
+
+    // The proof ended at the collector: nobody reads it in Kafka.
+    let mac = proof.rsplit('.').next().expect("a signature");
+    for record in world.kafka.records(Topic::ClicksRaw).await {
+        assert!(!record.value.contains(mac), "{}", record.value);
+    }
+
+    let mut out = page;
+    let gone = vec![out.event("logout", "{}"), out.views("mixer"), out.views("kettle")];
+    assert_eq!(out.send(gone).await.accepted, 3);
+    out.context.customer = None;
+    let known = until("the log-out is known", || async {
+        let known = knows(&world, &out, "kettle").await;
+        (known["seen"].as_array().is_some_and(|seen| seen.len() == 2)).then_some(known)
+    })
+    .await;
+    assert_eq!(known["customer"], Value::Null);
+    let (titles, suggested) = page_about_the_kettle(&world, &out).await;
+    assert!(suggested.contains(&"toaster".to_owned()), "{suggested:?}");
+    assert_eq!(titles, Vec::<String>::new());
+}
