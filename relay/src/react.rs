@@ -162,6 +162,10 @@ impl React {
             self.means.hub.forget(&subject, now);
             return if signals.asks { Err(Silence::Consent) } else { Ok(()) };
         }
+        if signals.has_left {
+            // What was said to the customer is not for whoever comes after them.
+            self.means.hub.forget(&subject, now);
+        }
         if !signals.asks && signals.promotions.is_silent() {
             return Ok(());
         }
@@ -395,6 +399,7 @@ impl Wish<'_> {
             taken: Vec::new(),
             waits: Vec::new(),
             customer: None,
+            has_left: false,
         }
     }
 }

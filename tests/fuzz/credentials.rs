@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clickmill_collector::fuzzing::Court;
 use clickmill_relay::hints::admit::{PURPOSE, admit};
 use clickmill_sdk_core::wire::{HintId, VisitorId};
 use clickmill_server::config::Secret;

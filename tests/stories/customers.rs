@@ -47,6 +47,18 @@ async fn shop() -> World {
     let looks = ["kettle", "toaster", "mixer", "oven"].map(|sku| before.views(sku));
     assert_eq!(before.send(looks.to_vec()).await.accepted, 4);
     knows(&world, &before, "oven").await;
+    // Somebody who is proven sees that the relay has read of ada; from now on nobody else has reason to
+    // see less.
+    let first = page(&world);
+    let proof = BACKEND.proof("ada", &first.visitor(), now());
+    let sent = vec![identify(&first, Some(&proof)), first.views("mixer")];
+    assert_eq!(first.send(sent).await.accepted, 2);
+    knows(&world, &first, "mixer").await;
+    until("the relay knows ada", || async {
+        let (titles, _) = page_about_the_kettle(&world, &first).await;
+        (titles == ["For you alone"]).then_some(())
+    })
+    .await;
     world
 }
 
@@ -128,7 +140,7 @@ async fn a_forged_identify_gets_nothing() {
         assert!(suggested.contains(&"toaster".to_owned()), "{why:?}: {suggested:?}");
     }
     let claims = world.collector.metric("clickmill_collector_identifies_total").await;
-    assert_eq!(claims, 5.0);
+    assert_eq!(claims, 6.0, "and one was proven");
 }
 
 #[tokio::test(flavor = "multi_thread")]

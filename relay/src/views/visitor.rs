@@ -169,6 +169,8 @@ pub struct Signals {
     pub waits: Vec<Wait>,
     /// The customer that the visitor was proven to be.
     pub customer: Option<Proven>,
+    /// Whether the visitor was a customer up to this event and is that no more.
+    pub has_left: bool,
     /// What was decided of promotions with the event.
     pub promotions: Told,
     /// What promotions rest on, where there is no event to decide with.
@@ -308,10 +310,7 @@ impl VisitorView {
         let known = asks.then_some(&state.products);
         let (promotions, customer) = (promotions.unwrap_or_default(), state.identity.0.clone());
         let known = signals((tenant, visitor), &asked, known);
-        let signals = Signals { lesson, promotions, waits, taken, customer, ..known };
-        if signals.personalization == Some(false) {
-            state.waits.clear();
-        }
+        let signals = Signals { lesson, promotions, waits, taken, customer, has_left, ..known };
         if asks {
             state.asked = Some(asked);
         } else if signals.personalization == Some(false) {
@@ -410,6 +409,7 @@ fn signals(
         taken: Vec::new(),
         waits: Vec::new(),
         customer: None,
+        has_left: false,
         promotions: Told::default(),
         standing: None,
     }

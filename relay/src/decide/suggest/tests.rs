@@ -36,6 +36,7 @@ fn signals(page: PageKind, seen: &[&str], basket: &[&str]) -> Signals {
         waits: Vec::new(),
         bought: Vec::new(),
         customer: None,
+        has_left: false,
         promotions: Default::default(),
         standing: None,
     }

@@ -562,7 +562,9 @@ fn proven_after(events: &[(&str, Option<&str>, Option<&str>)]) -> Option<String>
     }
     let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
     let known = state.parts().customer.cloned();
-    assert_eq!(signals.unwrap().customer, known, "what is decided by is what is kept");
+    let signals = signals.unwrap();
+    assert_eq!(signals.customer, known, "what is decided by is what is kept");
+    assert!(!signals.has_left || known.as_ref().is_none_or(|now| now.id.as_str() != "ada"));
     known.map(|proven| proven.id.to_string())
 }
 
