@@ -44,6 +44,15 @@ fn the_types_of_the_package_are_of_now() {
     assert_eq!(written, there, "write it anew: {how}");
 }
 
+/// Likewise those of the native client.
+#[test]
+fn the_types_of_the_example_are_of_now() {
+    let written = codegen(&[Box::new(Builtin)], Language::Rust).unwrap();
+    let there = include_str!("../../examples/native_client/events.rs");
+    let how = "clickmill-catalog codegen rust --out examples/native_client/events.rs";
+    assert_eq!(written, there, "write it anew: {how}");
+}
+
 #[test]
 fn written_rust_reads_and_writes_what_the_schema_takes() {
     let colour = EverythingLinesColour::Blue;

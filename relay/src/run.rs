@@ -45,8 +45,8 @@ use crate::render::Render;
 use crate::routes::Routes;
 use crate::stock::{StockWatch, watch_ages};
 use crate::tables::Tables;
-use crate::views::visitor::waits::Stock;
 use crate::views::visitor::VisitorView;
+use crate::views::visitor::waits::Stock;
 use crate::visitors::Visitors;
 
 /// How often readiness is looked at.

@@ -1,6 +1,9 @@
 //! Who is believed to be which customer, and what that opens: nothing for a claim.
 
-use clickmill_sdk_core::wire::{Claim, CustomerId, Doubt, Event, Topic};
+use std::collections::HashMap;
+
+use clickmill_sdk_core::wire::{Claim, CustomerId, Doubt, Event, Record, Topic};
+use clickmill_tests::child::Program;
 use clickmill_tests::page::now;
 use clickmill_tests::proof::Backend;
 use clickmill_tests::service::SERVER_KEY;
@@ -175,4 +178,51 @@ async fn a_proven_customer_gets_what_is_theirs_until_they_log_out() {
     let (titles, suggested) = page_about_the_kettle(&world, &out).await;
     assert!(suggested.contains(&"toaster".to_owned()), "{suggested:?}");
     assert_eq!(titles, Vec::<String>::new());
+}
+
+/// The example of a native client, which finds no collector at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_client_delivers_once_the_collector_is_there_and_proves_its_customer() {
+    let mut world = shop().await;
+    world.collector.kill();
+    let arguments = HashMap::from([
+        ("--collector", world.collector.url.trim_start_matches("http://").to_owned()),
+        ("--write-key", world.write_key().to_owned()),
+        ("--tenant", TENANT.to_owned()),
+        ("--customer", "ada".to_owned()),
+        ("--proof-key", format!("{}:{SECRET}", BACKEND.key)),
+    ]);
+    let log = world.folder().path().join("native_client.log");
+    let mut client = Program::spawn("examples/native_client", &arguments, &log, None);
+    until("the client has tried in vain", || async {
+        client.log().contains("not delivered").then_some(())
+    })
+    .await;
+    world.collector.restart().await;
+    world.collector.is_ready().await;
+    assert!(client.ended().await.success(), "{}", client.log());
+
+    let log = client.log();
+    let mut told: Vec<(String, String)> = Vec::new();
+    for line in log.lines().filter(|line| !line.starts_with("not delivered")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let [id, kind, "accepted" | "duplicate"] = words.as_slice() {
+            told.push(((*id).to_owned(), (*kind).to_owned()));
+        }
+    }
+    let kinds: Vec<&str> = told.iter().map(|(_, kind)| kind.as_str()).collect();
+    assert_eq!(kinds, ["search", "identify", "product_view", "basket_add"], "{log}");
+    assert!(log.contains("4 events made, 4 settled"), "{log}");
+
+    let of_the_client = |record: &Record| {
+        record.context.page.as_ref().is_some_and(|page| page.url.starts_with("app://"))
+    };
+    let mut records = world.read(Topic::ClicksRaw).await;
+    records.retain(of_the_client);
+    let lain: Vec<_> = records.iter().map(|record| record.id.to_string()).collect();
+    let ids: Vec<String> = told.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(lain, ids, "each once, in order");
+    let proven = records.iter().map(|record| record.proven.as_ref().map(CustomerId::as_str));
+    assert_eq!(proven.collect::<Vec<_>>(), [None, Some("ada"), None, None]);
+    assert!(records.iter().all(|record| record.version.is_some()), "schemas judged them");
 }
