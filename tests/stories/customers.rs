@@ -122,23 +122,22 @@ async fn a_forged_identify_gets_nothing() {
     let world = shop().await;
     let strangers = Backend { secret: "what somebody thought of", ..BACKEND };
     let others = world.page();
-    let cases: [(Doubt, &dyn Fn(&Page) -> Option<String>); 5] = [
-        (Doubt::Missing, &|_| None),
-        (Doubt::Forged, &|page| Some(strangers.proof("ada", &page.visitor(), now()))),
-        (Doubt::Forged, &|_| Some(BACKEND.proof("ada", &others.visitor(), now()))),
-        (Doubt::Forged, &|page| Some(BACKEND.proof("bob", &page.visitor(), now()))),
-        (Doubt::Expired, &|page| {
-            Some(BACKEND.proof_until("ada", &page.visitor(), now().0 / 1_000 - 1))
-        }),
+    let visitors = [(); 5].map(|()| page(&world));
+    let [_, forged, stolen, anothers, old] = visitors.each_ref().map(Page::visitor);
+    let cases = [
+        (Doubt::Missing, None),
+        (Doubt::Forged, Some(strangers.proof("ada", &forged, now()))),
+        (Doubt::Forged, Some(BACKEND.proof("ada", &others.visitor(), now()))),
+        (Doubt::Forged, Some(BACKEND.proof("bob", &anothers, now()))),
+        (Doubt::Expired, Some(BACKEND.proof_until("ada", &old, now().0 / 1_000 - 1))),
     ];
-    for (why, proof) in cases {
-        let page = page(&world);
-        let proof = proof(&page);
-        let sent = vec![identify(&page, proof.as_deref()), page.views("kettle")];
+    assert_ne!(stolen, others.visitor());
+    for (page, (why, proof)) in visitors.iter().zip(cases) {
+        let sent = vec![identify(page, proof.as_deref()), page.views("kettle")];
         let receipt = page.send(sent).await;
         assert_eq!((receipt.accepted, receipt.claims), (2, vec![Claim { index: 0, why }]));
-        assert_eq!(knows(&world, &page, "kettle").await["customer"], Value::Null, "{why:?}");
-        let (titles, suggested) = page_about_the_kettle(&world, &page).await;
+        assert_eq!(knows(&world, page, "kettle").await["customer"], Value::Null, "{why:?}");
+        let (titles, suggested) = page_about_the_kettle(&world, page).await;
         assert_eq!(titles, Vec::<String>::new(), "{why:?}");
         assert!(suggested.contains(&"toaster".to_owned()), "{why:?}: {suggested:?}");
     }
