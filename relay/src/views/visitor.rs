@@ -311,6 +311,9 @@ impl VisitorView {
         let (promotions, customer) = (promotions.unwrap_or_default(), state.identity.0.clone());
         let known = signals((tenant, visitor), &asked, known);
         let signals = Signals { lesson, promotions, waits, taken, customer, has_left, ..known };
+        if signals.personalization == Some(false) {
+            state.waits.clear();
+        }
         if asks {
             state.asked = Some(asked);
         } else if signals.personalization == Some(false) {
