@@ -1,6 +1,9 @@
 //! A program of ours as a child process: started, asked whether it is ready, stopped, killed.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -29,13 +32,20 @@ pub fn built(name: &str) -> PathBuf {
     })
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that a system gives to whoever wants any: nobody
+/// takes it by chance while what listens there is started again.
 ///
 /// # Panics
 /// When the machine has none.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("the port's number").port()
+    /// None of them is one that browsers refuse.
+    const PORTS: RangeInclusive<u16> = 11_000..=31_999;
+    let any = || {
+        let place = RandomState::new().hash_one("port") % u64::from(PORTS.end() - PORTS.start());
+        PORTS.start() + u16::try_from(place).expect("within the range")
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(any).take(1_000).find(is_free).expect("a free port")
 }
 
 impl Program {

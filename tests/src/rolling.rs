@@ -21,7 +21,7 @@ use crate::world::World;
 pub type Pauses = BTreeMap<i32, Duration>;
 
 /// Restarts two relays, the second first, and tells the pauses of partitions. Relays count as caught
-/// up once they are behind by no more than `lag` clicks.
+/// up once they are behind by fewer than `lag` clicks in each partition.
 ///
 /// # Panics
 /// When a relay does not end as it should, or does not come back.
@@ -43,7 +43,8 @@ struct Watch {
     /// Whether pauses count yet.
     is_counting: Arc<AtomicBool>,
     is_over: Arc<AtomicBool>,
-    seen: Arc<AtomicI64>,
+    /// How many each partition has.
+    seen: Arc<[AtomicI64]>,
     reading: JoinHandle<Pauses>,
 }
 
@@ -59,7 +60,7 @@ impl Watch {
         }
         consumer.assign(&list).expect("an assignment");
         let (is_counting, is_over) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-        let seen = Arc::<AtomicI64>::default();
+        let seen: Arc<[AtomicI64]> = (0..partitions).map(|_| AtomicI64::new(0)).collect();
         let reading = {
             let (is_counting, is_over) = (Arc::clone(&is_counting), Arc::clone(&is_over));
             let seen = Arc::clone(&seen);
@@ -68,11 +69,16 @@ impl Watch {
         Self { is_counting, is_over, seen, reading }
     }
 
-    /// Waits until all clicks but the newest are enriched.
+    /// Waits until all clicks but the newest of each partition are enriched.
     async fn caught_up(&self, kafka: &Kafka, lag: u32) {
         until("the relays have caught up", || async {
-            let written: i64 = kafka.ends(Topic::ClicksRaw).iter().map(|(_, end)| *end).sum();
-            (self.seen.load(Ordering::Acquire) + i64::from(lag) > written).then_some(())
+            let written = kafka.ends(Topic::ClicksRaw);
+            let is_near = |(partition, end): &(i32, i64)| {
+                let seen = usize::try_from(*partition).ok().and_then(|at| self.seen.get(at));
+                let seen = seen.map_or(0, |seen| seen.load(Ordering::Acquire));
+                seen > 0 && seen + i64::from(lag) > *end
+            };
+            written.iter().all(is_near).then_some(())
         })
         .await;
     }
@@ -86,14 +92,17 @@ impl Watch {
 fn read(
     consumer: &BaseConsumer,
     (is_counting, is_over): (&AtomicBool, &AtomicBool),
-    seen: &AtomicI64,
+    seen: &[AtomicI64],
 ) -> Pauses {
     let mut pauses: BTreeMap<i32, (Instant, Duration)> = BTreeMap::new();
     while !is_over.load(Ordering::Acquire) {
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(5)) else { continue };
         let now = Instant::now();
-        seen.fetch_add(1, Ordering::AcqRel);
-        let (last, longest) = pauses.entry(message.partition()).or_insert((now, Duration::ZERO));
+        let partition = message.partition();
+        if let Some(seen) = usize::try_from(partition).ok().and_then(|at| seen.get(at)) {
+            seen.fetch_add(1, Ordering::AcqRel);
+        }
+        let (last, longest) = pauses.entry(partition).or_insert((now, Duration::ZERO));
         if is_counting.load(Ordering::Acquire) {
             *longest = (*longest).max(now - *last);
         }
