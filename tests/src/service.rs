@@ -170,6 +170,8 @@ impl Collector {
 
     /// Starts it again, as it was; it need not be ready yet.
     pub async fn restart(&mut self) {
+        // One that still ran would keep the ports.
+        self.program.kill();
         self.program = Self::run(&self.config, self.room.as_ref());
         self.lives().await;
     }
@@ -351,6 +353,8 @@ impl Relay {
 
     /// Starts it again, as it was.
     pub async fn restart(&mut self) {
+        // One that still ran would keep the ports.
+        self.program.kill();
         self.program = Self::run(&self.config, self.room.as_ref());
         self.is_ready().await;
     }
