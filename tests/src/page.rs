@@ -1,16 +1,17 @@
 //! A visitor's page without a browser: it makes events as the SDK does and shows what came back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clickmill_sdk_core::wire::{
     Batch, Consent, Context, Event, EventId, EventType, Json, Millis, Page as WirePage, Proof,
     QueueId, Receipt, SessionId, ToJson, VisitorId,
 };
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::http::{Answer, Ask, Http, HttpError};
-use crate::stream::Stream;
+use crate::stream::{Frame, Stream};
 
 /// The wall clock.
 ///
@@ -177,6 +178,33 @@ impl Page {
         let ask = last.into_iter().fold(ask, |ask, last| ask.header("last-event-id", last));
         let response = self.http.open(ask).await.ok()?;
         (response.status() == 200).then(|| Stream::new(response.into_body()))
+    }
+
+    /// Keeps a stream open, one after another, at the next of these relays where one does not answer.
+    /// A stream that is silent for `silence_max` is left. What comes is heard; none stands for a
+    /// stream that has opened.
+    pub async fn keep_open(
+        &self,
+        relays: &[String],
+        first: usize,
+        silence_max: Duration,
+        mut hear: impl FnMut(Option<Frame>),
+    ) {
+        let (token, mut last, mut at) = (self.token().await, None::<String>, first);
+        loop {
+            let relay = relays[at % relays.len()].as_str();
+            let Some(mut stream) = self.try_open((relay, &token), last.as_deref()).await else {
+                at += 1;
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            hear(None);
+            while let Some(frame) = stream.next(silence_max).await {
+                hear(Some(frame));
+                last = stream.last_event_id.clone().or(last);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn asking(&self, token: &str, last: Option<&str>) -> Ask {

@@ -63,28 +63,18 @@ impl Transcript {
 /// Where pages find relays; each tries the next one when one does not answer.
 type Relays = Arc<[String]>;
 
-/// Keeps a stream open, at whichever relay there is.
+/// Writes down what a page hears, at whichever relay there is.
 async fn listen(page: Arc<Page>, relays: Relays, script: Arc<Mutex<Transcript>>, first: usize) {
-    let (token, mut last, mut at) = (page.token().await, None::<String>, first);
-    loop {
-        let relay = relays[at % relays.len()].as_str();
-        let Some(mut stream) = page.try_open((relay, &token), last.as_deref()).await else {
-            at += 1;
-            sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        script.lock().expect("no holder panics").streams += 1;
-        while let Some(frame) = stream.next(PATIENCE).await {
-            let mut script = script.lock().expect("no holder panics");
-            match frame {
-                Frame::Hint(hint, _) => script.hear(&hint),
-                Frame::Reset(data) => script.reset(&data),
-                Frame::Comment | Frame::Retry(_) => {}
-            }
-            last = stream.last_event_id.clone().or(last);
+    let hear = |frame| {
+        let mut script = script.lock().expect("no holder panics");
+        match frame {
+            None => script.streams += 1,
+            Some(Frame::Hint(hint, _)) => script.hear(&hint),
+            Some(Frame::Reset(data)) => script.reset(&data),
+            Some(Frame::Comment | Frame::Retry(_)) => {}
         }
-        sleep(Duration::from_millis(50)).await;
-    }
+    };
+    page.keep_open(&relays, first, PATIENCE, hear).await;
 }
 
 /// Clicks on, until it is over.

@@ -2,7 +2,6 @@
 //! out is shown no more, though whoever decides is killed in that moment.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use clickmill_sdk_core::wire::HintKind;
 use clickmill_tests::page::now;
@@ -11,7 +10,6 @@ use clickmill_tests::until::until_enough;
 use clickmill_tests::{Frame, Page, World};
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::PATIENCE;
 
@@ -32,37 +30,28 @@ impl Watched {
         look(&self.0.lock().expect("no holder panics"))
     }
 
-    /// Keeps a stream open, at whichever relay there is.
+    /// Writes down what a page hears, at whichever relay there is.
     async fn watch(self, page: Arc<Page>, relays: [String; 2], first: usize) {
-        let (token, mut last, mut at) = (page.token().await, None::<String>, first);
-        loop {
-            let relay = relays[at % relays.len()].as_str();
-            let Some(mut stream) = page.try_open((relay, &token), last.as_deref()).await else {
-                at += 1;
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            while let Some(frame) = stream.next(PATIENCE * 4).await {
-                let mut heard = self.0.lock().expect("no holder panics");
-                match frame {
-                    Frame::Hint(hint, _) => {
-                        heard.screen.take(&hint, now());
-                        if hint.kind == HintKind::Stock {
-                            let content = hint.content.as_str();
-                            let content: Value = serde_json::from_str(content).expect("JSON");
-                            let sku = content["product"]["sku"].as_str().unwrap_or_default();
-                            heard.notices.push(sku.to_owned());
-                        }
+        let hear = |frame| {
+            let mut heard = self.0.lock().expect("no holder panics");
+            match frame {
+                Some(Frame::Hint(hint, _)) => {
+                    heard.screen.take(&hint, now());
+                    if hint.kind == HintKind::Stock {
+                        let content = hint.content.as_str();
+                        let content: Value = serde_json::from_str(content).expect("JSON");
+                        let sku = content["product"]["sku"].as_str().unwrap_or_default();
+                        heard.notices.push(sku.to_owned());
                     }
-                    Frame::Reset(data) => {
-                        heard.screen.reset(&data, now());
-                        heard.notices.clear();
-                    }
-                    Frame::Comment | Frame::Retry(_) => {}
                 }
-                last = stream.last_event_id.clone().or(last);
+                Some(Frame::Reset(data)) => {
+                    heard.screen.reset(&data, now());
+                    heard.notices.clear();
+                }
+                None | Some(Frame::Comment | Frame::Retry(_)) => {}
             }
-        }
+        };
+        page.keep_open(&relays, first, PATIENCE * 4, hear).await;
     }
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clickmill_sdk_core::wire::{Hint, HintHead, HintId, HintKind, Json, Millis, Slot, ToJson, Why};
+use clickmill_sdk_core::wire::json::Writer;
+use clickmill_sdk_core::wire::{
+    Hint, HintHead, HintId, HintKind, Json, Millis, Sku, Slot, ToJson, Why,
+};
 
 /// What the ids of hints that answer clicks begin with: the raw topic's dataset. Their partition
 /// is the one that their visitor is decided in.
@@ -46,6 +49,32 @@ impl Frame {
             expires_at: hint.expires_at,
             rule: (hint.kind == HintKind::Promote).then(|| hint.why.model.as_str().into()),
             bytes: Bytes::from(text),
+        }
+    }
+
+    /// The hint that takes this one back, since products in it are shown no more; `model` says why not.
+    pub(super) fn withdrawal(
+        &self,
+        (id, model, gone): (HintId, &'static str, &[Sku]),
+        (epoch, now): (u64, Millis),
+    ) -> Hint {
+        let mut content = Writer::with_capacity(64);
+        content.object(|w| {
+            w.text_field("hint", &self.id.to_string());
+            w.list_field(model, gone);
+        });
+        let inputs = gone.iter().map(|sku| sku.as_str().to_owned()).collect();
+        Hint {
+            id,
+            kind: HintKind::Withdraw,
+            epoch,
+            slot: self.slot.clone(),
+            content: Json::trusted(content.finish()),
+            why: Why { model: model.to_owned(), inputs, ..Why::default() },
+            expires_at: self.expires_at,
+            stock_version: None,
+            cause: None,
+            decided_at: now,
         }
     }
 

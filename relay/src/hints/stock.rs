@@ -87,27 +87,11 @@ pub(super) fn withdrawal(
         // The same record can be too old again after a heartbeat: the second tells them apart.
         Gone::Stale(_) => n.wrapping_add((now.0 / 1000) as u32),
     };
-    let mut content = Writer::with_capacity(64);
-    content.object(|w| {
-        w.text_field("hint", &held.id.to_string());
-        w.list_field(model, std::slice::from_ref(sku));
-    });
+    let Place { partition, offset } = place;
+    let id = HintId { source: source.to_owned(), partition, offset, n };
     Hint {
-        id: HintId {
-            source: source.to_owned(),
-            partition: place.partition,
-            offset: place.offset,
-            n,
-        },
-        kind: HintKind::Withdraw,
-        epoch,
-        slot: held.slot.clone(),
-        content: Json::trusted(content.finish()),
-        why: why(model, sku),
-        expires_at: held.expires_at,
-        stock_version: matches!(gone, Gone::SoldOut(_)).then_some(place.offset),
-        cause: None,
-        decided_at: now,
+        stock_version: matches!(gone, Gone::SoldOut(_)).then_some(offset),
+        ..held.withdrawal((id, model, std::slice::from_ref(sku)), (epoch, now))
     }
 }
 

@@ -16,10 +16,10 @@ const BINARYEN: &str = "binaryen@132.0.0";
 const UGLIFY: &str = "uglify-js@3.19.3";
 
 /// Twice with the code taken apart and put together anew, which finds what the compiler's own shape
-/// hides, and with functions made for the arguments that they are called with. The lowest addresses are the far end of a stack that never grows that deep, so no
-/// address is a small number; and nothing reads where there is no memory. Proposals are what the
-/// compiler itself writes, and no more: given `--all-features`, wasm-opt uses some that today's
-/// browsers refuse to load.
+/// hides, and with functions made for the arguments that they are called with. The lowest addresses
+/// are the far end of a stack that never grows that deep, so no address is a small number; and
+/// nothing reads where there is no memory. Proposals are what the compiler itself writes, and no more:
+/// given `--all-features`, wasm-opt uses some that today's browsers refuse to load.
 const OPTIONS: [&str; 23] = [
     "--low-memory-unused",
     "--ignore-implicit-traps",

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Cause, Hint, HintId, HintKind, Json, Millis, Sku, Why};
+use clickmill_sdk_core::wire::{Cause, Hint, HintId, HintKind, Json, Millis, Sku};
 use serde_json::Value;
 
 use super::visitor::Active;
@@ -53,8 +52,11 @@ impl Hub {
                     (left, held.marks.clone(), hint)
                 }
                 None => {
-                    let hint = withdrawal(held, (id, away), (source.1, now));
-                    (Vec::new(), held.marks.clone(), hint)
+                    let gone = held.skus.iter().filter(|sku| away.skus.contains(sku)).cloned();
+                    let gone: Vec<Sku> = gone.collect();
+                    let about = (id, away.model, gone.as_slice());
+                    let hint = held.frame.withdrawal(about, (source.1, now));
+                    (Vec::new(), held.marks.clone(), Hint { cause: away.cause, ..hint })
                 }
             };
             if let Some(visitor) = shard.visitors.get_mut(subject) {
@@ -78,26 +80,4 @@ fn without(held: &Active, skus: &[Sku]) -> Option<(Vec<Sku>, Hint)> {
     items.retain(|item| left.iter().any(|sku| item["sku"] == sku.as_str()));
     hint.content = Json::trusted(content.to_string());
     (!left.is_empty()).then_some((left, hint))
-}
-
-fn withdrawal(held: &Active, (id, away): (HintId, Away<'_>), (epoch, now): (u64, Millis)) -> Hint {
-    let gone: Vec<Sku> = held.skus.iter().filter(|sku| away.skus.contains(sku)).cloned().collect();
-    let mut content = Writer::with_capacity(64);
-    content.object(|w| {
-        w.text_field("hint", &held.frame.id.to_string());
-        w.list_field(away.model, &gone);
-    });
-    let inputs = gone.iter().map(|sku| sku.as_str().to_owned()).collect();
-    Hint {
-        id,
-        kind: HintKind::Withdraw,
-        epoch,
-        slot: held.frame.slot.clone(),
-        content: Json::trusted(content.finish()),
-        why: Why { model: away.model.to_owned(), inputs, ..Why::default() },
-        expires_at: held.frame.expires_at,
-        stock_version: None,
-        cause: away.cause,
-        decided_at: now,
-    }
 }
