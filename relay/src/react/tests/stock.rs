@@ -1,5 +1,7 @@
 //! Who waits for a product hears once that it is back, whichever relay decides by then.
 
+use clickmill_sdk_core::wire::Consent;
+
 use super::*;
 
 /// State and product of each hint about stock, with its id.
@@ -114,12 +116,16 @@ fn who_has_not_moved_for_long_waits_on_and_who_forbids_it_waits_no_more() {
     assert!(hints(&stream).is_empty(), "suggestions of then hold no more");
     inner.tell_stock(("C", 3), 12);
     assert_eq!(notices(&stream), ["back C back.0.10.0"]);
-    let (at, mut seen) = inner.event(("v", "product_view", "A"));
-    let [Seen::Event(enriched)] = seen.as_mut_slice() else { panic!("{seen:?}") };
-    enriched.signals.as_mut().unwrap().personalization = Some(false);
+    let mut forbids = inner.about(("v", "product_view", "A"));
+    forbids.context.consent = Some(Consent::default());
+    let (at, seen) = inner.record(&forbids);
     inner.react.live(at, seen);
     inner.tell_stock(("D", 3), 13);
     assert!(notices(&inner.open("v")).is_empty());
+    // Nor once it is allowed again: what was wanted before is forgotten.
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    assert!(notices(&stream).is_empty());
 }
 
 #[test]
