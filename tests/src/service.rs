@@ -23,6 +23,10 @@ pub const SERVER_KEY: &str = "the key of a server in stories";
 /// The key of the web server of another tenant.
 pub const OTHERS_SERVER_KEY: &str = "the key of another server";
 
+/// The name and the secret of the key that the shop signs with who is logged in: none of a collector's
+/// own unless its site is told of it.
+pub const PROOF_KEY: (&str, &str) = ("shop", "what shop and collector share in stories");
+
 /// What relays show each other.
 pub const PEER_KEY: &str = "what relays in stories share";
 
@@ -384,6 +388,7 @@ impl Shop {
             ("--hints", world.relay.url.clone()),
             ("--write-key", WRITE_KEY.to_owned()),
             ("--sdk-dir", sdk),
+            ("--proof-key", format!("{}:{}", PROOF_KEY.0, PROOF_KEY.1)),
         ]);
         Self::open(with, world.folder()).await
     }

@@ -91,6 +91,16 @@ impl WorldBuilder {
         World { relay, partitions, origins, settings, edge }
     }
 
+    /// Starts it with a second relay beside the first, once each decides for some of four partitions, and
+    /// these products are in stock.
+    pub async fn two_relays(self, stock: &[(&str, i64)]) -> (World, Relay) {
+        let world = self.partitions(4).start().await;
+        world.kafka.stock(stock);
+        let second = world.second_relay().await;
+        world.is_shared_with(&second).await;
+        (world, second)
+    }
+
     /// Starts it without a relay.
     pub async fn edge(self) -> Edge {
         let Self { partitions, kafka, setup, folder, relay: _ } = self;

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 const SECRET: &str = "what the shop and the collector share";
 const BACKEND: Backend<'static> = Backend { key: "1", secret: SECRET, tenant: TENANT };
 
+/// With the key that is to be given up.
+const OLDER: Backend<'static> = Backend { key: "0", secret: "an older one of 16 bytes", ..BACKEND };
+
 const RULES: &str = r#"
 tenant = "shop"
 [[rule]]
@@ -34,7 +37,7 @@ async fn shop() -> World {
     let world = world
         .relay(format!("promotions = {{ folder = {folder:?} }}\ncustomers = {{ topic = true }}"))
         .set(|setup, _| {
-            let keys = format!(r#"{{ id = "0", secret = "an older one of 16 bytes" }}, {{ id = "1", secret = "{SECRET}" }}"#);
+            let keys = [OLDER, BACKEND].map(written).join(", ");
             setup.site = format!("proofs = {{ keys = [{keys}], lifetime_max = \"10m\" }}");
         })
         .start()
@@ -63,6 +66,11 @@ async fn shop() -> World {
     })
     .await;
     world
+}
+
+/// A backend's key as a collector is told of it.
+fn written(backend: Backend<'_>) -> String {
+    format!(r#"{{ id = "{}", secret = "{}" }}"#, backend.key, backend.secret)
 }
 
 /// What the relay remembers of a visitor, once the product seen last is this one.
@@ -177,6 +185,48 @@ async fn a_proven_customer_gets_what_is_theirs_until_they_log_out() {
     let (titles, suggested) = page_about_the_kettle(&world, &out).await;
     assert!(suggested.contains(&"toaster".to_owned()), "{suggested:?}");
     assert_eq!(titles, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_proofs_are_replaced_without_anybody_being_a_stranger() {
+    let world = shop().await;
+    // Both keys are known while the site's servers change over.
+    for backend in [OLDER, BACKEND] {
+        let page = page(&world);
+        let proof = backend.proof("ada", &page.visitor(), now());
+        let receipt = page.send(vec![identify(&page, Some(&proof)), page.views("kettle")]).await;
+        assert_eq!((receipt.accepted, receipt.claims), (2, vec![]), "key {}", backend.key);
+        assert_eq!(knows(&world, &page, "kettle").await["customer"]["id"], "ada");
+    }
+
+    world.collector.reconfigure(|text| {
+        let without = text.replace(&format!("{}, ", written(OLDER)), "");
+        assert_ne!(without, text, "the older key was there");
+        without
+    });
+    world.collector.hang_up();
+    until("the older key is gone", || async {
+        let page = page(&world);
+        let proof = OLDER.proof("ada", &page.visitor(), now());
+        let receipt = page.send(vec![identify(&page, Some(&proof)), page.views("kettle")]).await;
+        // Its events are as good as anybody's: what is gone is what they would have proven.
+        assert_eq!(receipt.accepted, 2, "{receipt:?}");
+        if receipt.claims.is_empty() {
+            return None;
+        }
+        assert_eq!(receipt.claims, [Claim { index: 0, why: Doubt::UnknownKey }]);
+        assert_eq!(knows(&world, &page, "kettle").await["customer"], Value::Null);
+        Some(())
+    })
+    .await;
+    let refused = r#"clickmill_collector_identifies_total{standing="unknown_key""#;
+    assert_eq!(world.collector.metric(refused).await, 1.0);
+    // Whoever was proven by it still is, and the key that stays proves as before.
+    let page = page(&world);
+    let proof = BACKEND.proof("ada", &page.visitor(), now());
+    let receipt = page.send(vec![identify(&page, Some(&proof)), page.views("kettle")]).await;
+    assert_eq!((receipt.accepted, receipt.claims), (2, vec![]));
+    assert_eq!(knows(&world, &page, "kettle").await["customer"]["id"], "ada");
 }
 
 /// The example of a native client, which finds no collector at first.

@@ -9,18 +9,9 @@ use clickmill_tests::{Ask, Feed, Http, Page, Told, World};
 
 use crate::PATIENCE;
 
-const PARTITIONS: u32 = 4;
 const SEGMENTS: &str = r#"hints.segments = [{ name = "buyers", basket_min = 1 }]"#;
 const PRODUCTS: [(&str, i64); 6] =
     [("kettle", 5), ("toaster", 5), ("mixer", 5), ("oven", 5), ("hob", 5), ("fridge", 5)];
-
-async fn two_relays() -> (World, Relay) {
-    let world = World::builder().partitions(PARTITIONS).relay(SEGMENTS).start().await;
-    world.kafka.stock(&PRODUCTS);
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
-    (world, second)
-}
 
 /// A feed that is told everything from now on.
 async fn feed(relay: &Relay, query: &str) -> Feed {
@@ -59,7 +50,7 @@ async fn all_view(pages: &[Page], sku: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_hear_what_is_said_by_every_relay_to_whom_they_choose() {
-    let (mut world, second) = two_relays().await;
+    let (mut world, second) = World::builder().relay(SEGMENTS).two_relays(&PRODUCTS).await;
     // So many that each relay has some.
     let pages: Vec<Page> = (0..12).map(|_| world.page()).collect();
     let (browsers, buyers) = pages.split_at(6);

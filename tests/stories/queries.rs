@@ -16,9 +16,6 @@ use tokio::time::Instant;
 
 use crate::PATIENCE;
 
-/// Partitions of the raw topic: so many that each relay gets some.
-const PARTITIONS: u32 = 4;
-
 /// A visitor who is known, and where the newest event of theirs lies.
 struct Known {
     page: Page,
@@ -56,7 +53,7 @@ fn read(answer: &Answer) -> Value {
 async fn visitors(world: &World) -> Vec<Known> {
     let mut known: Vec<Known> = Vec::new();
     let all = |known: &[Known]| known.iter().map(|one| one.partition).collect::<BTreeSet<_>>();
-    while known.len() < 12 || all(&known).len() < PARTITIONS as usize {
+    while known.len() < 12 || all(&known).len() < world.partitions() as usize {
         let page = world.page();
         assert_eq!(page.send(vec![page.views("kettle")]).await.accepted, 1);
         known.push(Known { page, partition: 0, offset: 0, events: 1 });
@@ -74,14 +71,6 @@ async fn locate(world: &World, known: &mut [Known]) {
         let newest = newest.expect("the event lies in Kafka");
         (one.partition, one.offset) = (newest.partition, newest.offset);
     }
-}
-
-/// Two relays that share the partitions.
-async fn two_relays() -> (World, Relay) {
-    let world = World::builder().partitions(PARTITIONS).start().await;
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
-    (world, second)
 }
 
 /// Asks until there is an answer that is not "later"; every such word must name a wait. Returns the
@@ -109,7 +98,7 @@ fn holds(one: &Known, told: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_relay_answers_for_every_visitor_also_after_one_was_killed() {
-    let (mut world, second) = two_relays().await;
+    let (mut world, second) = World::builder().two_relays(&[]).await;
     let mut known = visitors(&world).await;
     for relay in [&world.relay, &second] {
         for one in &known {
@@ -151,7 +140,7 @@ async fn any_relay_answers_for_every_visitor_also_after_one_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_visitors_are_answered_in_their_order_each_with_its_own_outcome() {
-    let (world, second) = two_relays().await;
+    let (world, second) = World::builder().two_relays(&[]).await;
     let known = visitors(&world).await;
     let mut ids: Vec<String> = known.iter().map(|one| one.page.visitor().to_string()).collect();
     ids.insert(3, "nobody".to_owned());

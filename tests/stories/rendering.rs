@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::{PATIENCE, skus};
 
-const PARTITIONS: u32 = 4;
 const PRODUCTS: [(&str, i64); 7] = [
     ("kettle", 5),
     ("toaster", 5),
@@ -53,17 +52,9 @@ fn shown(hint: &Value) -> Vec<&str> {
     items.iter().filter_map(|item| item["sku"].as_str()).collect()
 }
 
-async fn two_relays() -> (World, Relay) {
-    let world = World::builder().partitions(PARTITIONS).start().await;
-    world.kafka.stock(&PRODUCTS);
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
-    (world, second)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn any_relay_decides_for_a_page_and_what_it_told_is_taken_back_like_any_hint() {
-    let (mut world, second) = two_relays().await;
+    let (mut world, second) = World::builder().two_relays(&PRODUCTS).await;
     // So many that each relay has some.
     let pages: Vec<Page> = (0..8).map(|_| world.page()).collect();
     for page in &pages {

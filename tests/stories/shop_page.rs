@@ -1,9 +1,11 @@
 //! The shop as a person meets it: with and without the SDK, by keyboard alone, at three widths,
-//! under the eyes of an accessibility checker.
+//! under the eyes of an accessibility checker; and signed in, with what is for customers alone.
 
-use clickmill_tests::Folder;
+use clickmill_sdk_core::wire::{Customer, Record, Topic};
 use clickmill_tests::browser::{Browser, Engine};
-use clickmill_tests::service::Shop;
+use clickmill_tests::service::{PROOF_KEY, Shop};
+use clickmill_tests::until::until;
+use clickmill_tests::{Folder, Visit, World};
 use fantoccini::key::Key;
 use serde_json::Value;
 
@@ -70,6 +72,80 @@ async fn an_order_is_placed_by_keyboard_alone_and_without_the_sdk() {
     browser.press(Key::Enter.into()).await;
     browser.arrives("/thanks/").await;
     browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_at_the_shop_is_proven_and_who_signs_out_takes_it_along() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/promotions");
+    let (id, secret) = PROOF_KEY;
+    let world = World::builder()
+        .relay(format!("promotions.folder = {rules:?}\ncustomers.topic = true"))
+        .set(|setup, _| {
+            let key = format!(r#"{{ id = "{id}", secret = "{secret}" }}"#);
+            setup.site = format!("proofs.keys = [{key}]");
+        });
+    let visit = Visit::builder().world(world).at("/login").start().await;
+    tab_to(&visit, "[name=email]").await;
+    visit.write("ada@example.com").await;
+    visit.press(Key::Enter.into()).await;
+    is_signed_in(&visit, true).await;
+    offers(&visit, "Good that you are with us").await;
+
+    // Her number is on the table, under which the collector found her proven; her address is not.
+    let known = visit.world.kafka.records(Topic::Customers).await;
+    let ada = &known.first().expect("what the shop knows of her").value;
+    let ada: Customer = serde_json::from_str(ada).expect("a customer");
+    assert_eq!((ada.segment.as_deref(), ada.orders), (Some("member"), 0));
+    let signed_in = event(&visit.world, "identify").await;
+    assert_eq!(signed_in.proven.as_ref(), Some(&ada.customer));
+    assert!(!signed_in.props.as_str().contains("proof"), "{}", signed_in.props.as_str());
+
+    visit.run("document.querySelector('form[action=\"/logout\"] button').click()").await;
+    is_signed_in(&visit, false).await;
+    // Somebody else sees what is for everybody.
+    offers(&visit, "Fresh from the bean").await;
+    let signed_out = event(&visit.world, "logout").await.context;
+    assert_eq!(signed_out.visitor, signed_in.context.visitor, "who logs out is who was there");
+    let records = visit.world.read(Topic::ClicksRaw).await;
+    let newest = records.iter().max_by_key(|record| record.at).map(|record| &record.context);
+    let newest = newest.expect("a record");
+    assert!(newest.visitor != signed_out.visitor && newest.customer.is_none(), "{newest:?}");
+    visit.close().await;
+}
+
+/// Waits for a page of somebody who is signed in, or is not.
+async fn is_signed_in(visit: &Visit, expected: bool) {
+    const SHOWN: &str = "
+        return document.readyState === 'complete'
+            ? !!document.querySelector('form[action=\"/logout\"]') : null";
+    until("the page after a log-in or a log-out", || async {
+        // While one page gives way to another there is none to ask.
+        let said = visit.client.execute(SHOWN, Vec::new()).await.ok()?;
+        (said == expected).then_some(())
+    })
+    .await;
+}
+
+/// Looks at a coffee machine until the offer beside it has this title.
+async fn offers(visit: &Visit, title: &str) {
+    const SHOWN: &str = "
+        const shown = 'clickmill-slot[name=offer][data-cm-hint] > :not([data-cm-away]) .offer-title';
+        return document.querySelector(shown)?.textContent ?? null";
+    until(title, || async {
+        visit.go("/p/COF-1").await;
+        visit.has_core().await;
+        (visit.run(SHOWN).await == title).then_some(())
+    })
+    .await;
+}
+
+/// The only event of a type, once it is there.
+async fn event(world: &World, kind: &str) -> Record {
+    until(kind, || async {
+        let all: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        all.into_iter().find(|record| record.kind.as_str() == kind)
+    })
+    .await
 }
 
 /// Presses Tab until the focus is there; every step on the way must be visible.

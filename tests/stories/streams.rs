@@ -17,7 +17,6 @@ use tokio::time::sleep;
 
 use crate::PATIENCE;
 
-const PARTITIONS: u32 = 4;
 const VISITORS: usize = 200;
 const PRODUCTS: usize = 100;
 
@@ -166,13 +165,9 @@ impl Audience {
 
 /// Two relays that share the partitions, and products to suggest.
 async fn two_relays() -> (World, Relay) {
-    let world = World::builder().partitions(PARTITIONS).start().await;
     let names: Vec<String> = (0..PRODUCTS).map(|n| format!("p{n}")).collect();
     let stocked: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 100)).collect();
-    world.kafka.stock(&stocked);
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
-    (world, second)
+    World::builder().two_relays(&stocked).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

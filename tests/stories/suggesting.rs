@@ -127,11 +127,7 @@ async fn who_comes_back_finds_what_was_seen_and_who_is_new_what_others_look_at()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_relay_suggests_from_the_visits_of_all() {
-    const PARTITIONS: u32 = 4;
-    let world = World::builder().partitions(PARTITIONS).start().await;
-    world.kafka.stock(&PRODUCTS);
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
+    let (world, _second) = World::builder().two_relays(&PRODUCTS).await;
     // The visitor is decided by one of them.
     let first = world.page();
     assert_eq!(first.send(vec![first.views("kettle"), first.views("toaster")]).await.accepted, 2);
@@ -166,4 +162,35 @@ async fn what_goes_into_the_basket_is_shown_no_more() {
     screen.take(&gone, now());
     assert!(screen.slots.is_empty(), "{screen:?}");
     assert_eq!(screen.withdrawn, [shown.id.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ordered_is_taken_back_and_suggested_no_more() {
+    let world = World::start().await;
+    world.kafka.stock(&[("kettle", 5), ("toaster", 5), ("mixer", 5)]);
+    let page = world.page();
+    let (mut stream, mut screen) = (page.listen().await, Screen::default());
+    let shown = answer(&page, &mut stream, page.views("kettle")).await;
+    let mut both = skus(&shown);
+    both.sort();
+    assert_eq!(both, ["mixer", "toaster"]);
+    screen.take(&shown, now());
+
+    // Neither of them went through the basket of this device.
+    let gone = answer(&page, &mut stream, order(&page, "1", &["toaster", "mixer"])).await;
+    assert_eq!((gone.kind, gone.why.model.as_str()), (HintKind::Withdraw, "ordered"));
+    screen.take(&gone, now());
+    assert!(screen.slots.is_empty(), "{screen:?}");
+    assert_eq!(screen.withdrawn, [shown.id.to_string()]);
+
+    // Once there is something else it is suggested, and nothing of what was ordered.
+    world.kafka.stock(&[("oven", 5)]);
+    let other = world.page();
+    let mut others = other.listen().await;
+    let deadline = Instant::now() + PATIENCE;
+    while !skus(&answer(&other, &mut others, other.views("kettle")).await).contains(&"oven".into())
+    {
+        assert!(Instant::now() < deadline, "the oven is on sale");
+    }
+    assert_eq!(skus(&answer(&page, &mut stream, page.views("kettle")).await), ["oven"]);
 }

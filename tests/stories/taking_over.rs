@@ -57,11 +57,10 @@ impl Watched {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_hears_once_and_what_sold_out_goes_though_the_owner_is_killed() {
-    let mut world = World::builder().partitions(4).start().await;
     // Two are waited for, one sells out, and there are others.
-    world.kafka.stock(&[("early", 0), ("late", 0), ("gone", 5), ("oven", 5), ("hob", 5)]);
-    let second = world.second_relay().await;
-    world.is_shared_with(&second).await;
+    const STOCK: [(&str, i64); 5] =
+        [("early", 0), ("late", 0), ("gone", 5), ("oven", 5), ("hob", 5)];
+    let (mut world, second) = World::builder().two_relays(&STOCK).await;
     let relays = [world.relay.url.clone(), second.url.clone()];
     let mut streams = JoinSet::new();
     let mut visitors = Vec::new();

@@ -1,4 +1,5 @@
-// Shows verdicts and hints in the strip, says why something is suggested, and reports the shop's own events to the SDK.
+// Shows verdicts and hints in the strip, says why something is suggested, and reports the shop's own events and
+// who is signed in to the SDK.
 //
 // Everything here is an addition: without this script, or without the SDK, the pages still work.
 (() => {
@@ -70,6 +71,30 @@
     const script = document.querySelector("script[data-collector]");
     if (script) script.addEventListener("load", () => window.clickmill && run(), { once: true });
   };
+
+  // ---- The customer: who is signed in, by the server's word, the SDK says with a proof ----
+
+  const CUSTOMER = "shop.customer";
+
+  // Whoever signs out or in by another name is another visitor, for whom the proof is then signed.
+  const introduce = async () => {
+    const customer = document.querySelector("[data-customer]")?.dataset.customer || "";
+    const before = localStorage.getItem(CUSTOMER) || "";
+    if (customer === before) return;
+    if (before) window.clickmill.reset();
+    localStorage.setItem(CUSTOMER, "");
+    if (!customer) return;
+    const body = new URLSearchParams({ visitor: window.clickmill.visitor() });
+    const answer = await fetch("/proof", { method: "POST", body });
+    if (!answer.ok) throw new Error(`the shop proves nothing: ${answer.status}`);
+    window.clickmill.identify(customer, await answer.text());
+    window.clickmill.flush();
+    localStorage.setItem(CUSTOMER, customer);
+  };
+
+  // Once the SDK's core is there the visitor has an id. What fails is tried again on the next page.
+  const introduceLater = () =>
+    setTimeout(() => introduce().catch((error) => console.warn("shop: not identified", error)));
 
   // ---- Names of products seen in this tab, to say why something is suggested ----
 
@@ -194,6 +219,7 @@
   document.addEventListener("click", follow, true);
   document.addEventListener("clickmill:hint", onHint);
   document.addEventListener("clickmill:verdict", onVerdict);
+  document.addEventListener("clickmill:state", introduceLater, { once: true });
   rememberName();
   openStrip();
   withSdk(reportAll);

@@ -1,5 +1,6 @@
 //! What a request is answered with, before it becomes HTTP.
 
+use clickmill_sdk_core::wire::Customer;
 use maud::Markup;
 
 use crate::sessions::SessionId;
@@ -14,6 +15,8 @@ pub struct Answer {
     pub session: Option<SessionId>,
     /// Stock levels that changed and must be told to the world.
     pub levels: Vec<Level>,
+    /// What is known of a customer from now on, and must be told to the world.
+    pub customer: Option<Customer>,
 }
 
 /// What the browser gets.
@@ -30,7 +33,7 @@ pub enum Content {
     /// "Look there instead": an address of our own.
     See(String),
     /// A line for machines.
-    Text(&'static str),
+    Text(String),
     /// A form that has to be filled in again.
     Unfit(Markup),
     /// The path is there, but not for this method.
@@ -39,7 +42,7 @@ pub enum Content {
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Self {
-        Self { content, session: None, levels: Vec::new() }
+        Self { content, session: None, levels: Vec::new(), customer: None }
     }
 }
 
@@ -57,5 +60,10 @@ impl Answer {
     /// The same answer, and these levels are told to the world.
     pub fn with_levels(self, levels: Vec<Level>) -> Self {
         Self { levels, ..self }
+    }
+
+    /// The same answer, and what is known of this customer, if there is one, is told to the world.
+    pub fn with_customer(self, customer: Option<Customer>) -> Self {
+        Self { customer, ..self }
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use clickmill_sdk_core::wire::{Tenant, WriteKey};
+use clickmill_server::token::KeyError;
 use hyper::Uri;
 
+use crate::proof::ProofKey;
 use crate::shop::Tracking;
 
 /// The example shop of Clickmill: some forty electrical products to click on.
@@ -29,6 +31,16 @@ pub struct Options {
     /// The site's public write key
     #[arg(long, env = "CLICKMILL_SHOP_WRITE_KEY", requires = "collector")]
     pub write_key: Option<String>,
+    /// A key that signs who is logged in, `id:secret`, as in the collector's `proofs` of this site; without
+    /// one nobody is proven
+    #[arg(
+        long,
+        env = "CLICKMILL_SHOP_PROOF_KEY",
+        requires = "collector",
+        hide_env_values = true,
+        value_name = "ID:SECRET"
+    )]
+    pub proof_key: Option<String>,
     /// Folder with the built SDK, served under /sdk/
     #[arg(long, env = "CLICKMILL_SHOP_SDK_DIR")]
     pub sdk_dir: Option<PathBuf>,
@@ -85,6 +97,9 @@ pub enum ConfigError {
         /// What it was given.
         value: String,
     },
+    /// A key that the collector would not take.
+    #[error("--proof-key must be `id:secret`: {0}")]
+    ProofKey(#[from] KeyError),
     /// A tenant that could not be part of a key.
     #[error("--tenant is no tenant's name: {0:?}")]
     Tenant(String),
@@ -96,6 +111,8 @@ pub enum ConfigError {
 impl Options {
     /// Checks the options.
     pub fn config(self) -> Result<Config, ConfigError> {
+        let tenant = Tenant::parse(&self.tenant).map_err(|_| ConfigError::Tenant(self.tenant))?;
+        let sign = |key: &String| ProofKey::parse(key, tenant.clone());
         let tracking = match (&self.collector, &self.hints, &self.write_key) {
             (Some(collector), Some(hints), Some(write_key)) => Some(Tracking {
                 collector: origin("collector", collector)?,
@@ -103,10 +120,10 @@ impl Options {
                 write_key: WriteKey::parse(write_key)
                     .map_err(|_| ConfigError::WriteKey)?
                     .to_string(),
+                proofs: self.proof_key.as_ref().map(sign).transpose()?,
             }),
             _ => None,
         };
-        let tenant = Tenant::parse(&self.tenant).map_err(|_| ConfigError::Tenant(self.tenant))?;
         let publishing = self.bootstrap.map(|bootstrap| Publishing {
             bootstrap,
             topic_prefix: self.topic_prefix,
@@ -166,6 +183,14 @@ mod tests {
         let tracking = options(&whole).unwrap().config().unwrap().tracking.unwrap();
         assert_eq!(tracking.collector, "http://127.0.0.1:8081");
         assert_eq!(tracking.hints, "https://hints.example");
+        assert_eq!(tracking.proofs, None);
+        let signed = [&whole[..], &["--proof-key", "k:0123456789abcdef"]].concat();
+        let tracking = options(&signed).unwrap().config().unwrap().tracking.unwrap();
+        assert!(tracking.proofs.is_some());
+        let short = [&whole[..], &["--proof-key", "k:short"]].concat();
+        let refused = options(&short).unwrap().config().unwrap_err().to_string();
+        assert!(refused.starts_with("--proof-key must be `id:secret`: the secret"), "{refused}");
+        assert!(options(&["--proof-key", "k:0123456789abcdef"]).is_err());
     }
 
     #[test]

@@ -18,6 +18,10 @@ pub struct Order {
     pub number: String,
     /// The session that placed it: nobody else may see it.
     pub session: SessionId,
+    /// Who was signed in; none for a guest.
+    pub customer: Option<String>,
+    /// When it was placed, in milliseconds since 1970.
+    pub at_ms: u64,
     /// Where it goes.
     pub address: Address,
     /// Product number, name, pieces, price of one in hundredths of the currency.
@@ -131,6 +135,11 @@ impl Orders {
         self.all.push_back(order);
     }
 
+    /// What a customer ordered while signed in with this address, the newest first.
+    pub fn of(&self, email: &str) -> impl Iterator<Item = &Order> {
+        self.all.iter().rev().filter(move |order| order.customer.as_deref() == Some(email))
+    }
+
     /// The order of that number, for the session that placed it.
     pub fn find(&self, number: &str, session: Option<SessionId>) -> Option<&Order> {
         let order = self.all.iter().rev().find(|order| order.number == number)?;
@@ -183,6 +192,8 @@ mod tests {
         Order {
             number: number.into(),
             session: SessionId::new(1),
+            customer: None,
+            at_ms: 0,
             address: address(),
             lines: Vec::new(),
             sum: Sum::default(),

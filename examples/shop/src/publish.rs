@@ -1,9 +1,9 @@
-//! Tells Kafka what is sold and what is in stock.
+//! Tells Kafka what is sold, what is in stock, and what is known of customers.
 
 use std::time::Duration;
 
 use clickmill_kafka::{Class, Failure, KafkaConfig, Outcome, Outgoing, Producer, ProducerConfig};
-use clickmill_sdk_core::wire::{IdError, Millis, Product, Sku, Stock, ToJson, Topic};
+use clickmill_sdk_core::wire::{Customer, IdError, Millis, Product, Sku, Stock, ToJson, Topic};
 use tokio::time::Instant;
 
 use crate::catalogue::Catalogue;
@@ -16,12 +16,13 @@ const OPENING_WAIT: Duration = Duration::from_secs(20);
 /// How long the shop waits for the last levels to be out when it closes.
 const CLOSING_WAIT: Duration = Duration::from_secs(3);
 
-/// Publishes products and stock levels under the keys `tenant:sku`.
+/// Publishes products and stock levels under the keys `tenant:sku`, customers under `tenant:customer`.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     producer: Producer,
     products_topic: String,
     stock_topic: String,
+    customers_topic: String,
     tenant: String,
 }
 
@@ -70,6 +71,7 @@ impl Publisher {
             producer: Producer::new(&kafka, &ProducerConfig::default(), None)?,
             products_topic: Topic::Products.name(&publishing.topic_prefix),
             stock_topic: Topic::Stock.name(&publishing.topic_prefix),
+            customers_topic: Topic::Customers.name(&publishing.topic_prefix),
             tenant: publishing.tenant.to_string(),
         })
     }
@@ -84,6 +86,12 @@ impl Publisher {
     pub async fn levels(&self, levels: &[Level], now_ms: u64) -> Result<(), PublishError> {
         let records = level_records(&self.tenant, levels, now_ms)?;
         self.send(&self.stock_topic, &records).await
+    }
+
+    /// Publishes what is known of a customer, in place of what was known before, and waits until Kafka
+    /// has it. A record without a value would have the relays forget them.
+    pub async fn customer(&self, customer: &Customer) -> Result<(), PublishError> {
+        self.send(&self.customers_topic, &[customer_record(&self.tenant, customer)]).await
     }
 
     /// Waits a little until everything handed in is out.
@@ -135,9 +143,15 @@ fn level_records(tenant: &str, levels: &[Level], now_ms: u64) -> Result<Vec<Keye
     levels.iter().map(record).collect()
 }
 
+fn customer_record(tenant: &str, customer: &Customer) -> Keyed {
+    Keyed { key: format!("{tenant}:{}", customer.customer), value: customer.to_json() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::customers;
+    use crate::orders::Orders;
 
     #[test]
     fn a_product_is_published_as_the_relay_reads_it() {
@@ -157,5 +171,16 @@ mod tests {
         let records = level_records("shop", &[level], 1_795_476_000_000).unwrap();
         assert_eq!(records[0].key, "shop:KET-1");
         assert_eq!(records[0].value, r#"{"sku":"KET-1","available":23,"at":1795476000000}"#);
+    }
+
+    #[test]
+    fn a_customer_is_published_under_their_number() {
+        let ada = customers::known("ada@example.com", &Orders::default()).unwrap();
+        let Keyed { key, value } = customer_record("shop", &ada);
+        assert_eq!(key, "shop:C-b5fc85e55755f9e0");
+        assert_eq!(
+            value,
+            r#"{"customer":"C-b5fc85e55755f9e0","segment":"member","orders":0,"spent_cents":0}"#
+        );
     }
 }

@@ -32,10 +32,13 @@ pub fn answer(shop: &Shop, ask: &Ask) -> Answer {
         (Verb::Get, ["login"]) => visit::login_form(shop, memory, ask),
         (Verb::Post, ["login"]) => visit::login(shop, memory, ask),
         (Verb::Post, ["logout"]) => visit::logout(memory, ask),
+        (Verb::Post, ["proof"]) => visit::proof(shop, memory, ask),
         (Verb::Get, ["img", file]) => picture(shop, file)
             .map_or_else(|| visit::missing(shop, memory, ask), |svg| Content::Picture(svg).into()),
-        (Verb::Get, ["healthz"]) => Content::Text("ok\n").into(),
-        (Verb::Get, ["basket", "add" | "remove"] | ["logout"]) => Content::WrongVerb.into(),
+        (Verb::Get, ["healthz"]) => Content::Text("ok\n".to_owned()).into(),
+        (Verb::Get, ["basket", "add" | "remove"] | ["logout" | "proof"]) => {
+            Content::WrongVerb.into()
+        }
         (Verb::Get, _) => visit::missing(shop, memory, ask),
         (Verb::Post, _) => Content::WrongVerb.into(),
     }

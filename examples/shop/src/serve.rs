@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clickmill_sdk_core::wire::Customer;
 use clickmill_server::body::{self, BodyError, BodyLimits};
 use clickmill_server::clock::SharedClock;
 use clickmill_server::cookie::{self, Reader, SameSite, SetCookie, Transport};
@@ -105,8 +106,9 @@ impl Front {
             random: uuid::Uuid::new_v4().as_u128(),
             now_ms: self.clock.now_ms(),
         };
-        let Answer { content, session, levels } = routes::answer(&self.shop, &ask);
+        let Answer { content, session, levels, customer } = routes::answer(&self.shop, &ask);
         self.publish(levels);
+        self.publish_customer(customer);
         let mut response = write(content);
         if let Some(cookie) = session.and_then(set_cookie) {
             response.headers_mut().insert(SET_COOKIE, cookie);
@@ -134,6 +136,16 @@ impl Front {
             response.headers_mut().insert(ETAG, tag);
         }
         response
+    }
+
+    /// Tells Kafka in the background, like levels: what got lost is told again at the next log-in or order.
+    fn publish_customer(&self, customer: Option<Customer>) {
+        let Some((publisher, customer)) = self.publisher.clone().zip(customer) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = publisher.customer(&customer).await {
+                tracing::warn!(%error, "what is known of a customer is not published");
+            }
+        });
     }
 
     /// Tells Kafka in the background: somebody who orders does not wait for it. A level that got

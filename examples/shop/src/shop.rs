@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::orders::Orders;
+use crate::proof::ProofKey;
 use crate::sessions::Sessions;
 use crate::stock::{Level, Stock};
 
@@ -39,6 +40,8 @@ pub struct Tracking {
     pub hints: String,
     /// The site's public key.
     pub write_key: String,
+    /// Signs which customer a visitor is; without it nobody is proven.
+    pub proofs: Option<ProofKey>,
 }
 
 impl Shop {

@@ -25,6 +25,10 @@ const STOP_GRACE: Duration = Duration::from_secs(15);
 /// Clicks through the demo in a browser.
 const CHECK: (&str, &str) = ("clickmill-tests", "clickmill-demo-check");
 
+/// With what the demo's shop signs who is logged in: the key's name, and the secret that it shares with
+/// the collector.
+const PROOF_KEY: (&str, &str) = ("demo", "for the demo only, never for a real site");
+
 pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
     let check = words.flag("--check");
     let port = words.option::<u16>("--port")?;
@@ -208,10 +212,14 @@ impl Stage<'_> {
         // The pages' origin has the shop's port in it.
         let origins = format!("\"http://127.0.0.1:{shop}\", \"http://localhost:{shop}\"");
         let key = self.write_key()?;
+        let (id, secret) = PROOF_KEY;
         launch.environment.push((
             "CLICKMILL_COLLECTOR__SITES".to_owned(),
-            format!("[{{ write_key = \"{key}\", tenant = \"shop\", origins = [{origins}] }}]")
-                .into(),
+            format!(
+                "[{{ write_key = \"{key}\", tenant = \"shop\", origins = [{origins}], \
+                 proofs = {{ keys = [{{ id = \"{id}\", secret = \"{secret}\" }}] }} }}]"
+            )
+            .into(),
         ));
         Ok(launch)
     }
@@ -247,12 +255,14 @@ impl Stage<'_> {
     fn shop(&self) -> Result<Launch, Failure> {
         let Ports { shop, collector, relay, .. } = self.ports;
         let sdk = self.shell.place.sdk().into_os_string();
+        let (id, secret) = PROOF_KEY;
         let arguments = [
             ("--listen", address(shop).to_string().into()),
             ("--collector", format!("http://{}", address(collector)).into()),
             ("--hints", format!("http://{}", address(relay)).into()),
             ("--write-key", self.write_key()?.into()),
             ("--sdk-dir", sdk),
+            ("--proof-key", format!("{id}:{secret}").into()),
             ("--bootstrap", self.bootstrap.clone().into()),
         ];
         Ok(Launch {

@@ -1,11 +1,13 @@
 //! What every page stands in: head, header, notices, the common shelf, footer and strip.
 
+use clickmill_sdk_core::wire::CustomerId;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::json;
 
 use super::shelf::{self, Shelf};
 use super::{View, card, report, sign};
 use crate::catalogue::Product;
+use crate::customers;
 use crate::sessions::Notice;
 
 /// The shop's name.
@@ -47,7 +49,7 @@ pub(super) fn page(view: &View<'_>, frame: &Frame<'_>) -> Markup {
             body {
                 a.skip href="#main" { "Skip to the products" }
                 (header(view, frame.department))
-                main #main tabindex="-1" data-page-kind=(frame.kind) {
+                main #main tabindex="-1" data-page-kind=(frame.kind) data-customer=[customer(view)] {
                     (notice(view))
                     (frame.main)
                     (common_shelf(view, frame.last_slot))
@@ -72,6 +74,13 @@ fn sdk(view: &View<'_>) -> Markup {
             script src="/sdk/clickmill_slots.js" defer {}
         }
     }
+}
+
+/// The number of whoever is signed in, where the shop can prove that to the collector. The script has the
+/// SDK say so.
+fn customer(view: &View<'_>) -> Option<CustomerId> {
+    view.shop.tracking.as_ref()?.proofs.as_ref()?;
+    customers::number(view.session.email.as_deref()?).ok()
 }
 
 fn header(view: &View<'_>, department: Option<&str>) -> Markup {

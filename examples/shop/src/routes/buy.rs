@@ -3,6 +3,7 @@
 use crate::answer::{Answer, Content};
 use crate::ask::Ask;
 use crate::basket::Line;
+use crate::customers;
 use crate::orders::{self, Address, Order, OrderLine};
 use crate::pages;
 use crate::routes::view;
@@ -83,14 +84,18 @@ pub(super) fn order(shop: &Shop, memory: &mut Memory, ask: &Ask) -> Answer {
     let order = Order {
         number: number.clone(),
         session: id,
+        customer: session.email.clone(),
+        at_ms: ask.now_ms,
         address,
         lines: session.basket.items(&shop.catalogue).map(order_line).collect(),
         sum: session.basket.sum(&shop.catalogue),
     };
     session.basket.clear();
     session.notice = Some(Notice::Ordered);
+    let email = session.email.clone();
     memory.orders.place(order);
-    Answer::see(format!("/thanks/{number}")).with_levels(levels)
+    let known = email.and_then(|email| customers::known(&email, &memory.orders).ok());
+    Answer::see(format!("/thanks/{number}")).with_levels(levels).with_customer(known)
 }
 
 pub(super) fn thanks(shop: &Shop, memory: &mut Memory, ask: &Ask, number: &str) -> Answer {

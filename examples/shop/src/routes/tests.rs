@@ -1,13 +1,16 @@
 //! What each path answers.
 
+use clickmill_sdk_core::wire::{Millis, Tenant, VisitorId};
 use serde_json::Value;
 
 use super::*;
 use crate::ask::Fields;
+use crate::proof::ProofKey;
 use crate::sessions::SessionId;
 use crate::shop::Tracking;
 
 const NOW_MS: u64 = 1_795_476_000_000;
+const PROOF_KEY: &str = "k:0123456789abcdef";
 
 /// A visitor with a cookie jar.
 struct Visitor<'a> {
@@ -68,10 +71,12 @@ fn shop() -> Shop {
 }
 
 fn tracked() -> Shop {
+    let tenant = Tenant::parse("shop").unwrap();
     let tracking = Tracking {
         collector: "http://127.0.0.1:8081".into(),
         hints: "http://127.0.0.1:8082".into(),
         write_key: "demo".into(),
+        proofs: Some(ProofKey::parse(PROOF_KEY, tenant).unwrap()),
     };
     Shop::open(Some(tracking)).unwrap()
 }
@@ -113,10 +118,10 @@ fn addresses_that_lead_nowhere_say_so() {
     for path in ["/", "/c/kettles", "/basket", "/nowhere"] {
         assert!(matches!(visitor.post(path, ""), Content::WrongVerb), "{path}");
     }
-    for address in ["/basket/add", "/logout"] {
+    for address in ["/basket/add", "/logout", "/proof"] {
         assert!(matches!(visitor.get(address), Content::WrongVerb), "{address}");
     }
-    assert!(matches!(visitor.get("/healthz"), Content::Text("ok\n")));
+    assert!(matches!(visitor.get("/healthz"), Content::Text(text) if text == "ok\n"));
 }
 
 #[test]
@@ -212,6 +217,58 @@ fn a_faulty_form_comes_back_filled_in() {
     assert!(page.contains("value=\"1 Mill Lane\""));
     assert!(page.contains("aria-invalid=\"true\" aria-describedby=\"email-fault\""));
     assert_eq!(page.matches("aria-invalid").count(), 1);
+}
+
+/// What the page tells its script of who is signed in.
+fn customer_on(page: &str) -> Option<&str> {
+    page.split("data-customer=\"").nth(1)?.split('"').next()
+}
+
+#[test]
+fn a_proof_is_for_whoever_is_signed_in_and_for_the_visitor_that_the_page_names() {
+    let shop = tracked();
+    let mut visitor = Visitor::of(&shop);
+    assert_eq!(customer_on(&visitor.page("/")), None);
+    assert!(matches!(visitor.post("/proof", "visitor=v1"), Content::Missing(_)), "nobody is there");
+    let known = visitor.ask(Verb::Post, "/login", "email=Ada%40Example.com").customer.unwrap();
+    assert_eq!(known.segment.as_deref(), Some("member"));
+    let page = visitor.page("/");
+    assert_eq!(customer_on(&page), Some(known.customer.as_str()));
+    let Content::Text(proof) = visitor.post("/proof", "visitor=v1") else { panic!("no proof") };
+    let key = ProofKey::parse(PROOF_KEY, Tenant::parse("shop").unwrap()).unwrap();
+    let named = VisitorId::parse("v1").unwrap();
+    assert_eq!(Some(proof), key.sign(&known.customer, &named, NOW_MS));
+    for none in ["", "visitor=", "visitor=a%0Ab"] {
+        assert!(matches!(visitor.post("/proof", none), Content::Missing(_)), "{none}");
+    }
+    visitor.post("/logout", "");
+    assert_eq!(customer_on(&visitor.page("/")), None);
+    assert!(matches!(visitor.post("/proof", "visitor=v1"), Content::Missing(_)), "nobody is there");
+}
+
+#[test]
+fn what_is_known_of_a_customer_follows_their_orders() {
+    let shop = shop();
+    let mut visitor = Visitor::of(&shop);
+    visitor.post("/login", "email=ada%40example.com");
+    let mut order = |form: &str| {
+        visitor.post("/basket/add", form);
+        visitor.ask(Verb::Post, "/checkout", ADDRESS).customer
+    };
+    let first = order("sku=KET-1").unwrap();
+    assert_eq!((first.segment.as_deref(), first.orders), (Some("regular"), 1));
+    let next = order("sku=TEL-2").unwrap();
+    assert_eq!((next.segment.as_deref(), next.orders), (Some("gold"), 2));
+    assert!(next.spent_cents > first.spent_cents && next.last_order_at == Some(Millis(NOW_MS)));
+    let bought: Vec<&str> = next.bought.iter().map(|one| one.sku.as_str()).collect();
+    assert_eq!(bought, ["TEL-2", "KET-1"], "the newest first");
+    let mut guest = Visitor { random: 100, ..Visitor::of(&shop) };
+    guest.post("/basket/add", "sku=KET-1");
+    assert_eq!(
+        guest.ask(Verb::Post, "/checkout", ADDRESS).customer,
+        None,
+        "an address proves nothing"
+    );
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Looking around: home, departments, products, search, login.
 
+use clickmill_sdk_core::wire::VisitorId;
+
 use crate::answer::{Answer, Content};
 use crate::ask::Ask;
+use crate::customers;
 use crate::orders::is_email;
 use crate::pages;
 use crate::routes::{local, view};
@@ -45,7 +48,22 @@ pub(super) fn login(shop: &Shop, memory: &mut Memory, ask: &Ask) -> Answer {
         return Content::Unfit(pages::login::page(&view(shop, memory, ask), &form)).into();
     }
     let next = local(ask.form.get("next"));
-    move_session(memory, ask, Some(email.to_lowercase()), next)
+    let email = email.to_lowercase();
+    let known = customers::known(&email, &memory.orders).ok();
+    move_session(memory, ask, Some(email), next).with_customer(known)
+}
+
+/// The proof that whoever is signed in here is the visitor that the page names, for the SDK.
+pub(super) fn proof(shop: &Shop, memory: &mut Memory, ask: &Ask) -> Answer {
+    let session = memory.sessions.find(ask.session, ask.now_ms);
+    let customer = session.and_then(|session| customers::number(session.email.as_deref()?).ok());
+    let visitor = VisitorId::parse(ask.form.get("visitor")).ok();
+    let key = shop.tracking.as_ref().and_then(|tracking| tracking.proofs.as_ref());
+    let signed = match (key, customer, visitor) {
+        (Some(key), Some(customer), Some(visitor)) => key.sign(&customer, &visitor, ask.now_ms),
+        _ => None,
+    };
+    signed.map_or_else(|| missing(shop, memory, ask), |proof| Content::Text(proof).into())
 }
 
 pub(super) fn logout(memory: &mut Memory, ask: &Ask) -> Answer {

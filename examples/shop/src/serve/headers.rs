@@ -83,6 +83,7 @@ mod tests {
             collector: "http://127.0.0.1:8081".into(),
             hints: "http://127.0.0.1:8082".into(),
             write_key: "demo".into(),
+            proofs: None,
         };
         let text = text(Some(&tracking));
         assert!(text.contains("script-src 'self' 'wasm-unsafe-eval';"), "{text}");
