@@ -7,5 +7,6 @@ pub mod page;
 pub mod queries;
 pub mod relay;
 pub mod route;
+pub mod rules;
 pub mod sessions;
 pub mod suggest;

@@ -23,7 +23,7 @@ cargo xtask COMMAND
                          feed hard inputs to all that reads strangers' bytes, each
                          target for a minute; what is found stays in tests/corpus
   web [--release]        build the SDK's bundle into target/sdk
-  bench route|collector|fairness|relay|queries|handover|hints|sessions|suggest|sdk
+  bench route|collector|fairness|relay|queries|handover|hints|rules|sessions|suggest|sdk
        [--json] [...]    measure; what follows goes to the measuring program
   replay FILE [--rate N] [...]
                          play a recorded clickstream through the collector and

@@ -8,25 +8,29 @@
 //! the visitor is proven to be. A product that no file of products has is taken to be on sale, in stock
 //! and in no category.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::{self, BufRead};
+mod recording;
+mod report;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{KafkaConfig, Reader, ReaderConfig, Step};
-use clickmill_sdk_core::wire::json::Writer;
-use clickmill_sdk_core::wire::{Customer, CustomerId, Millis, Product, Sku, Tenant, ToJson};
+use clickmill_sdk_core::wire::{Customer, Millis, Product, Sku, Tenant, ToJson};
 use clickmill_streams::{Driver, Place, Raw};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::decide::Outcome;
 use super::promoter::{Promoter, Setting};
-use super::rule::Refusal;
 use super::rules::{Entry, Rules, read_folder};
 use crate::tables::Tables;
 use crate::views::visitor::{Seen, VisitorView};
+
+use self::recording::of_record;
+pub use self::recording::{Recorded, read_recording};
+pub use self::report::Report;
+use self::report::Tally;
 
 /// How long Kafka may take to open the topic.
 const OPEN_WAIT: Duration = Duration::from_secs(10);
@@ -47,52 +51,6 @@ pub struct Simulation {
     events: u64,
     unread: u64,
     spent: Duration,
-}
-
-/// What became of one rule.
-#[derive(Clone, Debug, Default)]
-struct Tally {
-    outcomes: BTreeMap<Outcome, u64>,
-    visitors: BTreeMap<Outcome, HashSet<String>>,
-    /// Shown and held out, by day.
-    days: BTreeMap<String, (u64, u64)>,
-}
-
-/// What a simulation has found.
-#[derive(Clone, Debug)]
-pub struct Report {
-    rules: BTreeMap<(Tenant, String), Tally>,
-    refusals: Vec<Refusal>,
-    /// Events that were run.
-    pub events: u64,
-    /// Lines or records that could not be read.
-    pub unread: u64,
-    /// How long deciding took, folding included.
-    pub spent: Duration,
-}
-
-/// A line of our own short form.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    session: String,
-    at: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    props: Value,
-    #[serde(default)]
-    customer: Option<CustomerId>,
-}
-
-/// An event to be run: its key, its record, and when it was.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
-    key: String,
-    value: String,
-    at: u64,
-    tenant: Tenant,
-    skus: Vec<Sku>,
 }
 
 /// Why a simulation cannot be run.
@@ -230,117 +188,6 @@ impl Simulation {
     }
 }
 
-impl Tally {
-    fn add(&mut self, (outcome, visitor): (Outcome, &str), day: String) {
-        *self.outcomes.entry(outcome).or_default() += 1;
-        let visitors = self.visitors.entry(outcome).or_default();
-        if !visitors.contains(visitor) {
-            visitors.insert(visitor.to_owned());
-        }
-        let (shown, held_out) = self.days.entry(day).or_default();
-        *shown += u64::from(outcome == Outcome::Shown);
-        *held_out += u64::from(outcome == Outcome::HeldOut);
-    }
-
-    fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(&outcome).copied().unwrap_or_default()
-    }
-
-    fn visitors(&self, outcome: Outcome) -> usize {
-        self.visitors.get(&outcome).map_or(0, HashSet::len)
-    }
-
-    fn matched(&self) -> u64 {
-        self.outcomes.values().sum()
-    }
-}
-
-/// The events of a recording, in the order in which they happened, and the number of lines that are
-/// none.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn read_recording(input: impl BufRead, tenant: &Tenant) -> io::Result<(Vec<Recorded>, u64)> {
-    let (mut all, mut unread, mut places) = (Vec::new(), 0, HashMap::new());
-    for (n, line) in input.lines().enumerate() {
-        let line = line?;
-        let line = line.trim();
-        if line.is_empty() {
-            continue;
-        }
-        match one(line, (tenant, n as u64), &mut places) {
-            Some(recorded) => all.push(recorded),
-            // The first line may name the columns.
-            None => unread += u64::from(n > 0),
-        }
-    }
-    all.sort_by_key(|recorded| recorded.at);
-    Ok((all, unread))
-}
-
-fn one(
-    line: &str,
-    (tenant, n): (&Tenant, u64),
-    places: &mut HashMap<String, u64>,
-) -> Option<Recorded> {
-    if line.starts_with('{') {
-        let value: Value = serde_json::from_str(line).ok()?;
-        if value.get("tenant").is_some() {
-            return of_record(value);
-        }
-        let line: Line = serde_json::from_value(value).ok()?;
-        return of_line(&line, (tenant, n), places);
-    }
-    let mut fields = line.split('\t').map(str::trim);
-    let (session, item) = (fields.next()?.to_owned(), fields.next()?);
-    let seconds: f64 = fields.next()?.parse().ok()?;
-    let line = Line {
-        session,
-        at: (seconds * 1_000.0) as u64,
-        kind: "product_view".to_owned(),
-        props: json!({ "sku": item }),
-        customer: None,
-    };
-    of_line(&line, (tenant, n), places)
-}
-
-/// A record as a collector would have written it.
-fn of_line(
-    line: &Line,
-    (tenant, n): (&Tenant, u64),
-    places: &mut HashMap<String, u64>,
-) -> Option<Recorded> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let session: String = line.session.chars().take(48).map(plain).collect();
-    if session.is_empty() {
-        return None;
-    }
-    let seq = places.entry(session.clone()).or_default();
-    *seq += 1;
-    let (id, at) = (format!("019abfe2-1c40-7000-a000-{n:012x}"), line.at);
-    let props = if line.props.is_null() { json!({}) } else { line.props.clone() };
-    let customer = line.customer.as_ref().map(CustomerId::as_str);
-    of_record(json!({
-        "id": id, "tenant": tenant.as_str(), "type": line.kind, "at": at, "time": at,
-        "queue": session, "seq": *seq,
-        "arrival": { "write_key": "simulated", "sent_at": at, "received_at": at, "attempt": 0 },
-        "context": { "visitor": session, "session": session },
-        "props": props, "proven": customer,
-    }))
-}
-
-/// A raw or enriched record.
-fn of_record(mut value: Value) -> Option<Recorded> {
-    value.as_object_mut()?.remove("enrichment");
-    let tenant = Tenant::parse(value.get("tenant")?.as_str()?).ok()?;
-    let visitor = value.get("context")?.get("visitor")?.as_str()?;
-    let (key, at) = (format!("{tenant}:{visitor}"), value.get("time")?.as_u64()?);
-    let props = value.get("props");
-    let sku = props.and_then(|props| props.get("sku")?.as_str());
-    let skus = sku.and_then(|sku| Sku::parse(sku).ok()).into_iter().collect();
-    Some(Recorded { key, value: value.to_string(), at, tenant, skus })
-}
-
 fn unknown(sku: &Sku) -> Product {
     Product {
         sku: sku.clone(),
@@ -456,270 +303,5 @@ fn read_topic(
     }
 }
 
-impl Report {
-    fn empty() -> Self {
-        Self {
-            rules: BTreeMap::new(),
-            refusals: Vec::new(),
-            events: 0,
-            unread: 0,
-            spent: Duration::ZERO,
-        }
-    }
-
-    /// The rules that were refused.
-    pub fn refusals(&self) -> &[Refusal] {
-        &self.refusals
-    }
-
-    /// How many rules were applied to events in a second.
-    pub fn rule_events_per_s(&self) -> f64 {
-        let pairs = self.events as f64 * self.rules.len() as f64;
-        pairs / self.spent.as_secs_f64().max(1e-9)
-    }
-
-    /// How often a rule came to an outcome.
-    pub fn count(&self, rule: &str, outcome: Outcome) -> u64 {
-        let of_rule = self.rules.iter().filter(|((_, name), _)| name == rule);
-        of_rule.map(|(_, tally)| tally.count(outcome)).sum()
-    }
-
-    /// A table for people; with another report also what differs.
-    pub fn table(&self, against: Option<&Self>) -> String {
-        let mut text = format!(
-            "{} events, {} could not be read; {:.0} rules*events/s\n\n{:<32}",
-            self.events,
-            self.unread,
-            self.rule_events_per_s(),
-            "rule"
-        );
-        let columns = Outcome::ALL;
-        text.push_str(&format!("{:>9}", "matched"));
-        for outcome in columns {
-            text.push_str(&format!("{:>11}", outcome.as_str()));
-        }
-        text.push_str(&format!("{:>10}\n", "visitors"));
-        let empty = Tally::default();
-        for key in self.keys(against) {
-            let tally = self.rules.get(&key).unwrap_or(&empty);
-            text.push_str(&format!("{:<32}{:>9}", format!("{}:{}", key.0, key.1), tally.matched()));
-            for outcome in columns {
-                text.push_str(&format!("{:>11}", tally.count(outcome)));
-            }
-            text.push_str(&format!("{:>10}\n", tally.visitors(Outcome::Shown)));
-            for (day, (shown, held_out)) in &tally.days {
-                text.push_str(&format!("  {day}: {shown} shown, {held_out} held out\n"));
-            }
-            if let Some(against) = against {
-                let (more, fewer) = self.differ(against, &key);
-                text.push_str(&format!("  against: {more} visitors more, {fewer} fewer\n"));
-            }
-        }
-        for refusal in &self.refusals {
-            text.push_str(&format!("refused: {refusal}\n"));
-        }
-        text
-    }
-
-    /// The same as JSON.
-    pub fn json(&self, against: Option<&Self>) -> String {
-        let mut w = Writer::default();
-        w.object(|w| {
-            w.number_field("events", self.events);
-            w.number_field("unread", self.unread);
-            w.number_field("rule_events_per_s", self.rule_events_per_s() as u64);
-            w.key("rules").array(|w| {
-                for key in self.keys(against) {
-                    let empty = Tally::default();
-                    let tally = self.rules.get(&key).unwrap_or(&empty);
-                    w.object(|w| {
-                        w.field("tenant", Some(&key.0));
-                        w.text_field("rule", &key.1);
-                        tally.write(w);
-                        if let Some(against) = against {
-                            let (more, fewer) = self.differ(against, &key);
-                            w.number_field("visitors_more", more as u64);
-                            w.number_field("visitors_fewer", fewer as u64);
-                        }
-                    });
-                }
-            });
-            let refused: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();
-            w.list_field("refused", &refused);
-        });
-        w.finish()
-    }
-
-    fn keys(&self, against: Option<&Self>) -> BTreeSet<(Tenant, String)> {
-        let others = against.into_iter().flat_map(|against| against.rules.keys());
-        self.rules.keys().chain(others).cloned().collect()
-    }
-
-    /// Visitors that a rule is shown to here and not there, and the other way round.
-    fn differ(&self, against: &Self, key: &(Tenant, String)) -> (usize, usize) {
-        let empty = HashSet::new();
-        let of = |report: &'_ Self| -> HashSet<String> {
-            let tally = report.rules.get(key);
-            tally.and_then(|tally| tally.visitors.get(&Outcome::Shown)).unwrap_or(&empty).clone()
-        };
-        let (here, there) = (of(self), of(against));
-        (here.difference(&there).count(), there.difference(&here).count())
-    }
-}
-
-impl Tally {
-    fn write(&self, w: &mut Writer) {
-        w.number_field("matched", self.matched());
-        for outcome in Outcome::ALL {
-            w.number_field(outcome.as_str(), self.count(outcome));
-        }
-        w.number_field("visitors_shown", self.visitors(Outcome::Shown) as u64);
-        w.number_field("visitors_held_out", self.visitors(Outcome::HeldOut) as u64);
-        w.key("days").array(|w| {
-            for (day, (shown, held_out)) in &self.days {
-                w.object(|w| {
-                    w.text_field("day", day);
-                    w.number_field("shown", *shown);
-                    w.number_field("held_out", *held_out);
-                });
-            }
-        });
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::promotions::rules::read_bytes;
-
-    const RULES: &str = r#"
-        tenant = "shop"
-        [[rule]]
-        name = "third-look"
-        slot = "banner"
-        when = "visit.products >= 3"
-        caps = { visit = 1, total = 2 }
-        holdout = { percent = 0 }
-        content = { title = "Look" }
-        [[rule]]
-        name = "seen"
-        slot = "aside"
-        when = "product.category == 'kettles'"
-        products = "seen"
-        lifetime = "10s"
-        cool_down = { rule = "30s" }
-        content = {}
-        [[rule]]
-        name = "typo"
-        slot = "aside"
-        when = "visit.page > 1"
-        content = {}
-    "#;
-
-    fn shop() -> Tenant {
-        Tenant::parse("shop").unwrap()
-    }
-
-    fn run(rules: &str, recording: &str) -> Report {
-        let kettle = Product { category: "kettles".into(), ..unknown(&Sku::parse("K").unwrap()) };
-        let entries = read_bytes("a.toml", rules.as_bytes());
-        let mut simulation = Simulation::new(entries, (&shop(), &[kettle]));
-        let (recorded, unread) = read_recording(recording.as_bytes(), &shop()).unwrap();
-        recorded.iter().for_each(|recorded| simulation.run(recorded));
-        simulation.unread += unread;
-        simulation.report()
-    }
-
-    #[test]
-    fn rules_run_by_the_clock_of_the_recording() {
-        let mut lines = vec!["SessionId\tItemId\tTime".to_owned()];
-        for session in ["a", "b", "c"] {
-            for (n, item) in ["K", "B", "C", "D", "K"].iter().enumerate() {
-                lines.push(format!("{session}\t{item}\t{}", 1_800_000_000 + n * 20));
-            }
-        }
-        lines.push("nonsense".to_owned());
-        let report = run(RULES, &lines.join("\n"));
-        assert_eq!((report.events, report.unread), (15, 1));
-        let counts = |rule: &str, outcomes: &[Outcome]| {
-            outcomes.iter().map(|outcome| report.count(rule, *outcome)).collect::<Vec<_>>()
-        };
-        use Outcome::{Cooling, Holds, Shown, SpentOut};
-        // The total of two is shown to two visitors; the third is told so at each look.
-        assert_eq!(counts("third-look", &[Shown, Holds, SpentOut]), [2, 4, 3]);
-        // 80 seconds later it is neither held nor cooling.
-        assert_eq!(counts("seen", &[Shown, Cooling]), [6, 0]);
-        assert!(report.refusals()[0].to_string().contains("rule `typo`: when"));
-        let json: Value = serde_json::from_str(&report.json(None)).unwrap();
-        assert_eq!(json["rules"][1]["visitors_shown"], 2);
-        assert_eq!(json["rules"][0]["days"][0]["day"], "2027-01-15");
-        assert!(report.table(None).contains("shop:third-look"), "{}", report.table(None));
-    }
-
-    #[test]
-    fn two_sets_of_rules_are_compared_by_who_sees_them() {
-        let recording = r#"
-            {"session":"a","at":1800000000000,"type":"product_view","props":{"sku":"K"}}
-            {"session":"b","at":1800000000000,"type":"product_view","props":{"sku":"B"}}
-            {"session":"c","at":1800000000000,"type":"page_view"}"#;
-        let first = run(RULES, recording);
-        let second = run(&RULES.replace("== 'kettles'", "!= 'kettles'"), recording);
-        let json: Value = serde_json::from_str(&second.json(Some(&first))).unwrap();
-        let seen = &json["rules"][0];
-        assert_eq!((&seen["visitors_more"], &seen["visitors_fewer"]), (&1.into(), &1.into()));
-    }
-
-    #[test]
-    fn an_audience_of_customers_is_those_who_are_proven_to_be_such() {
-        let rules = r#"
-            tenant = "shop"
-            [[rule]]
-            name = "win-back"
-            slot = "banner"
-            when = "visit.pages >= 0"
-            audience = "customer.segment == 'gold' && customer.orders > 1 && customer.days_since_order > 90"
-            content = {}
-            [[rule]]
-            name = "log-in"
-            slot = "aside"
-            when = "!customer.is_proven"
-            content = {}
-            [[rule]]
-            name = "typo"
-            slot = "aside"
-            when = "customer.segmnt == 'gold'"
-            content = {}
-        "#;
-        let recording = r#"
-            {"session":"a","at":1800000000000,"type":"page_view","customer":"ada"}
-            {"session":"b","at":1800000000000,"type":"page_view","customer":"bob"}
-            {"session":"c","at":1800000000000,"type":"page_view","customer":"nobody"}
-            {"session":"d","at":1800000000000,"type":"page_view"}"#;
-        let entries = read_bytes("a.toml", rules.as_bytes());
-        let mut simulation = Simulation::new(entries, (&shop(), &[]));
-        for (id, segment) in [("ada", "gold"), ("bob", "silver")] {
-            let known = json!({"customer": id, "segment": segment, "orders": 2,
-                               "last_order_at": 1_790_000_000_000_u64});
-            simulation.know(&shop(), &serde_json::from_value(known).unwrap());
-        }
-        let (recorded, unread) = read_recording(recording.as_bytes(), &shop()).unwrap();
-        assert_eq!(unread, 0);
-        recorded.iter().for_each(|recorded| simulation.run(recorded));
-        let report = simulation.report();
-        let shown = |rule: &str| report.count(rule, Outcome::Shown);
-        assert_eq!((shown("win-back"), shown("log-in")), (1, 1));
-        let refusal = report.refusals()[0].to_string();
-        assert!(refusal.contains("rule `typo`: when") && refusal.contains("customer.segment"));
-    }
-
-    #[test]
-    fn enriched_records_are_run_like_raw_ones() {
-        let enriched = include_str!("../../../sdk-core/golden/record_enriched.json");
-        let raw = include_str!("../../../sdk-core/golden/record_raw.json");
-        for text in [enriched, raw] {
-            let value: Value = serde_json::from_str(text).unwrap();
-            let report = run(RULES, &value.to_string());
-            assert_eq!((report.events, report.unread), (1, 0));
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use clickmill_tests::bench::collector::fairness;
 use clickmill_tests::bench::{
-    collector, handover, hints, page, queries, relay, route, sessions, suggest,
+    collector, handover, hints, page, queries, relay, route, rules, sessions, suggest,
 };
 use clickmill_tests::figure::Style;
 
@@ -80,6 +80,8 @@ enum Bench {
         #[arg(long, default_value_t = 200_000)]
         events: usize,
     },
+    /// What rules of promotions cost an event, without any, with 50 and with 200. Needs no Kafka.
+    Rules,
     /// What an event of a visit with 10, 100, 1,000 and 10,000 events costs. Needs no Kafka.
     Sessions,
     /// How often the next product of a recorded visit is among those suggested. Needs no Kafka.
@@ -114,6 +116,7 @@ async fn main() -> ExitCode {
         Bench::Handover { seconds } => handover::measure(seconds, style).await,
         Bench::Hints { seconds } => hints::measure(seconds, style).await,
         Bench::Page { events } => page::measure(events, style).await,
+        Bench::Rules => rules::measure(style),
         Bench::Sessions => sessions::measure(style),
         Bench::Suggest { data } => {
             if let Err(problem) = suggest::measure(&data, style) {

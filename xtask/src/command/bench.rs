@@ -28,11 +28,11 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
             web::build(&shell.place, Effort::Release, &shell.interrupt)?;
             through_kafka(shell, "hints", words)
         }
-        Some(which @ ("sessions" | "suggest")) => without_kafka(shell, which, words),
+        Some(which @ ("rules" | "sessions" | "suggest")) => without_kafka(shell, which, words),
         Some("sdk") => sdk(shell, words),
         _ => Err(Failure::Usage(
-            "bench needs one of route, collector, fairness, relay, queries, handover, hints, sessions, \
-             suggest, sdk"
+            "bench needs one of route, collector, fairness, relay, queries, handover, hints, rules, \
+             sessions, suggest, sdk"
                 .to_owned(),
         )),
     }
