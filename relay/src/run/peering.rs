@@ -118,7 +118,7 @@ impl Peering {
             listener,
             transport: Transport::default(),
             service: routes,
-            // Each instance has one connection with all that it asks, and one with its streams.
+            // Each instance has one connection with all its streams, and those with what it asks.
             limits: ConnectionLimits {
                 streams_max: requests_max.try_into().unwrap_or(limits.streams_max),
                 ..limits
