@@ -163,10 +163,11 @@
   let size = BATCH_MAX;
   let seq = 0;
 
-  // Some browsers throw on the mere look at a storage that they deny.
+  // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
+  // granted, the test reads the word "undefined".
   const stored = (run) => {
     try {
-      if (/analytics|undef/.test(granted ?? "analytics")) return run(localStorage);
+      if (/analytics|undef/.test(granted)) return run(localStorage);
     } catch {}
   };
 
@@ -219,17 +220,16 @@
     if (flying || !own[0]) return;
     const sent = own.slice(0, size);
     flying = sent.length;
-    const [status, text] = await post(batch(sent), true);
+    const wait = settle(sent, ...(await post(batch(sent), true)));
     flying = 0;
-    const wait = settle(sent, status, text);
     keep();
     if (own[0]) setTimeout(send, wait);
   };
 
   // How long the next try has to wait.
-  const settle = (sent, status, text) => {
+  const settle = (sent, status, text, asked) => {
     const answer = read(text);
-    if (status === 200 && "accepted" in answer) {
+    if (status < 300 && answer.accepted >= 0) {
       let wait;
       const again = sent.filter((event, i) => {
         const verdict = { ...answer.verdicts?.find(({ index }) => index === i) };
@@ -243,7 +243,7 @@
       return wait;
     }
     // Any other refusal may be the word of something in between.
-    if (status === 413 || /malformed|too_large/.test(answer.error)) {
+    if (status === 413 || (status === 400 && /malformed|too_large/.test(answer.error))) {
       // Halved until the one event is found that is to blame.
       size = sent.length >> 1 || BATCH_MAX;
       if (!sent[1]) {
@@ -252,7 +252,7 @@
       }
       return;
     }
-    return (answer.retry_after_ms || 5000) + Math.random() * 5000;
+    return (answer.retry_after_ms || asked * 1000 || 5000) + Math.random() * 5000;
   };
 
   const leave = () => {

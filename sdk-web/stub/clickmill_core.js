@@ -52,7 +52,8 @@ const SAID = 64;
 
 const now = Date.now;
 const { parse, stringify } = JSON;
-const encode = (text) => new TextEncoder().encode(text);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 // One text of several; only the last may hold the mark that stands between them.
 const join = (...parts) => parts.join("\x1f");
 // The fields of an object as the core keeps them.
@@ -224,10 +225,12 @@ const open = async (name) => {
   };
 };
 
-// A body as it travels. The collector knows what is compressed by its first bytes.
+// A body as it travels. The collector knows what is compressed by its first bytes. No blob in
+// between: to make one, and to read it, a page asks the browser's other processes.
 const pack = (body) => {
   if (body.length < SMALL || document.hidden || !globalThis.CompressionStream) return body;
-  return new Response(new Blob([body]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
+  const packed = new Response(body).body.pipeThrough(new CompressionStream("gzip"));
+  return new Response(packed).arrayBuffer();
 };
 
 /** Fetches the core; gives back what begins it in a page. */
@@ -262,14 +265,14 @@ export default async () => {
     };
 
     const tell = (what, text = "", number) => {
-      hand(encode(text));
+      hand(encoder.encode(text));
       told(what, number);
     };
 
     const told = (what, number = 0) => {
       const length = hear(core, what, number, now());
       const heard = new Uint8Array(memory.buffer, said(core), length);
-      for (const effect of new TextDecoder().decode(heard).split("\x1e").slice(1)) {
+      for (const effect of decoder.decode(heard).split("\x1e").slice(1)) {
         const [number, ...parts] = effect.split("\x1f");
         effects[number](...parts);
       }
@@ -415,7 +418,7 @@ export default async () => {
         life = {};
         close();
         clearTimeout(timer);
-        hand([...random(32), ...encode(text)]);
+        hand([...random(32), ...encoder.encode(text)]);
         told(BEGIN, kept && KEPT);
         tell(PAGE, view());
         if (site) {

@@ -139,6 +139,21 @@ impl Browser {
         metrics.filter_map(metric).collect()
     }
 
+    /// Bytes that the page's scripts have in use after a collection of garbage, with the buffers that
+    /// they hold; in Chromium alone.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn heap(&self) -> f64 {
+        // What one collection finds out to be garbage, the next one frees.
+        for _ in 0..2 {
+            self.cdp("HeapProfiler.collectGarbage", json!({})).await;
+        }
+        let usage = self.cdp("Runtime.getHeapUsage", json!({})).await;
+        let bytes = |name: &str| usage[name].as_f64().expect("bytes");
+        bytes("usedSize") + bytes("backingStorageSize")
+    }
+
     /// Opens an address.
     ///
     /// # Panics

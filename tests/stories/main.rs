@@ -38,6 +38,7 @@ macro_rules! in_each_engine {
     };
 }
 
+mod answers;
 mod autocapture;
 mod before_the_core;
 mod check_config;

@@ -181,7 +181,7 @@ impl Reply {
         let body = refusal.and_then(|refusal| refusal.retry_after_ms);
         let header = self.retry_after.as_deref().and_then(|seconds| seconds.parse::<u64>().ok());
         let wait = body.or(header.map(|seconds| seconds.saturating_mul(1000)));
-        let wait = wait.map(|wait| wait.to_string()).unwrap_or_default();
+        let wait = wait.filter(|wait| *wait > 0).map(|wait| wait.to_string()).unwrap_or_default();
         Told::new(told::FAILED, request, &[&wait])
     }
 
@@ -223,5 +223,34 @@ impl StreamEvent {
         let (epoch, ends) = (head.epoch.to_string(), head.expires_at.0.to_string());
         let parts = [&*self.id, &self.event, &epoch, &ends, &cause, &self.data];
         Some(Told::new(told::EVENT, 0, &parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_as_the_golden_table_says() {
+        let table = include_str!("../../golden/answers.json");
+        let table: Vec<Value> = serde_json::from_str(table).unwrap();
+        for case in &table {
+            let text = |name: &str| case[name].as_str().map(str::to_owned);
+            let request = RequestId(7);
+            let input = match case["status"].as_u64().unwrap() {
+                0 => Input::RequestFailed(request),
+                status => Input::Reply(Reply {
+                    request,
+                    status: status as u16,
+                    retry_after: text("retry_after"),
+                    body: text("body").unwrap_or_default(),
+                }),
+            };
+            let told = Told::of(&input, true);
+            let [Told { what, number: 7, text }] = &told[..] else { panic!("{told:?}") };
+            assert_eq!(serde_json::json!([what, text]), case["told"], "{}", case["name"]);
+        }
     }
 }

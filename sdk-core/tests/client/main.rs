@@ -3,6 +3,7 @@
 //! Runs natively and, the same functions, as wasm (`cargo xtask test`).
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
+mod answers;
 mod consent;
 mod deliver;
 mod hear;
