@@ -10,7 +10,7 @@ use clickmill_tests::browser::Browser;
 use clickmill_tests::child::built;
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Folder, Front, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What renders a component on a server and calls whatever there is.
 const ON_A_SERVER: &str = r#"
@@ -71,6 +71,39 @@ fn package() -> PathBuf {
     built("npm/package.json").parent().expect("a folder").to_owned()
 }
 
+/// The parts of React that a page runs: what others import, where it lies, and what it requires.
+const REACT: [(&str, &str, &[&str]); 4] = [
+    ("react", "react/cjs/react.production.js", &[]),
+    ("scheduler", "scheduler/cjs/scheduler.production.js", &[]),
+    ("react-dom", "react-dom/cjs/react-dom.production.js", &["react"]),
+    (
+        "react-dom/client",
+        "react-dom/cjs/react-dom-client.production.js",
+        &["react", "react-dom", "scheduler"],
+    ),
+];
+
+/// A page whose component shows the products of a hint.
+const COMPONENT: &str = r#"<!doctype html><html lang="en"><title>Component</title><h1>Component</h1><main></main>
+<script type="importmap">IMPORTS</script>
+<script type="module">
+  import { createElement } from "react";
+  import { createRoot } from "react-dom/client";
+  import { init, track } from "/files/index.js";
+  import { useExposure, useHint } from "/files/react.js";
+  init(SETTINGS);
+  const Suggested = ({ renders }) => {
+    const hint = useHint("suggested");
+    const skus = hint?.content.items.map(({ sku }) => sku).join() ?? "none";
+    return createElement("p", { ref: useExposure(hint), id: hint?.id }, `${renders} ${skus}`);
+  };
+  const root = createRoot(document.querySelector("main"));
+  let renders = 0;
+  window.render = () => root.render(createElement(Suggested, { renders: renders++ }));
+  window.render();
+  track("product_view", { sku: "kettle" });
+</script></html>"#;
+
 /// Runs a command to its end: whether it went well, and all that it said.
 async fn run(mut command: Command) -> (bool, String) {
     let ended = tokio::task::spawn_blocking(move || command.output().expect("it starts"));
@@ -79,10 +112,15 @@ async fn run(mut command: Command) -> (bool, String) {
     (ended.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
+/// Where React and TypeScript lie.
+fn tools() -> PathBuf {
+    let tools = std::env::var("CLICKMILL_TYPES").expect("TypeScript: `cargo xtask test` brings it");
+    Path::new(&tools).join("node_modules")
+}
+
 /// A project that has the package, React and TypeScript.
 fn project() -> Folder {
-    let tools = std::env::var("CLICKMILL_TYPES").expect("TypeScript: `cargo xtask test` brings it");
-    let (folder, tools) = (Folder::new("project"), Path::new(&tools).join("node_modules"));
+    let (folder, tools) = (Folder::new("project"), tools());
     let modules = folder.path().join("node_modules");
     fs::create_dir_all(&modules).expect("a folder");
     for entry in fs::read_dir(tools).expect("what was brought") {
@@ -235,5 +273,81 @@ async fn a_page_begins_by_an_import_and_is_told_what_is_wrong() {
             .then_some(())
     })
     .await;
+    browser.close().await;
+}
+
+/// Puts a part of React into a folder as a module, as a bundler would, and tells its file's name.
+fn put_module(folder: &Folder, (name, path, requires): (&str, &str, &[&str])) -> String {
+    let text = fs::read_to_string(tools().join(path)).expect("a part of React");
+    let imports = requires.iter().enumerate();
+    let imports: String =
+        imports.map(|(at, name)| format!("import part{at} from \"{name}\";\n")).collect();
+    let parts: Vec<String> =
+        requires.iter().enumerate().map(|(at, name)| format!("\"{name}\": part{at}")).collect();
+    let hands_out = match name {
+        "react" => "createElement, useCallback, useEffect, useRef, useState, useSyncExternalStore",
+        "react-dom/client" => "createRoot",
+        _ => "version",
+    };
+    let parts = parts.join(", ");
+    let file = format!("part_{}.js", name.replace('/', "_"));
+    let module = format!(
+        "{imports}const module = {{ exports: {{}} }};\nconst {{ exports }} = module;
+const require = (name) => ({{ {parts} }})[name];\n{text}
+export default module.exports;\nexport const {{ {hands_out} }} = module.exports;\n"
+    );
+    folder.write(&file, &module);
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_shows_a_hint_and_tells_once_that_it_was_seen() {
+    let (world, browser, (folder, path)) = (World::start().await, Browser::start().await, served());
+    world.kafka.stock(&[("kettle", 5), ("toaster", 5)]);
+    let others = world.page();
+    others.send(vec![others.views("kettle"), others.views("toaster")]).await;
+    world.enriched(2).await;
+
+    let file = |part: (&'static str, &str, &[&str])| {
+        (part.0.to_owned(), Value::from(format!("/files/{}", put_module(&folder, part))))
+    };
+    let imports: serde_json::Map<_, _> = REACT.into_iter().map(file).collect();
+    let settings = json!({
+        "key": world.write_key(), "collector": world.collector.url, "hints": world.relay.url,
+        "core": "/files/clickmill_core.js", "consent": ["analytics", "personalization"],
+    });
+    let page = COMPONENT.replace("IMPORTS", &json!({ "imports": imports }).to_string());
+    let site = Front::of_files(path, page.replace("SETTINGS", &settings.to_string())).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    let shown = "const shown = document.querySelector('main p');
+        return [shown?.textContent ?? '', shown?.id ?? '']";
+    until("a hint in the component", || async {
+        (browser.run(shown).await[0] == "0 toaster").then_some(())
+    })
+    .await;
+
+    let exposures = || async {
+        let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        let seen = records.iter().filter(|record| record.kind.as_str() == "exposure");
+        seen.map(|record| record.props.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    // A later hint may take the place of the first one at any time.
+    let seen = until("the hint that is shown was seen", || async {
+        let hint = browser.run(shown).await[1].as_str().map(str::to_owned)?;
+        let told = format!(r#"{{"hint":"{hint}","slot":"suggested"}}"#);
+        exposures().await.contains(&told).then_some(told)
+    })
+    .await;
+
+    // Another rendering of the same hint is no other hint.
+    browser.run("render(); clickmill.track('search', { query: 'x' }); clickmill.flush()").await;
+    until("the next rendering and what happened after it", || async {
+        let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        let is_told = records.iter().any(|record| record.kind.as_str() == "search");
+        (is_told && browser.run(shown).await[0] == "1 toaster").then_some(())
+    })
+    .await;
+    assert_eq!(exposures().await.iter().filter(|told| **told == seen).count(), 1);
+    world.books_balance().await;
     browser.close().await;
 }
