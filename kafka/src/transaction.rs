@@ -23,14 +23,14 @@ use crate::{Class, Error, Failure, Headers, KafkaConfig, NextOffset, Outgoing, P
 /// 100 ms, which would be most of what a transaction takes.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
-/// How long records linger, at the least: so long that what is handed in at once goes in one request.
-/// What is left over is looked at without a pause until that request is answered (seen with perf).
-/// It costs little time, since the broker must let a partition into the transaction meanwhile.
-const LINGER_MS: u32 = 4;
+/// How long a transaction's records linger, ms. The broker must let a partition into the transaction
+/// before anything is sent, which takes as long: what is handed in at once goes in one request, and
+/// nothing waits for more (4 ms were most of what a small transaction took).
+const LINGER_MS: &str = "1";
 
-/// Between two requests to send what lingers: a partition's thread is not woken when the broker has
-/// let the partition into the transaction.
-const FLUSH_EVERY: Duration = Duration::from_millis(1);
+/// The first wait before a request is tried again, ms. librdkafka's own 100 ms hold up everything that
+/// is handed in meanwhile; the waits grow from here on.
+const RETRY_MS: &str = "10";
 
 /// What a record without a mark carries through librdkafka; marks are counted from 1 there.
 const UNMARKED: usize = 0;
@@ -49,7 +49,7 @@ pub struct TransactionConfig {
     pub timeout_ms: u32,
     /// How many marks there are, see [`TransactionalProducer::marked`].
     pub marks: usize,
-    /// How records are sent. They linger for some milliseconds in any case.
+    /// How records are sent. How long they linger is not up to it.
     pub producer: ProducerConfig,
 }
 
@@ -87,7 +87,8 @@ impl TransactionalProducer {
             // Within a transaction a record has as long as the transaction.
             .set("message.timeout.ms", config.timeout_ms.to_string())
             .set("statistics.interval.ms", "0")
-            .set("linger.ms", LINGER_MS.max(config.producer.linger_us / 1_000).to_string());
+            .set("linger.ms", LINGER_MS)
+            .set("retry.backoff.ms", RETRY_MS);
         let marks = (0..config.marks).map(|_| AtomicI64::new(NOTHING)).collect();
         let is_broken = AtomicBool::new(false);
         let context = Context { reporter: Reporter::new(None), is_broken, marks };
@@ -155,16 +156,9 @@ impl TransactionalProducer {
     /// When one was not, or not by the deadline.
     pub fn settle(&self, deadline: Instant) -> Result<(), Error> {
         const DOING: &str = "delivering a transaction's records";
-        let mut flush_at = Instant::now();
         while self.inner.in_flight_count() > 0 {
-            let now = Instant::now();
-            if self.is_broken() || now >= deadline {
+            if self.is_broken() || Instant::now() >= deadline {
                 return Err(Error::timed_out(DOING));
-            }
-            if now >= flush_at {
-                // Without lingering. It wakes every thread that sends, so it is not for each look.
-                let _ = self.inner.flush(Duration::ZERO);
-                flush_at = now + FLUSH_EVERY;
             }
             std::thread::park_timeout(LOOK_EVERY);
         }

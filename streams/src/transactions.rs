@@ -270,16 +270,20 @@ impl Committing {
         let Filled { parts, next, group, outputs } = filled;
         producer.begin().map_err(Error::Transaction)?;
         let mut left: Vec<Left> = parts.into_iter().map(Left::from).collect();
+        self.put_rounds(&producer, &mut left)?;
+        // While the first records are on their way: it is the coordinators that are asked.
+        producer.send_offsets(&next, &group, self.wait).map_err(Error::Transaction)?;
         while !left.is_empty() {
-            for part in &mut left {
-                self.put_round(&producer, part)?;
-            }
             producer.settle(Instant::now() + self.wait).map_err(Error::Transaction)?;
             left.retain(|part| !part.is_empty());
+            self.put_rounds(&producer, &mut left)?;
         }
-        producer.send_offsets(&next, &group, self.wait).map_err(Error::Transaction)?;
         producer.commit(self.wait).map_err(Error::Transaction)?;
         Ok(Committed { producer, outputs })
+    }
+
+    fn put_rounds(&self, producer: &TransactionalProducer, left: &mut [Left]) -> Result<(), Error> {
+        left.iter_mut().try_for_each(|part| self.put_round(producer, part))
     }
 
     /// Hands over what fits one request of outputs, and one of states.
