@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::config::{GroupConfig, Isolation, ReaderConfig, Start};
 pub use self::group::{Commit, GroupConsumer, Hooks, NoRebalance, Rebalance, Revocation};
-pub use self::partition::PartitionReader;
+pub use self::partition::{Ends, PartitionReader};
 pub use self::reader::{Reader, Step};
 use crate::{Error, KafkaConfig};
 

@@ -18,7 +18,7 @@ mod transaction;
 pub use admin::{Admin, Creation, TopicSpec, TopicState};
 pub use config::{KafkaConfig, Protocol, Secret, Security};
 pub use consumer::{
-    Commit, GroupConfig, GroupConsumer, Hooks, Isolation, Message, NextOffset, NoRebalance,
+    Commit, Ends, GroupConfig, GroupConsumer, Hooks, Isolation, Message, NextOffset, NoRebalance,
     PartitionReader, Reader, ReaderConfig, Rebalance, Revocation, Start, StartAt, Step,
     TopicPartition, committed,
 };

@@ -54,7 +54,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long new clicks wait, once everything else is there, until a relay that starts has learned from
 /// those of before.
-const LEARN_AHEAD_MAX: Duration = Duration::from_millis(500);
+const LEARN_AHEAD_MAX: Duration = Duration::from_millis(200);
 
 /// Why a relay cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -216,31 +216,36 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     };
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their
-    // pages connect elsewhere; connections finish; the view commits what it has folded; other
-    // instances hear that nothing is here any more, and the tables end; the admin listener is last.
+    // pages connect elsewhere; connections finish; the view folds no more and commits what it has
+    // folded, while other instances hear that nothing is here any more and the tables end; leases are
+    // given back; the admin listener is last.
     let deadline = Instant::now() + config.drain.grace;
     hub.drain();
     stop_public.begin();
     if let Err(error) = public.await {
         warn!(%error, "the public listener broke off");
     }
-    let outcome = match view {
-        Some(view) => outcome.and(finish(view, deadline).await),
-        None => outcome,
-    };
     // All at once: the partitions belong to nobody until this process is gone and comes back.
-    tokio::join!(
+    if let Some(promoting) = &promoting {
+        promoting.stop_reading();
+    }
+    let (outcome, (), ()) = tokio::join!(
+        async {
+            let outcome = match view {
+                Some(view) => outcome.and(finish(view, deadline).await),
+                None => outcome,
+            };
+            if let Some(promoting) = promoting {
+                promoting.end(deadline).await;
+            }
+            outcome
+        },
         async {
             if let Some(answering) = answering {
                 answering.end().await;
             }
         },
         readers.end(),
-        async {
-            if let Some(promoting) = promoting {
-                promoting.end(deadline).await;
-            }
-        },
     );
     stop_admin.begin();
     if let Err(error) = admin.await {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ahash::RandomState;
-use clickmill_kafka::{Admin, KafkaConfig, PartitionReader, TopicPartition};
+use clickmill_kafka::{Admin, Ends, KafkaConfig, PartitionReader, TopicPartition};
 
 use crate::changelog::{self, Change};
 use crate::{Error, Place};
@@ -137,11 +137,13 @@ pub fn each_state(
     topic: &str,
     mut take: impl FnMut(&[u8], Option<&[u8]>, Place),
 ) -> Result<(), Error> {
+    let ends = Ends::new(kafka, topic)?;
     for partition in 0..partitions(kafka, topic)? {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let at = TopicPartition { topic: topic.to_owned(), partition: number };
         let reader = PartitionReader::new(kafka, at, QUEUE_BYTES)?;
-        let bounds = reader.bounds(ASK_WAIT)?;
+        let bounds = ends.bounds(number, ASK_WAIT)?;
+        ends.settled((number, bounds.1), QUIET_MAX, &|| false)?;
         reader.read(bounds, QUIET_MAX, &|| false, |message| {
             let offset = u64::try_from(message.offset()).unwrap_or_default();
             if let Change::State(key, state) = changelog::read(message.key(), message.value()) {

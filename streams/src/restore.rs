@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use clickmill_kafka::{Class, KafkaConfig, PartitionReader, TopicPartition};
+use clickmill_kafka::{Class, Ends, KafkaConfig, PartitionReader, TopicPartition};
 use tracing::{info, warn};
 
 use crate::changelog::{self, Change};
@@ -23,6 +23,8 @@ pub(crate) struct Restore {
     pub(crate) view: &'static str,
     pub(crate) kafka: KafkaConfig,
     pub(crate) changelog: String,
+    /// Asks where the changelog ends, once for all restores: connections take longer than answers.
+    pub(crate) ends: Ends,
     pub(crate) bounds: Bounds,
     /// Tombstones may be gone from the changelog after so long, so older states on the disk are not
     /// trusted.
@@ -47,6 +49,13 @@ pub(crate) struct Restored<V: View> {
 }
 
 impl Restore {
+    /// Gets ready to be asked for a partition, as far as Kafka answers.
+    pub(crate) fn connect(&self) {
+        if let Err(error) = self.ends.connect(ASK_WAIT) {
+            warn!(view = self.view, %error, "the changelog is not reached yet");
+        }
+    }
+
     /// Restores a partition. The offsets the group has committed must be known before, or what was
     /// committed since would be missing.
     pub(crate) fn run<V: View>(
@@ -62,12 +71,8 @@ impl Restore {
             Some(store) => Some(reserve(store, partition, is_over)?),
             None => None,
         };
-        let at = TopicPartition {
-            topic: self.changelog.clone(),
-            partition: i32::try_from(partition).unwrap_or(i32::MAX),
-        };
-        let reader = PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?;
-        let (low, high) = reader.bounds(ASK_WAIT).map_err(|error| match error.class() {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        let (low, high) = self.bounds(number).map_err(|error| match error.class() {
             // Its topic was there, or the view would not have this partition.
             Class::Refused => Error::NoPartition { changelog: self.changelog.clone(), partition },
             _ => Error::Kafka(error),
@@ -86,17 +91,13 @@ impl Restore {
             trouble: None,
         };
         filling.task.stream_time_ms = stream_time_ms;
-        let span = (i64::try_from(from).unwrap_or(0), i64::try_from(high).unwrap_or(0));
-        reader.read(span, self.quiet_max, is_over, |message| {
-            let touched_ms = message.timestamp_ms().and_then(|ms| u64::try_from(ms).ok());
-            filling.take(
-                &changelog::read(message.key(), message.value()),
-                touched_ms.unwrap_or_default(),
-                u64::try_from(message.offset()).unwrap_or_default(),
-            );
-        })?;
-        if let Some(error) = filling.trouble {
-            return Err(error);
+        let end = i64::try_from(high).unwrap_or(0);
+        if from < high {
+            self.ends.settled((number, end), self.quiet_max, is_over)?;
+        }
+        if !filling.on_disk.is_all_of(high) {
+            let from = i64::try_from(from).unwrap_or(0);
+            self.read(number, (from, end), is_over, &mut filling)?;
         }
         let Filling { mut task, extent, on_disk, records, .. } = filling;
         if V::WAKES {
@@ -106,6 +107,42 @@ impl Restore {
         info!(view = self.view, partition, records, keys = task.states.len(), took_ms, "restored");
         let next = extent.next.max(high);
         Ok(Restored { task, epoch: extent.epoch, next, on_disk, records })
+    }
+
+    /// Where a partition of the changelog begins and ends.
+    fn bounds(&self, partition: i32) -> Result<(i64, i64), clickmill_kafka::Error> {
+        match self.ends.bounds(partition, ASK_WAIT) {
+            // It may have moved, or been added, since the topic was looked at.
+            Err(error) if matches!(error.class(), Class::Retriable | Class::Refused) => {
+                self.ends.connect(ASK_WAIT)?;
+                self.ends.bounds(partition, ASK_WAIT)
+            }
+            asked => asked,
+        }
+    }
+
+    /// Reads what of the changelog is not on the disk.
+    fn read<V: View>(
+        &self,
+        partition: i32,
+        span: (i64, i64),
+        is_over: &dyn Fn() -> bool,
+        filling: &mut Filling<V>,
+    ) -> Result<(), Error> {
+        let at = TopicPartition { topic: self.changelog.clone(), partition };
+        let reader = PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?;
+        reader.read(span, self.quiet_max, is_over, |message| {
+            let touched_ms = message.timestamp_ms().and_then(|ms| u64::try_from(ms).ok());
+            filling.take(
+                &changelog::read(message.key(), message.value()),
+                touched_ms.unwrap_or_default(),
+                u64::try_from(message.offset()).unwrap_or_default(),
+            );
+        })?;
+        match filling.trouble.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// What lies on the disk, as far as it is to be trusted; nothing where the disk fails.
@@ -175,7 +212,7 @@ struct Filling<V: View> {
 impl<V: View> Filling<V> {
     fn take(&mut self, change: &Change<'_>, touched_ms: u64, offset: u64) {
         self.records += 1;
-        self.extent.next = offset + 1;
+        (self.extent.next, self.extent.is_before_marker) = (offset + 1, false);
         match change {
             Change::Task(task) => self.extent.epoch = self.extent.epoch.max(task.epoch),
             Change::State(key, bytes) => {

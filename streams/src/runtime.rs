@@ -341,9 +341,11 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
         let group = &GroupConfig { start: Start::Refuse, ..self.config.group.clone() };
         // First, since it takes its time to find the group's coordinator.
         let consumer = GroupConsumer::new(&self.config.kafka, group, hooks)?;
-        self.partitions.begin()?;
-        self.check_siblings(&consumer)?;
-        consumer.subscribe(&[self.config.topic.as_str()])?;
+        // It joins beside whatever else begins, and gets no partitions before it is polled.
+        self.partitions.begin(|| {
+            self.check_siblings(&consumer)?;
+            Ok(consumer.subscribe(&[self.config.topic.as_str()])?)
+        })?;
         let outcome = self.keep_reading(&consumer);
         if outcome.is_err() {
             self.partitions.give_up();

@@ -58,6 +58,18 @@ pub(crate) struct Extent {
     pub(crate) at_ms: u64,
     /// The batches written so far.
     pub(crate) batches: u64,
+    /// Whether `next` is right behind a record of a transaction that was committed: then what lies
+    /// there is that transaction's marker, or a further record of it.
+    #[serde(default)]
+    pub(crate) is_before_marker: bool,
+}
+
+impl Extent {
+    /// Whether there is nothing more in a changelog that ends there, and in which no transaction is
+    /// open: nothing at all, or the one marker that must be there and cannot but be the last.
+    pub(crate) fn is_all_of(&self, end: u64) -> bool {
+        self.next == end || (self.is_before_marker && self.next + 1 == end)
+    }
 }
 
 /// A state on its way to the disk.

@@ -93,7 +93,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// How long Kafka may take for anything.
-    fn wait(&self) -> Duration {
+    pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.transaction.timeout_ms.into())
     }
 }
@@ -125,14 +125,14 @@ impl Pair {
 }
 
 /// Does both at once.
-fn both<T: Send>(
+pub(crate) fn both<T, U: Send>(
     one: impl FnOnce() -> T,
-    other: impl FnOnce() -> T + Send,
-) -> Result<(T, T), Error> {
+    other: impl FnOnce() -> U + Send,
+) -> Result<(T, U), Error> {
     std::thread::scope(|scope| {
         let other = scope.spawn(other);
         let one = one();
-        let other = other.join().map_err(|_| Error::Broken("a producer".to_owned()))?;
+        let other = other.join().map_err(|_| Error::Broken("a thread".to_owned()))?;
         Ok((one, other))
     })
 }
@@ -140,8 +140,6 @@ fn both<T: Send>(
 /// The transaction that is being filled, and the thread that commits the one before.
 pub(crate) struct Transactions {
     pacing: Pacing,
-    /// How long Kafka may take for anything.
-    wait: Duration,
     filling: Option<Filling>,
     is_committing: bool,
     jobs: SyncSender<Filled>,
@@ -151,6 +149,8 @@ pub(crate) struct Transactions {
 struct Filling {
     since: Instant,
     records: usize,
+    /// Whether somebody has waited long enough for it.
+    is_urgent: bool,
 }
 
 /// A transaction that was committed.
@@ -180,23 +180,30 @@ impl Transactions {
                 }
             })
             .map_err(|source| Error::Thread { name, source })?;
-        Ok(Self { pacing, wait, filling: None, is_committing: false, jobs, ended })
+        Ok(Self { pacing, filling: None, is_committing: false, jobs, ended })
     }
 
     /// Notes that so many records more are to be committed.
     pub(crate) fn fill(&mut self, records: usize) {
         let since = Instant::now;
-        let filling = self.filling.get_or_insert_with(|| Filling { since: since(), records: 0 });
-        filling.records += records;
+        let empty = || Filling { since: since(), records: 0, is_urgent: false };
+        self.filling.get_or_insert_with(empty).records += records;
+    }
+
+    /// Has what is filled so far committed soon, whatever there is to read.
+    pub(crate) fn hurry(&mut self) {
+        if let Some(filling) = &mut self.filling {
+            filling.is_urgent = true;
+        }
     }
 
     /// Whether the transaction that is being filled should be closed now. `is_behind`: there is more
     /// to read.
     pub(crate) fn is_due(&self, now: Instant, is_behind: bool) -> bool {
         let Pacing { every_min, every_max, records_max } = self.pacing;
-        let every = if is_behind { every_max } else { every_min };
         !self.is_committing
             && self.filling.as_ref().is_some_and(|filling| {
+                let every = if is_behind && !filling.is_urgent { every_max } else { every_min };
                 filling.records >= records_max || now.duration_since(filling.since) >= every
             })
     }
@@ -234,11 +241,6 @@ impl Transactions {
         }?;
         self.is_committing = false;
         Ok(Some(committed))
-    }
-
-    /// How long a call may take.
-    pub(crate) fn wait(&self) -> Duration {
-        self.wait
     }
 }
 

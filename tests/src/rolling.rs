@@ -20,21 +20,20 @@ use crate::world::World;
 /// The longest pause of each partition between two committed outputs.
 pub type Pauses = BTreeMap<i32, Duration>;
 
-/// Restarts two relays, the second first, and tells the pauses of partitions. Relays count as caught
-/// up once they are behind by fewer than `lag` clicks in each partition.
+/// Restarts two relays, the second first, and tells the pauses of partitions.
 ///
 /// # Panics
 /// When a relay does not end as it should, or does not come back.
-pub async fn restart_one_by_one(world: &mut World, second: &mut Relay, lag: u32) -> Pauses {
+pub async fn restart_one_by_one(world: &mut World, second: &mut Relay) -> Pauses {
     let watch = Watch::begin(&world.kafka, world.partitions());
-    watch.caught_up(&world.kafka, lag).await;
+    watch.caught_up(&world.kafka).await;
     watch.is_counting.store(true, Ordering::Release);
     assert!(second.stop().await.success(), "the second relay ends as it should");
     second.restart().await;
-    watch.caught_up(&world.kafka, lag).await;
+    watch.caught_up(&world.kafka).await;
     assert!(world.relay.stop().await.success(), "the first relay ends as it should");
     world.restart_relay().await;
-    watch.caught_up(&world.kafka, lag).await;
+    watch.caught_up(&world.kafka).await;
     watch.end()
 }
 
@@ -69,16 +68,16 @@ impl Watch {
         Self { is_counting, is_over, seen, reading }
     }
 
-    /// Waits until all clicks but the newest of each partition are enriched.
-    async fn caught_up(&self, kafka: &Kafka, lag: u32) {
+    /// Waits until all clicks that are there now are enriched: what comes behind a pause is among them.
+    async fn caught_up(&self, kafka: &Kafka) {
+        let written = kafka.ends(Topic::ClicksRaw);
         until("the relays have caught up", || async {
-            let written = kafka.ends(Topic::ClicksRaw);
-            let is_near = |(partition, end): &(i32, i64)| {
+            let is_done = |(partition, end): &(i32, i64)| {
                 let seen = usize::try_from(*partition).ok().and_then(|at| self.seen.get(at));
                 let seen = seen.map_or(0, |seen| seen.load(Ordering::Acquire));
-                seen > 0 && seen + i64::from(lag) > *end
+                seen > 0 && seen >= *end
             };
-            written.iter().all(is_near).then_some(())
+            written.iter().all(is_done).then_some(())
         })
         .await;
     }

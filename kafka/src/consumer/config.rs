@@ -139,6 +139,9 @@ pub struct ReaderConfig {
 }
 
 impl ReaderConfig {
+    /// What is fetched ahead where nobody says otherwise.
+    pub(super) const QUEUE_BYTES: u64 = 64 << 20;
+
     /// Reads a topic from its oldest record on.
     pub fn new(topic: impl Into<String>) -> Self {
         Self {
@@ -146,7 +149,7 @@ impl ReaderConfig {
             from: StartAt::Beginning,
             isolation: Isolation::Committed,
             fetch_wait_max_ms: 100,
-            queue_bytes_max: 64 << 20,
+            queue_bytes_max: Self::QUEUE_BYTES,
         }
     }
 

@@ -1,6 +1,9 @@
-//! A reader of one partition, from an offset to its end as it is now: what a restore needs.
+//! A reader of one partition, from an offset to its end as it is now, and who tells where that is:
+//! what a restore needs.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -19,11 +22,111 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 /// Between two looks at whether open transactions have ended.
 const SETTLED_LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// Tells where the partitions of a topic end. Asking blocks; clones ask through the same connections.
+#[derive(Clone)]
+pub struct Ends {
+    clients: Arc<Asking>,
+}
+
+struct Asking {
+    /// Sees committed records alone.
+    committed: BaseConsumer<Context>,
+    /// Sees records that are not committed yet.
+    raw: BaseConsumer<Context>,
+    topic: String,
+}
+
+impl Ends {
+    /// Makes the clients; asks nobody yet.
+    ///
+    /// # Errors
+    /// Names the setting that is wrong.
+    pub fn new(kafka: &KafkaConfig, topic: impl Into<String>) -> Result<Self, Error> {
+        let topic = topic.into();
+        let asking = |isolation| client(kafka, (&topic, isolation, ReaderConfig::QUEUE_BYTES));
+        let (committed, raw) = (asking(Isolation::Committed)?, asking(Isolation::Uncommitted)?);
+        Ok(Self { clients: Arc::new(Asking { committed, raw, topic }) })
+    }
+
+    /// Looks at the topic anew and reaches every broker that leads a partition of it, so that who asks
+    /// later is answered at once. Blocks up to `wait` for each.
+    ///
+    /// # Errors
+    /// When Kafka does not answer in time.
+    pub fn connect(&self, wait: Duration) -> Result<(), Error> {
+        let Asking { committed, raw, topic } = &*self.clients;
+        let failed = |error| Error::doing(format!("reaching {topic}"), &error);
+        for client in [raw, committed] {
+            let metadata = client.fetch_metadata(Some(topic), wait).map_err(failed)?;
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let firsts: BTreeMap<i32, i32> =
+                partitions.map(|partition| (partition.leader(), partition.id())).collect();
+            for partition in firsts.into_values() {
+                client.fetch_watermarks(topic, partition, wait).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first offset of a partition there is, and the one behind the last record, committed or not.
+    ///
+    /// # Errors
+    /// When Kafka does not answer in time.
+    pub fn bounds(&self, partition: i32, wait: Duration) -> Result<(i64, i64), Error> {
+        self.clients.ask(&self.clients.raw, (partition, wait))
+    }
+
+    /// Waits until no transaction that began before `end` is open in a partition. Only then does the
+    /// end of the committed records mean that there are no others. Gives up when `is_over` says so.
+    ///
+    /// # Errors
+    /// [`TimedOut`](Class::TimedOut) when one is open for `wait`, or when it gave up.
+    pub fn settled(
+        &self,
+        (partition, end): (i32, i64),
+        wait: Duration,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + wait;
+        loop {
+            match self.clients.ask(&self.clients.committed, (partition, wait)) {
+                Ok((_, settled)) if settled >= end => return Ok(()),
+                Ok(_) => {}
+                // Its leader has changed, for instance.
+                Err(error) if error.class() == Class::Retriable => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= deadline || is_over() {
+                let topic = &self.clients.topic;
+                let doing = format!("waiting for the transactions in {topic}[{partition}] to end");
+                return Err(Error::timed_out(doing));
+            }
+            std::thread::park_timeout(SETTLED_LOOK_EVERY);
+        }
+    }
+}
+
+impl Asking {
+    fn ask(
+        &self,
+        client: &BaseConsumer<Context>,
+        (partition, wait): (i32, Duration),
+    ) -> Result<(i64, i64), Error> {
+        let doing = || format!("asking for the ends of {}[{partition}]", self.topic);
+        let bounds = client.fetch_watermarks(&self.topic, partition, wait);
+        bounds.map_err(|error| Error::doing(doing(), &error))
+    }
+}
+
+impl fmt::Debug for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ends").field("topic", &self.clients.topic).finish_non_exhaustive()
+    }
+}
+
 /// Reads one partition, committed records only. Polling blocks, so give it a thread of its own.
 pub struct PartitionReader {
     inner: BaseConsumer<Context>,
-    /// Sees records that are not committed yet.
-    raw: BaseConsumer<Context>,
     at: TopicPartition,
 }
 
@@ -37,31 +140,12 @@ impl PartitionReader {
         at: TopicPartition,
         queue_bytes_max: u64,
     ) -> Result<Self, Error> {
-        let reading = |isolation| {
-            let mut client = kafka.client()?;
-            let config =
-                ReaderConfig { isolation, queue_bytes_max, ..ReaderConfig::new(at.topic.clone()) };
-            config.put(&mut client);
-            // A start that is gone is for the caller to know of, not to be jumped over.
-            client.set("auto.offset.reset", "error");
-            client.set("statistics.interval.ms", "0");
-            let context = Context { reporter: Reporter::new(None) };
-            BaseConsumer::from_config_and_context(&client, context).map_err(Error::making)
-        };
-        let (inner, raw) = (reading(Isolation::Committed)?, reading(Isolation::Uncommitted)?);
-        Ok(Self { inner, raw, at })
+        let inner = client(kafka, (&at.topic, Isolation::Committed, queue_bytes_max))?;
+        Ok(Self { inner, at })
     }
 
-    /// The first offset there is, and the one behind the last record, committed or not.
-    ///
-    /// # Errors
-    /// When Kafka does not answer in time.
-    pub fn bounds(&self, wait: Duration) -> Result<(i64, i64), Error> {
-        bounds(&self.raw, &self.at, wait)
-    }
-
-    /// Hands every committed record from `from` on to `each`, up to `end`. Where transactions that
-    /// began before `end` are still open, waits for them to end. Gives up when `is_over` says so.
+    /// Hands every committed record from `from` on to `each`, up to `end`; transactions that began
+    /// before that must have [ended](Ends::settled). Gives up when `is_over` says so.
     ///
     /// # Errors
     /// [`TimedOut`](Class::TimedOut) when nothing comes for `quiet_max`, or when it gave up; other
@@ -77,7 +161,6 @@ impl PartitionReader {
         if from >= end {
             return Ok(());
         }
-        self.wait_until_settled(end, quiet_max, is_over)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.at.topic, self.at.partition, Offset::Offset(from))
             .and_then(|()| self.inner.assign(&list))
@@ -110,35 +193,19 @@ impl PartitionReader {
             }
         }
     }
-
-    /// Waits until no transaction that began before `end` is open. Only then does the end of the
-    /// committed records mean that all were read.
-    fn wait_until_settled(
-        &self,
-        end: i64,
-        wait: Duration,
-        is_over: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
-        let deadline = Instant::now() + wait;
-        while bounds(&self.inner, &self.at, wait)?.1 < end {
-            if Instant::now() >= deadline || is_over() {
-                let doing = format!("waiting for the transactions in {} to end", self.at);
-                return Err(Error::timed_out(doing));
-            }
-            std::thread::park_timeout(SETTLED_LOOK_EVERY);
-        }
-        Ok(())
-    }
 }
 
-fn bounds(
-    consumer: &BaseConsumer<Context>,
-    at: &TopicPartition,
-    wait: Duration,
-) -> Result<(i64, i64), Error> {
-    consumer
-        .fetch_watermarks(&at.topic, at.partition, wait)
-        .map_err(|error| Error::doing(format!("asking for the ends of {at}"), &error))
+fn client(
+    kafka: &KafkaConfig,
+    (topic, isolation, queue_bytes_max): (&str, Isolation, u64),
+) -> Result<BaseConsumer<Context>, Error> {
+    let mut client = kafka.client()?;
+    ReaderConfig { isolation, queue_bytes_max, ..ReaderConfig::new(topic) }.put(&mut client);
+    // A start that is gone is for the caller to know of, not to be jumped over.
+    client.set("auto.offset.reset", "error");
+    client.set("statistics.interval.ms", "0");
+    let context = Context { reporter: Reporter::new(None) };
+    BaseConsumer::from_config_and_context(&client, context).map_err(Error::making)
 }
 
 impl fmt::Debug for PartitionReader {

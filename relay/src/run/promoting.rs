@@ -91,17 +91,22 @@ impl Promoting {
         Ok(Some(Self { promoter, rules, ledger, threads }))
     }
 
-    /// Gives leases back, and ends the tables.
+    /// Ends the tables soon: what they hold stays.
+    pub(super) fn stop_reading(&self) {
+        if let Some(rules) = &self.rules {
+            rules.stop();
+        }
+        self.ledger.stop();
+    }
+
+    /// Gives leases back, and waits for the tables' end.
     pub(super) async fn end(self, deadline: Instant) {
         if let Some(leases) = self.promoter.leases()
             && let Err(error) = leases.end(deadline).await
         {
             warn!(%error, "leases of promotions could not be given back");
         }
-        if let Some(rules) = &self.rules {
-            rules.stop();
-        }
-        self.ledger.stop();
+        self.stop_reading();
         let joined = tokio::task::spawn_blocking(move || {
             self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
         });

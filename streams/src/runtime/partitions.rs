@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clickmill_kafka::{Commit, GroupConsumer, NextOffset, TopicPartition};
+use clickmill_kafka::{Commit, Ends, GroupConsumer, NextOffset, TopicPartition};
 use tracing::{error, info};
 
 use self::held::{Held, Phase};
@@ -24,8 +24,8 @@ use super::restoring::{Order, Restoring};
 use super::starting::{Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::restore::Restore;
-use crate::store::{Extent, Store};
-use crate::transactions::{Instead, Pair, Target, Transactions};
+use crate::store::Store;
+use crate::transactions::{Instead, Pair, Target, Transactions, both};
 use crate::writer::Writer;
 use crate::{Error, Poison, Sink, Task, View};
 
@@ -85,8 +85,8 @@ struct Means<V: View> {
 /// The thread that opens the disk, beside whatever else takes its time at the start.
 pub(super) type Opening = JoinHandle<Result<Option<Store>, Error>>;
 
-/// A partition that is live now, and the offsets to read it from again if records slipped in.
-type Opened = (u32, Option<Vec<u64>>);
+/// A partition that is read on, and the offsets to read it from again if there are any.
+type Resumed = (u32, Option<Vec<u64>>);
 
 /// What the reading thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +147,12 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         &self.meters
     }
 
-    /// Takes over what a former beginning left open, and gets ready for partitions.
-    pub(super) fn begin(&self) -> Result<(), Error> {
+    /// Takes over what a former beginning left open, and gets ready for partitions, which the group is
+    /// asked for by `join` meanwhile.
+    pub(super) fn begin(
+        &self,
+        join: impl FnOnce() -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
         let config = &self.config;
         let target = Target {
             kafka: config.kafka.clone(),
@@ -158,21 +162,27 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             instead: self.instead(),
             poisoned: self.meters.poisoned.clone(),
         };
-        let pair = Pair::connect(&target)?;
-        // Whose disk another process has must not take over from it.
-        let store = self.store()?;
-        let transactions = Transactions::start(pair, target, config.pacing)?;
+        // Whose disk another process has must not take over from it, nor its partitions.
+        let opened = || {
+            let store = self.store()?;
+            join()?;
+            Ok::<_, Error>(store)
+        };
+        let (pair, store) = both(|| Pair::connect(&target), opened)?;
+        let (pair, store) = (pair?, store?);
         let restore = Restore {
             view: config.name,
             kafka: config.kafka.clone(),
             changelog: config.changelog.clone(),
+            ends: Ends::new(&config.kafka, config.changelog.clone())?,
             bounds: config.bounds,
             tombstones_kept: config.tombstones_kept,
             queue_bytes_max: config.group.queue_bytes_max.max(RESTORE_QUEUE_BYTES),
-            quiet_max: transactions.wait() + Duration::from_secs(5),
+            quiet_max: target.wait() + Duration::from_secs(5),
         };
         let of = (&self.view, store);
         let restoring = Restoring::start(&restore, of, config.restores_max)?;
+        let transactions = Transactions::start(pair, target, config.pacing)?;
         let purging = config.purge.as_ref().map(|purge| Purging::start(&config.kafka, purge));
         let (writer, purging) = (Writer::start()?, purging.transpose()?);
         let means = Means { transactions, restoring, writer, purging };
@@ -216,7 +226,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             self.sink.closed(*number);
         }
-        self.begin()?;
+        self.begin(|| Ok(()))?;
         let ours: Vec<_> = numbers.iter().flat_map(|number| self.at(*number)).collect();
         group.pause(&ours)?;
         let starts = starts(group, &ours)?;
@@ -224,10 +234,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         for (number, start) in numbers.iter().zip(starts.chunks(self.sources.len())) {
             self.open(&mut core, *number, start);
             // What the consumer has fetched beyond that is to be read again.
-            if let Some(Held { phase: Phase::Restoring { has_slipped, .. }, .. }) =
-                core.held.get_mut(number)
-            {
-                *has_slipped = true;
+            if let Some(held) = core.held.get_mut(number) {
+                held.has_slipped = true;
             }
         }
         self.tell(&core);
@@ -271,16 +279,19 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         group: &GroupConsumer<Hook<V, S>>,
         is_behind: bool,
     ) -> Result<Next, Error> {
-        let (live, is_due) = {
+        let (stalled, restored, live, is_due) = {
             let mut core = self.lock();
             if let Some(error) = core.broken.take() {
                 return Err(error);
             }
-            self.take_restored(&mut core)?;
+            let restored = self.take_restored(&mut core)?;
             let live = self.take_committed(&mut core)?;
             self.keep_time(&mut core)?;
             let Some(means) = &core.means else { return Ok(Next::Rest) };
-            (live, means.transactions.is_due(Instant::now(), is_behind))
+            let is_due = means.transactions.is_due(Instant::now(), is_behind);
+            let stalls = |(number, held): (&u32, &mut Held<V>)| held.stalls().then_some(*number);
+            let stalled: Vec<_> = core.held.iter_mut().filter_map(stalls).collect();
+            (stalled, restored, live, is_due)
         };
         // Told by a thread of librdkafka that may be busy, so whoever looks up does not wait for it.
         let metadata = if is_due { group.metadata() } else { None };
@@ -294,8 +305,16 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             core.next()
         };
-        for (number, start) in live {
-            self.let_go_on(group, number, start.as_deref())?;
+        for number in stalled {
+            group.pause(&self.at(number).collect::<Vec<_>>())?;
+        }
+        for (number, read_to) in restored {
+            self.let_go_on(group, number, read_to)?;
+        }
+        for number in live {
+            if let Some(read_to) = self.feed_kept(number)? {
+                self.let_go_on(group, number, Some(read_to))?;
+            }
         }
         Ok(next)
     }
@@ -314,16 +333,17 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         })
     }
 
+    /// Reads a partition on, from these offsets if there are any.
     fn let_go_on(
         &self,
         group: &GroupConsumer<Hook<V, S>>,
         number: u32,
-        starts: Option<&[u64]>,
+        starts: Option<Vec<u64>>,
     ) -> Result<(), Error> {
         let all: Vec<_> = self.at(number).collect();
         group.resume(&all)?;
         for (at, start) in all.into_iter().zip(starts.unwrap_or_default()) {
-            if let Some(next) = next_offset(at, *start) {
+            if let Some(next) = next_offset(at, start) {
                 group.seek(&next, SEEK_WAIT)?;
             }
         }
@@ -366,24 +386,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             core.broken = Some(error);
         }
         self.sink.assigned(number);
-        core.held.insert(
-            number,
-            Held {
-                task: Task::new(self.config.bounds),
-                phase: Phase::Restoring { is_over, has_slipped: false },
-                epoch: 0,
-                read_to: read_to.clone(),
-                closed_to: read_to.clone(),
-                is_through: false,
-                offsets_at: Instant::now(),
-                closed_ms: 0,
-                changelog_next: 0,
-                extent: Extent::default(),
-                round: None,
-                written_at: Instant::now(),
-                outputs: Vec::new(),
-            },
-        );
+        let task = Task::new(self.config.bounds);
+        core.held.insert(number, Held::restoring(task, read_to.clone(), is_over));
         info!(view = self.config.name, partition = number, ?read_to, "partition is assigned");
     }
 }

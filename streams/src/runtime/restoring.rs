@@ -39,6 +39,10 @@ impl<V: View> Restoring<V> {
             std::thread::Builder::new()
                 .name(name.clone())
                 .spawn(move || {
+                    // Ahead of the first order, and one for all.
+                    if n == 0 {
+                        restore.connect();
+                    }
                     loop {
                         // One waits inside, the others for the lock: each order goes to one.
                         let order = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -12,7 +12,7 @@ fn entry(key: &str, bytes: Option<&str>) -> Entry {
 }
 
 fn extent(next: u64, batches: u64) -> Extent {
-    Extent { next, epoch: 3, stream_time_ms: 9, at_ms: 10, batches }
+    Extent { next, epoch: 3, stream_time_ms: 9, at_ms: 10, batches, is_before_marker: false }
 }
 
 #[test]
@@ -32,6 +32,20 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(shelf.get(b"b").unwrap(), None);
     let (other, found) = store.shelf(3).unwrap();
     assert_eq!((other.get(b"a").unwrap(), found), (None, None));
+}
+
+#[test]
+fn what_lies_behind_a_transaction_of_ours_is_its_marker_and_nothing_else() {
+    let of = |is_before_marker| Extent { is_before_marker, ..extent(10, 1) };
+    assert!(of(false).is_all_of(10));
+    assert!(!of(false).is_all_of(11), "a record that somebody wrote beside all transactions");
+    assert!(of(true).is_all_of(11));
+    assert!(!of(true).is_all_of(12), "a record, and its own marker");
+    // As an earlier version wrote it.
+    let read: Extent =
+        serde_json::from_str(r#"{"next":10,"epoch":3,"stream_time_ms":9,"at_ms":10,"batches":1}"#)
+            .unwrap();
+    assert_eq!(read, of(false));
 }
 
 #[test]

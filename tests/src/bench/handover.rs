@@ -25,7 +25,7 @@ pub async fn measure(seconds: u64, style: Style) {
     };
     world.is_shared_with(&second).await;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let pauses = restart_one_by_one(&mut world, &mut second, PACE / 8).await;
+    let pauses = restart_one_by_one(&mut world, &mut second).await;
     over.store(true, Ordering::Release);
     let clicks = clicking.join().expect("the clicks end");
 

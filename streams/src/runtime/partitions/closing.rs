@@ -9,7 +9,7 @@ use clickmill_kafka::{Commit, GroupMetadata, NextOffset};
 use tracing::warn;
 
 use super::held::{Held, Phase};
-use super::{Core, OFFSETS_EVERY, Opened, Partitions, next_offset};
+use super::{Core, OFFSETS_EVERY, Partitions, Resumed, next_offset};
 use crate::states::Sealed;
 use crate::transactions::{Committed, Filled, Part};
 use crate::{Error, Sink, View};
@@ -22,29 +22,31 @@ const SWEEP_KEYS: usize = 256;
 const SETTLE_EVERY: Duration = Duration::from_micros(200);
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
-    pub(super) fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
-        let Some(means) = core.means.as_mut() else { return Ok(()) };
-        if !(self.is_ready)() {
-            return Ok(());
-        }
+    /// Takes in what was restored; returns those partitions, and the offsets to read them from again
+    /// where records came too early.
+    pub(super) fn take_restored(&self, core: &mut Core<V>) -> Result<Vec<Resumed>, Error> {
+        let mut all = Vec::new();
+        let Some(means) = core.means.as_mut() else { return Ok(all) };
         while let Some((order, restored)) = means.restoring.next() {
             let Some(held) = core.held.get_mut(&order.partition) else { continue };
-            let Phase::Restoring { is_over, has_slipped } = &held.phase else { continue };
+            let Phase::Restoring { is_over } = &held.phase else { continue };
             // Of an assignment that is over.
             if !Arc::ptr_eq(is_over, &order.is_over) {
                 continue;
             }
-            let has_slipped = *has_slipped;
             held.restored(restored?, &self.meters);
-            held.phase = Phase::Opening { has_slipped };
+            held.phase = Phase::Opening;
+            let has_slipped = std::mem::take(&mut held.has_slipped);
+            all.push((order.partition, has_slipped.then(|| held.read_to.clone())));
             // Its epoch is committed without waiting for a record.
             means.transactions.fill(1);
+            means.transactions.hurry();
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Takes note of a commit that has ended; returns the partitions that are live with it.
-    pub(super) fn take_committed(&self, core: &mut Core<V>) -> Result<Vec<Opened>, Error> {
+    pub(super) fn take_committed(&self, core: &mut Core<V>) -> Result<Vec<u32>, Error> {
         let Some(means) = core.means.as_mut() else { return Ok(Vec::new()) };
         if let Some(committed) = means.transactions.ended()? {
             self.committed(core, &committed)?;
@@ -52,11 +54,11 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let mut live = Vec::new();
         let is_committing =
             core.means.as_ref().is_some_and(|means| means.transactions.is_committing());
-        if !is_committing {
+        if !is_committing && (self.is_ready)() {
             for (number, held) in &mut core.held {
-                if let Phase::Raising { has_slipped } = held.phase {
+                if matches!(held.phase, Phase::Raising) {
                     held.phase = Phase::Live;
-                    live.push((*number, has_slipped.then(|| held.read_to.clone())));
+                    live.push(*number);
                     self.sink.opened(*number, held.epoch);
                 }
             }
@@ -75,8 +77,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let (mut keys, mut bytes) = (0, 0);
         let now = Instant::now();
         for (number, held) in &mut core.held {
-            if let Some(newest) = committed.producer.marked(*number as usize) {
-                held.changelog_next = held.changelog_next.max(newest + 1);
+            if let Some(newest) = committed.producer.marked(*number as usize)
+                && newest >= held.changelog_next
+            {
+                (held.changelog_next, held.is_before_marker) = (newest + 1, true);
             }
             if matches!(held.phase, Phase::Live) {
                 // Nothing was sealed since this commit: all that is sealed is committed.
@@ -114,11 +118,11 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let (mut next, mut parts) = (Vec::new(), Vec::with_capacity(core.held.len()));
         for (number, held) in &mut core.held {
             let mut epoch = None;
-            if let Phase::Opening { has_slipped } = held.phase {
+            if matches!(held.phase, Phase::Opening) {
                 // A number that grows even where the changelog was lost.
                 held.epoch = (held.epoch + 1).max((self.now_ms)());
                 epoch = Some(held.epoch);
-                held.phase = Phase::Raising { has_slipped };
+                held.phase = Phase::Raising;
             }
             let states = self.seal(*number, held);
             let outputs = std::mem::take(&mut held.outputs);
@@ -198,7 +202,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let batch = {
                 let mut core = self.lock();
                 let Some(held) = core.held.get_mut(&number) else { return };
-                let is_live = matches!(held.phase, Phase::Live | Phase::Raising { .. });
+                let is_live = matches!(held.phase, Phase::Live | Phase::Raising);
                 let shelf = held.task.states.shelf().filter(|shelf| {
                     is_live && !held.task.states.is_changed() && !shelf.store().is_given_up()
                 });
@@ -218,7 +222,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             };
             match batch {
                 Some(batch) => {
-                    if let Err(failure) = batch.put() {
+                    // It has to outlive this process, which somebody waits for; that it may not
+                    // outlive the machine yet is noticed there, as after a crash.
+                    if let Err(failure) = batch.shelf.put(&batch.entries, &batch.extent) {
                         batch.shelf.store().give_up(&failure);
                     }
                 }

@@ -42,6 +42,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         held.task.states.begin_round();
         held.round = Some(Extent {
             next: held.changelog_next,
+            is_before_marker: held.is_before_marker,
             epoch: held.epoch,
             stream_time_ms: held.closed_ms,
             at_ms: (self.now_ms)(),

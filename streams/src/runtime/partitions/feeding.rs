@@ -2,7 +2,7 @@
 
 use clickmill_kafka::Message;
 
-use super::held::Phase;
+use super::held::{Held, Phase};
 use super::{Core, OFFSETS_EVERY, Partitions};
 use crate::task::Refused;
 use crate::{At, Error, Place, Raw, Sink, View};
@@ -18,14 +18,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let (Some(held), Some(means)) = (held.get_mut(&raw.place.partition), means.as_mut()) else {
             return Ok(());
         };
-        match &mut held.phase {
-            Phase::Live => {}
-            Phase::Restoring { has_slipped, .. }
-            | Phase::Opening { has_slipped }
-            | Phase::Raising { has_slipped } => {
-                *has_slipped = true;
-                return Ok(());
-            }
+        if !matches!(held.phase, Phase::Live) {
+            held.keep(raw);
+            return Ok(());
         }
         if let (0, Some(until)) = (raw.source, &self.config.until)
             && until.get(&raw.place.partition).is_none_or(|until| raw.place.offset >= *until)
@@ -61,6 +56,23 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             Err(Refused::Disk(error)) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Folds what was kept of a partition that is live now; returns where to read on if more came than
+    /// was kept.
+    pub(super) fn feed_kept(&self, number: u32) -> Result<Option<Vec<u64>>, Error> {
+        let taken = self.lock().held.get_mut(&number).map(Held::take_kept);
+        let Some((kept, has_slipped)) = taken else { return Ok(None) };
+        for one in &kept {
+            self.feed(&one.raw())?;
+        }
+        let mut core = self.lock();
+        if let Some(means) = &mut core.means {
+            // They have waited for the partition to move.
+            means.transactions.hurry();
+        }
+        let read_to = core.held.get(&number).map(|held| held.read_to.clone());
+        Ok(read_to.filter(|_| has_slipped))
     }
 
     /// A message as a record of its source.

@@ -8,11 +8,14 @@ use super::super::Meters;
 use crate::restore::Restored;
 use crate::store::{Extent, Shelf};
 use crate::writer::Batch;
-use crate::{At, Produce, Task, View};
+use crate::{At, Place, Produce, Raw, Task, View};
 
 /// About so much of a partition's states goes to the disk at once: what is on its way takes memory
 /// several times over.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// About so much of a partition's records is kept until they may be folded.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 pub(super) struct Held<V: View> {
     pub(super) task: Task<V>,
@@ -30,6 +33,8 @@ pub(super) struct Held<V: View> {
     pub(super) closed_ms: u64,
     /// The changelog up to here is in the states.
     pub(super) changelog_next: u64,
+    /// Whether that is right behind a record of ours that was committed.
+    pub(super) is_before_marker: bool,
     /// How far the disk is once all batches handed to it are written.
     pub(super) extent: Extent,
     /// How far it is when the round of batches is over, if one is going on.
@@ -38,33 +43,109 @@ pub(super) struct Held<V: View> {
     pub(super) written_at: Instant,
     /// Said, for the transaction that is being filled.
     pub(super) outputs: Vec<(At, Produce)>,
+    /// Records that came before they may be folded, and how many bytes they are.
+    pub(super) kept: Vec<Kept>,
+    kept_bytes: usize,
+    /// Whether a record came that was not kept: it must be read again.
+    pub(super) has_slipped: bool,
+    /// Whether nothing is to be read until it is live.
+    is_stalled: bool,
+}
+
+/// A record that is folded later.
+pub(super) struct Kept {
+    source: usize,
+    place: Place,
+    key: Option<Box<[u8]>>,
+    value: Option<Box<[u8]>>,
+    timestamp_ms: u64,
+}
+
+impl From<&Raw<'_>> for Kept {
+    fn from(raw: &Raw<'_>) -> Self {
+        let Raw { source, place, key, value, timestamp_ms } = *raw;
+        Self { source, place, key: key.map(Box::from), value: value.map(Box::from), timestamp_ms }
+    }
+}
+
+impl Kept {
+    /// The record.
+    pub(super) fn raw(&self) -> Raw<'_> {
+        let Self { source, place, key, value, timestamp_ms } = self;
+        let (source, place, timestamp_ms) = (*source, *place, *timestamp_ms);
+        Raw { source, place, key: key.as_deref(), value: value.as_deref(), timestamp_ms }
+    }
 }
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Its states are being read. A record that slipped in must be read again.
+    /// Its states are being read, and it is paused.
     Restoring {
         is_over: Arc<AtomicBool>,
-        has_slipped: bool,
     },
-    /// Its epoch goes into the next transaction.
-    Opening {
-        has_slipped: bool,
-    },
-    /// That transaction is being committed.
-    Raising {
-        has_slipped: bool,
-    },
+    /// Its epoch goes into the next transaction. It is read ahead: what comes is kept.
+    Opening,
+    /// That transaction is being committed, or has been and folds may not begin yet.
+    Raising,
     Live,
 }
 
 impl<V: View> Held<V> {
+    /// One whose states are still to be restored.
+    pub(super) fn restoring(task: Task<V>, read_to: Vec<u64>, is_over: Arc<AtomicBool>) -> Self {
+        Self {
+            task,
+            phase: Phase::Restoring { is_over },
+            epoch: 0,
+            closed_to: read_to.clone(),
+            read_to,
+            is_through: false,
+            offsets_at: Instant::now(),
+            closed_ms: 0,
+            changelog_next: 0,
+            is_before_marker: false,
+            extent: Extent::default(),
+            round: None,
+            written_at: Instant::now(),
+            outputs: Vec::new(),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            has_slipped: false,
+            is_stalled: false,
+        }
+    }
+
+    /// Takes a record that may not be folded yet.
+    pub(super) fn keep(&mut self, raw: &Raw<'_>) {
+        let is_early = matches!(self.phase, Phase::Restoring { .. });
+        // None is kept behind one that was not.
+        if is_early || self.has_slipped || self.kept_bytes > KEPT_BYTES_MAX {
+            self.has_slipped = true;
+            return;
+        }
+        self.kept_bytes += size_of::<Kept>();
+        self.kept_bytes += raw.key.map_or(0, <[u8]>::len) + raw.value.map_or(0, <[u8]>::len);
+        self.kept.push(Kept::from(raw));
+    }
+
+    /// What was kept, and whether more is to be read again behind it.
+    pub(super) fn take_kept(&mut self) -> (Vec<Kept>, bool) {
+        (self.kept_bytes, self.is_stalled) = (0, false);
+        (std::mem::take(&mut self.kept), std::mem::take(&mut self.has_slipped))
+    }
+
+    /// Whether it has just taken as much as may be kept: then it is to be paused.
+    pub(super) fn stalls(&mut self) -> bool {
+        let is_ahead = matches!(self.phase, Phase::Opening | Phase::Raising);
+        is_ahead && self.has_slipped && !std::mem::replace(&mut self.is_stalled, true)
+    }
+
     pub(super) fn restored(&mut self, restored: Restored<V>, meters: &Meters) {
         meters.restored.increment(restored.records);
         self.task = restored.task;
         self.task.go_on_at(&self.read_to);
         self.epoch = restored.epoch;
-        self.changelog_next = restored.next;
+        (self.changelog_next, self.is_before_marker) = (restored.next, false);
         self.closed_ms = self.task.stream_time_ms;
         (self.extent, self.round) = (restored.on_disk, None);
         self.written_at = Instant::now();
@@ -84,8 +165,51 @@ impl<V: View> Held<V> {
     }
 
     pub(super) fn stop_restoring(&self) {
-        if let Phase::Restoring { is_over, .. } = &self.phase {
+        if let Phase::Restoring { is_over } = &self.phase {
             is_over.store(true, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bounds;
+    use crate::testing::Count;
+
+    fn offer(held: &mut Held<Count>, offset: u64, value: &[u8]) {
+        let place = Place { partition: 0, offset };
+        let raw = Raw { source: 0, place, key: Some(b"k"), value: Some(value), timestamp_ms: 7 };
+        held.keep(&raw);
+    }
+
+    fn taken(held: &mut Held<Count>) -> (Vec<u64>, bool) {
+        let (kept, has_slipped) = held.take_kept();
+        (kept.iter().map(|one| one.raw().place.offset).collect(), has_slipped)
+    }
+
+    #[test]
+    fn what_comes_while_the_epoch_is_committed_is_kept_up_to_a_bound_and_in_order() {
+        let task = Task::new(Bounds::default());
+        let mut held = Held::restoring(task, vec![5], Arc::default());
+        offer(&mut held, 5, b"1");
+        assert_eq!(taken(&mut held), (vec![], true), "too early");
+
+        held.phase = Phase::Opening;
+        offer(&mut held, 5, b"1");
+        held.phase = Phase::Raising;
+        offer(&mut held, 6, b"2");
+        assert!(!held.stalls());
+        assert_eq!(taken(&mut held), (vec![5, 6], false));
+
+        let large = vec![b'1'; KEPT_BYTES_MAX];
+        for (offset, value) in [(7, &b"3"[..]), (8, &large), (9, b"4"), (10, b"5")] {
+            offer(&mut held, offset, value);
+        }
+        assert!(held.stalls() && !held.stalls(), "told once");
+        assert_eq!(taken(&mut held), (vec![7, 8], true), "9 and 10 are read again");
+        offer(&mut held, 9, b"4");
+        assert!(!held.stalls());
+        assert_eq!(taken(&mut held), (vec![9], false));
     }
 }
