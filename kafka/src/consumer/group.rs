@@ -57,6 +57,13 @@ pub trait Commit {
     /// # Errors
     /// When one is not assigned.
     fn pause(&self, which: &[TopicPartition]) -> Result<(), Error>;
+
+    /// Goes on fetching these partitions. One that is taken away while it is paused is still paused
+    /// when it comes back.
+    ///
+    /// # Errors
+    /// When one is not assigned.
+    fn resume(&self, which: &[TopicPartition]) -> Result<(), Error>;
 }
 
 /// How partitions were lost.
@@ -81,11 +88,6 @@ pub trait Rebalance: Send + Sync + 'static {
     /// Partitions were added. Returns where to start in each, in their order; missing entries mean
     /// [`StartAt::Committed`].
     fn assigned(&self, group: &dyn Commit, added: &[TopicPartition]) -> Vec<StartAt>;
-
-    /// The partitions that were added can be paused and read from now on.
-    fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
-        let _ = (group, added);
-    }
 
     /// Partitions are taken away.
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation);
@@ -156,15 +158,6 @@ impl<R: Rebalance> GroupConsumer<R> {
             .map_err(|error| Error::doing(format!("going back in {at}"), &error))
     }
 
-    /// Goes on fetching these partitions.
-    ///
-    /// # Errors
-    /// When one is not assigned.
-    pub fn resume(&self, which: &[TopicPartition]) -> Result<(), Error> {
-        let list = list(which.iter().map(|at| (at, Offset::Invalid)))?;
-        self.inner.resume(&list).map_err(|error| Error::doing("resuming partitions", &error))
-    }
-
     /// The partitions that are ours now.
     ///
     /// # Errors
@@ -221,6 +214,10 @@ impl<R: Rebalance> Commit for GroupConsumer<R> {
 
     fn pause(&self, which: &[TopicPartition]) -> Result<(), Error> {
         Commit::pause(&self.inner, which)
+    }
+
+    fn resume(&self, which: &[TopicPartition]) -> Result<(), Error> {
+        Commit::resume(&self.inner, which)
     }
 }
 
@@ -304,9 +301,6 @@ impl<R: Rebalance> Context<R> {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&list)?,
         }
-        if !added.is_empty() {
-            self.hook.started(consumer, &added);
-        }
         Ok(())
     }
 
@@ -371,6 +365,11 @@ impl<R: Rebalance> Commit for BaseConsumer<Context<R>> {
     fn pause(&self, which: &[TopicPartition]) -> Result<(), Error> {
         let list = list(which.iter().map(|at| (at, Offset::Invalid)))?;
         Consumer::pause(self, &list).map_err(|error| Error::doing("pausing partitions", &error))
+    }
+
+    fn resume(&self, which: &[TopicPartition]) -> Result<(), Error> {
+        let list = list(which.iter().map(|at| (at, Offset::Invalid)))?;
+        Consumer::resume(self, &list).map_err(|error| Error::doing("resuming partitions", &error))
     }
 }
 

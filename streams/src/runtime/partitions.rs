@@ -85,9 +85,6 @@ struct Means<V: View> {
 /// The thread that opens the disk, beside whatever else takes its time at the start.
 pub(super) type Opening = JoinHandle<Result<Option<Store>, Error>>;
 
-/// A partition that is read on, and the offsets to read it from again if there are any.
-type Resumed = (u32, Option<Vec<u64>>);
-
 /// What the reading thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -235,7 +232,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             self.open(&mut core, *number, start);
             // What the consumer has fetched beyond that is to be read again.
             if let Some(held) = core.held.get_mut(number) {
-                held.has_slipped = true;
+                held.stall();
             }
         }
         self.tell(&core);
@@ -279,19 +276,19 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         group: &GroupConsumer<Hook<V, S>>,
         is_behind: bool,
     ) -> Result<Next, Error> {
-        let (stalled, restored, live, is_due) = {
+        let (stalled, live, is_due) = {
             let mut core = self.lock();
             if let Some(error) = core.broken.take() {
                 return Err(error);
             }
-            let restored = self.take_restored(&mut core)?;
+            self.take_restored(&mut core)?;
             let live = self.take_committed(&mut core)?;
             self.keep_time(&mut core)?;
             let Some(means) = &core.means else { return Ok(Next::Rest) };
             let is_due = means.transactions.is_due(Instant::now(), is_behind);
             let stalls = |(number, held): (&u32, &mut Held<V>)| held.stalls().then_some(*number);
             let stalled: Vec<_> = core.held.iter_mut().filter_map(stalls).collect();
-            (stalled, restored, live, is_due)
+            (stalled, live, is_due)
         };
         // Told by a thread of librdkafka that may be busy, so whoever looks up does not wait for it.
         let metadata = if is_due { group.metadata() } else { None };
@@ -308,12 +305,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         for number in stalled {
             group.pause(&self.at(number).collect::<Vec<_>>())?;
         }
-        for (number, read_to) in restored {
-            self.let_go_on(group, number, read_to)?;
-        }
         for number in live {
             if let Some(read_to) = self.feed_kept(number)? {
-                self.let_go_on(group, number, Some(read_to))?;
+                self.let_go_on(group, number, &read_to)?;
             }
         }
         Ok(next)
@@ -333,17 +327,19 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         })
     }
 
-    /// Reads a partition on, from these offsets if there are any.
+    /// Reads a partition that was paused on, from these offsets. Going back to them also wakes
+    /// librdkafka, which otherwise fetches what is resumed after up to a second (seen in its source,
+    /// and as most of what a restart took).
     fn let_go_on(
         &self,
         group: &GroupConsumer<Hook<V, S>>,
         number: u32,
-        starts: Option<Vec<u64>>,
+        starts: &[u64],
     ) -> Result<(), Error> {
         let all: Vec<_> = self.at(number).collect();
         group.resume(&all)?;
-        for (at, start) in all.into_iter().zip(starts.unwrap_or_default()) {
-            if let Some(next) = next_offset(at, start) {
+        for (at, start) in all.into_iter().zip(starts) {
+            if let Some(next) = next_offset(at, *start) {
                 group.seek(&next, SEEK_WAIT)?;
             }
         }

@@ -9,7 +9,7 @@ use clickmill_kafka::{Commit, GroupMetadata, NextOffset};
 use tracing::warn;
 
 use super::held::{Held, Phase};
-use super::{Core, OFFSETS_EVERY, Partitions, Resumed, next_offset};
+use super::{Core, OFFSETS_EVERY, Partitions, next_offset};
 use crate::states::Sealed;
 use crate::transactions::{Committed, Filled, Part};
 use crate::{Error, Sink, View};
@@ -22,11 +22,8 @@ const SWEEP_KEYS: usize = 256;
 const SETTLE_EVERY: Duration = Duration::from_micros(200);
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
-    /// Takes in what was restored; returns those partitions, and the offsets to read them from again
-    /// where records came too early.
-    pub(super) fn take_restored(&self, core: &mut Core<V>) -> Result<Vec<Resumed>, Error> {
-        let mut all = Vec::new();
-        let Some(means) = core.means.as_mut() else { return Ok(all) };
+    pub(super) fn take_restored(&self, core: &mut Core<V>) -> Result<(), Error> {
+        let Some(means) = core.means.as_mut() else { return Ok(()) };
         while let Some((order, restored)) = means.restoring.next() {
             let Some(held) = core.held.get_mut(&order.partition) else { continue };
             let Phase::Restoring { is_over } = &held.phase else { continue };
@@ -36,13 +33,11 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             held.restored(restored?, &self.meters);
             held.phase = Phase::Opening;
-            let has_slipped = std::mem::take(&mut held.has_slipped);
-            all.push((order.partition, has_slipped.then(|| held.read_to.clone())));
             // Its epoch is committed without waiting for a record.
             means.transactions.fill(1);
             means.transactions.hurry();
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Takes note of a commit that has ended; returns the partitions that are live with it.

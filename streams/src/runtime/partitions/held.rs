@@ -47,8 +47,8 @@ pub(super) struct Held<V: View> {
     pub(super) kept: Vec<Kept>,
     kept_bytes: usize,
     /// Whether a record came that was not kept: it must be read again.
-    pub(super) has_slipped: bool,
-    /// Whether nothing is to be read until it is live.
+    has_slipped: bool,
+    /// Whether it is paused until it is live.
     is_stalled: bool,
 }
 
@@ -79,11 +79,11 @@ impl Kept {
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Its states are being read, and it is paused.
+    /// Its states are being read. Until it is live it is read ahead: what comes is kept.
     Restoring {
         is_over: Arc<AtomicBool>,
     },
-    /// Its epoch goes into the next transaction. It is read ahead: what comes is kept.
+    /// Its epoch goes into the next transaction.
     Opening,
     /// That transaction is being committed, or has been and folds may not begin yet.
     Raising,
@@ -117,9 +117,8 @@ impl<V: View> Held<V> {
 
     /// Takes a record that may not be folded yet.
     pub(super) fn keep(&mut self, raw: &Raw<'_>) {
-        let is_early = matches!(self.phase, Phase::Restoring { .. });
         // None is kept behind one that was not.
-        if is_early || self.has_slipped || self.kept_bytes > KEPT_BYTES_MAX {
+        if self.has_slipped || self.kept_bytes > KEPT_BYTES_MAX {
             self.has_slipped = true;
             return;
         }
@@ -136,8 +135,17 @@ impl<V: View> Held<V> {
 
     /// Whether it has just taken as much as may be kept: then it is to be paused.
     pub(super) fn stalls(&mut self) -> bool {
-        let is_ahead = matches!(self.phase, Phase::Opening | Phase::Raising);
-        is_ahead && self.has_slipped && !std::mem::replace(&mut self.is_stalled, true)
+        self.has_slipped && !std::mem::replace(&mut self.is_stalled, true)
+    }
+
+    /// Whether it is paused.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
+    /// Notes that it is paused, and must be read again from where it was read to.
+    pub(super) fn stall(&mut self) {
+        (self.has_slipped, self.is_stalled) = (true, true);
     }
 
     pub(super) fn restored(&mut self, restored: Restored<V>, meters: &Meters) {
@@ -189,15 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_the_epoch_is_committed_is_kept_up_to_a_bound_and_in_order() {
+    fn what_comes_before_a_partition_is_live_is_kept_up_to_a_bound_and_in_order() {
         let task = Task::new(Bounds::default());
         let mut held = Held::restoring(task, vec![5], Arc::default());
         offer(&mut held, 5, b"1");
-        assert_eq!(taken(&mut held), (vec![], true), "too early");
-
-        held.phase = Phase::Opening;
-        offer(&mut held, 5, b"1");
-        held.phase = Phase::Raising;
         offer(&mut held, 6, b"2");
         assert!(!held.stalls());
         assert_eq!(taken(&mut held), (vec![5, 6], false));
@@ -211,5 +214,9 @@ mod tests {
         offer(&mut held, 9, b"4");
         assert!(!held.stalls());
         assert_eq!(taken(&mut held), (vec![9], false));
+        held.stall();
+        offer(&mut held, 10, b"5");
+        assert!(!held.stalls(), "it is paused already");
+        assert_eq!(taken(&mut held), (vec![], true));
     }
 }

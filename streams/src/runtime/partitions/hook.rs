@@ -7,6 +7,7 @@ use clickmill_kafka::{Commit, Rebalance, Revocation, StartAt, TopicPartition};
 use tracing::{info, warn};
 
 use super::super::starting::{Start, starts};
+use super::held::Held;
 use super::{Partitions, number};
 use crate::{Error, Sink, View};
 
@@ -44,12 +45,6 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
         starts.into_iter().map(Start::at).collect()
     }
 
-    fn started(&self, group: &dyn Commit, added: &[TopicPartition]) {
-        if let Err(error) = group.pause(added) {
-            self.0.lock().broken = Some(error.into());
-        }
-    }
-
     fn revoked(&self, group: &dyn Commit, removed: &[TopicPartition], how: Revocation) {
         let numbers: Vec<u32> =
             removed.iter().filter(|at| at.topic == self.0.config.topic).map(number).collect();
@@ -64,6 +59,15 @@ impl<V: View, S: Sink<V::Output>> Rebalance for Hook<V, S> {
             self.0.give_up();
         }
         let mut core = self.0.lock();
+        // Whoever pauses takes the pause back: it would be there when the partition comes back.
+        let stalled =
+            numbers.iter().filter(|number| core.held.get(number).is_some_and(Held::is_stalled));
+        let stalled: Vec<_> = stalled.flat_map(|number| self.0.at(*number)).collect();
+        if !stalled.is_empty()
+            && let Err(error) = group.resume(&stalled)
+        {
+            warn!(%error, "partitions that go cannot be resumed");
+        }
         if let Err(error) = finished {
             warn!(%error, "what was not committed yet will be done again by who comes next");
             core.broken = Some(error);
