@@ -228,8 +228,8 @@ async fn slot_filled(browser: &Browser) -> bool {
 
 /// Whether a hint was heard that something between this click and the next one caused. Ids are in
 /// the order of time.
-fn is_replaced(click: &String, clicks: &BTreeSet<String>, causes: &BTreeSet<String>) -> bool {
-    let after = (Bound::Excluded(click.clone()), Bound::Unbounded);
+fn is_replaced(click: &str, clicks: &BTreeSet<String>, causes: &BTreeSet<String>) -> bool {
+    let after = (Bound::Excluded(click.to_owned()), Bound::Unbounded);
     let next = clicks.range(after.clone()).next();
     causes.range(after).next().is_some_and(|cause| next.is_none_or(|next| cause < next))
 }
