@@ -200,7 +200,7 @@ async fn streams_miss_nothing_through_minutes_of_kills_and_moves() {
     let relays: Relays = [world.relay.url.clone(), second.url.clone()].into();
     let audience = Audience::of(&world, &relays, VISITORS);
     audience.goes_on("every page is answered").await;
-    for round in 0..6 {
+    for round in 0..24 {
         let relay = if round % 2 == 0 { &mut world.relay } else { &mut second };
         match round % 3 {
             // A deploy, a crash with a quick return, and one without.
