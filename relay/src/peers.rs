@@ -1,7 +1,8 @@
 //! The other instances: who owns which partition, asking them, and having them fill streams.
 //!
-//! Instances speak HTTP without TLS on a listener of their own, over connections that stay open. A request shows a [`pass`]: it is from an instance, for this one, and as it was
-//! sent. Nobody passes on what was passed on to him.
+//! Instances speak HTTP without TLS on a listener of their own, over connections that stay open. A
+//! request shows a [`pass`]: it is from an instance, for this one, and as it was sent. Nobody passes
+//! on what was passed on to him.
 
 mod client;
 pub mod pass;
