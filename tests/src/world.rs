@@ -8,7 +8,7 @@ use crate::child::Folder;
 use crate::kafka::{Kafka, Lying};
 use crate::page::Page;
 use crate::service::{Collector, Relay, Setup, WRITE_KEY};
-use crate::until::until;
+use crate::until::{until, until_enough};
 
 /// A Kafka with a collector before it.
 #[derive(Debug)]
@@ -238,8 +238,13 @@ impl Edge {
     /// When they do not.
     pub async fn books_balance(&self) {
         self.every_delivery_has_one_outcome().await;
-        let series = r#"clickmill_collector_events_total{outcome="accepted""#;
-        let accepted = self.collector.metric(series).await;
-        assert_eq!(accepted as usize, self.kafka.records(Topic::ClicksRaw).await.len());
+        // An event lies in Kafka before the collector has heard that it does.
+        let counts = || async {
+            let series = r#"clickmill_collector_events_total{outcome="accepted""#;
+            let accepted = self.collector.metric(series).await as usize;
+            (accepted, self.kafka.records(Topic::ClicksRaw).await.len())
+        };
+        let what = "accepted, and in Kafka";
+        until_enough(what, counts, |(accepted, kept)| accepted == kept).await;
     }
 }
