@@ -33,6 +33,12 @@ pub(crate) async fn who(
     (visitor, session, context.customer.map(|customer| customer.as_str().to_owned()))
 }
 
+/// Without what a stub sent: it knows no visitor, and sends where the core is long in coming, which a
+/// slow machine's is.
+pub(crate) fn of_visitors(records: &[Record]) -> impl Iterator<Item = &Record> {
+    records.iter().filter(|record| record.context.visitor.is_some())
+}
+
 async fn another_customer_in_one_browser_is_another_visitor(engine: Engine) {
     let visit = Visit::builder().engine(engine).start().await;
     let nobody = who(&visit, "", "before").await;
@@ -61,7 +67,8 @@ async fn another_customer_in_one_browser_is_another_visitor(engine: Engine) {
     assert_eq!(who(&visit, "", "eve again").await, eve, "the cookie is hers by now");
 
     let records = visit.world.read(Topic::ClicksRaw).await;
-    let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
+    let visitors: BTreeSet<_> =
+        of_visitors(&records).map(|record| &record.context.visitor).collect();
     assert_eq!(visitors.len(), 3, "{visitors:?}");
     let left = records.iter().find(|record| record.kind.as_str() == "logout").expect("a log-out");
     let left = left.context.visitor.as_ref().map(|visitor| visitor.as_str());

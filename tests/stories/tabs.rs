@@ -9,7 +9,7 @@ use clickmill_tests::until::{until, until_enough};
 use fantoccini::wd::WindowHandle;
 
 use crate::before_the_core::{click_product, each_is_there_once};
-use crate::identity::{search, who};
+use crate::identity::{of_visitors, search, who};
 
 in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
 in_engines!(who_logs_out_in_one_tab_is_gone_from_the_others: chromium, webkit);
@@ -40,8 +40,9 @@ async fn two_tabs_are_one_visitor_with_two_queues(engine: Engine) {
     .await;
 
     let records = visit.world.read(Topic::ClicksRaw).await;
-    let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
-    let queues: BTreeSet<_> = records.iter().map(|record| &record.queue).collect();
+    let visitors: BTreeSet<_> =
+        of_visitors(&records).map(|record| &record.context.visitor).collect();
+    let queues: BTreeSet<_> = of_visitors(&records).map(|record| &record.queue).collect();
     assert_eq!((visitors.len(), queues.len()), (1, 2), "{visitors:?} {queues:?}");
     visit.close().await;
 }
@@ -96,7 +97,8 @@ async fn who_logs_out_in_one_tab_is_gone_from_the_others(engine: Engine) {
         assert_eq!((here.0, here.2), (there.0, there.2), "{call}");
     }
     let records = visit.world.read(Topic::ClicksRaw).await;
-    let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
+    let visitors: BTreeSet<_> =
+        of_visitors(&records).map(|record| &record.context.visitor).collect();
     assert_eq!(visitors.len(), 4, "{visitors:?}");
     visit.world.books_balance().await;
     visit.close().await;
