@@ -5,6 +5,7 @@
 //! `serde`), a program's client with the small reader in [`json`], a browser's script with its own.
 //! The files in `golden/` hold them together.
 
+mod audience;
 mod batch;
 mod bucket;
 mod consent;
@@ -25,6 +26,7 @@ mod text;
 mod time;
 mod topic;
 
+pub use audience::{Audience, Width};
 pub use batch::{Batch, Event, RawBatch};
 pub use bucket::{BUCKETS, Experiment, Namespace, bucket};
 pub use consent::{Consent, Purpose};

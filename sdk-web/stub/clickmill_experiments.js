@@ -1,8 +1,12 @@
 // Which arm of an experiment a visitor is in: `clickmill.variant("checkout")`, answered at once from a
-// hash of the visitor's id and of what the site's settings say runs here. A hint of the kind `variant`,
-// `{"experiment": key, "arm": n}`, goes over it; one without an arm says that this visitor takes no
-// part. What is not known is the control, and nobody was exposed to it. `await clickmill.variants()`
-// waits for the settings.
+// hash of the visitor's id, from what the site's settings say runs here and for whom, and from what the
+// stream said: a hint of the kind `variant`, `{"experiment": key, "arm": n}`, goes over the hash; one
+// without an arm says that this visitor takes no part. All of that is kept with the visitor, where that
+// is allowed, so the next page knows it from its first moment on. What is not known is the control, and
+// nobody was exposed to it. `await clickmill.variants()` waits for the settings.
+//
+// Whom an experiment is for (`audience`) is asked until the visitor belongs to it; from then on they
+// do, whatever page they are on. It asks for nothing that an arm could have changed.
 //
 // The hash is GrowthBook's, version 2, as `sdk-core/src/wire/bucket.rs` has it.
 (() => {
@@ -35,19 +39,71 @@
     }
   };
 
-  // By key: what the site says of an experiment, and the arm that the stream said.
-  const sites = new Map();
-  const said = new Map();
-  let unasked = [];
+  // Whether who sees this page is one of those that an experiment is for.
+  const fits = ({ languages, page_kinds, paths, width, customer }) => {
+    const language = `${navigator.language}-`.toLowerCase();
+    const speaks = (one) => language.startsWith(`${one.toLowerCase()}-`);
+    const kind = document.querySelector("[data-page-kind]")?.dataset.pageKind;
+    const { pathname } = location;
+    const isAt = (path) =>
+      path.endsWith("*") ? pathname.startsWith(path.slice(0, -1)) : pathname === path;
+    return (
+      (!languages || languages.some(speaks)) &&
+      (!page_kinds || page_kinds.includes(kind)) &&
+      (!paths || paths.some(isAt)) &&
+      (!width || (innerWidth >= width.from && innerWidth < width.to)) &&
+      (customer === undefined || customer === !!stored((all) => all[`${prefix}customer`]?.trim()))
+    );
+  };
+
+  const { key, collector } = document.querySelector("script[data-collector]")?.dataset || {};
+  const prefix = `cm.${key}.`;
+  const item = `${prefix}experiments`;
+  // Storage may be denied or full.
+  const stored = (run) => {
+    try {
+      return run(localStorage);
+    } catch {}
+  };
+
+  // The site's experiments and what counts as granted there, once it has said so.
+  let site;
+  // What is known of a visitor: the experiments that they heard of last, arms that the stream said,
+  // and what they belong to, each by the seed of it.
+  let known = {};
   // Experiments that were told of this page view.
   let told = new Set();
 
-  const mine = (key) => {
-    const granted = clickmill.consent()?.split(",") || unasked;
+  // What is known of who sees this page; nothing where it may not be.
+  const recall = () => {
+    // Another tab may have heard more.
+    const kept = stored((all) => JSON.parse(all[item]));
+    const granted = clickmill.consent()?.split(",") || (site || kept)?.granted || [];
     const visitor = clickmill.visitor();
-    if (!visitor || !granted.some((purpose) => purpose.trim() === "experiments")) return;
-    if (said.has(key)) return said.get(key);
-    if (sites.has(key)) return arm(sites.get(key), visitor);
+    if (!visitor || !granted.some((purpose) => purpose.trim() === "experiments")) {
+      known = {};
+      stored((all) => delete all[item]);
+      return;
+    }
+    const mine = [kept, known].find((one) => one?.visitor === visitor);
+    // What the site said is true of anybody.
+    known = { ...kept, ...(mine || { visitor, said: {}, inside: {} }), ...site };
+    return known;
+  };
+  const keep = () => stored((all) => (all[item] = JSON.stringify(known)));
+
+  const mine = (experiment) => {
+    if (!recall()) return;
+    const { said, inside, experiments } = known;
+    if (experiment in said) return said[experiment];
+    const one = experiments?.find(({ key }) => key === experiment);
+    if (!one) return;
+    if (inside[experiment] !== one.seed) {
+      if (!fits(one.audience || {})) return;
+      inside[experiment] = one.seed;
+      keep();
+    }
+    return arm(one, known.visitor);
   };
 
   /** The arm that the page shows, counted from 0, the control. */
@@ -63,21 +119,22 @@
   };
 
   document.addEventListener("clickmill:hint", ({ detail: { kind, content } }) => {
-    if (kind === "variant") said.set(content?.experiment, content?.arm);
-    if (kind === "reset") said.clear();
+    if (!/variant|reset/.test(kind) || !recall()) return;
+    if (kind === "reset") known.said = {};
+    else if (content) known.said[content.experiment] = content.arm ?? null;
+    keep();
   });
   document.addEventListener("clickmill:event", ({ detail: { type } }) => {
     if (type === "page_view") told = new Set();
   });
 
-  const { key, collector } = document.querySelector("script[data-collector]")?.dataset || {};
-  const known = fetch(`${collector}/v1/config?k=${encodeURIComponent(key)}`)
+  const asked = fetch(`${collector}/v1/config?k=${encodeURIComponent(key)}`)
     .then((reply) => reply.json())
-    .then(({ experiments, consent }) => {
-      for (const one of experiments || []) sites.set(one.key, one);
-      unasked = consent?.granted || [];
+    .then(({ experiments = [], consent }) => {
+      site = { experiments, granted: consent?.granted };
+      if (recall()) keep();
     })
     .catch(() => {});
 
-  Object.assign(clickmill, { bucket, variant, variants: () => known });
+  Object.assign(clickmill, { bucket, variant, variants: () => asked });
 })();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use clickmill_sdk_core::wire::{Experiment, Namespace, Record, ToJson, Topic, bucket};
+use clickmill_sdk_core::wire::{
+    Audience, Experiment, Namespace, Record, ToJson, Topic, Width, bucket,
+};
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
@@ -47,6 +49,7 @@ fn experiments() -> Vec<Experiment> {
                 from: 0,
                 to: 1 + n * 20,
             }),
+            audience: None,
         })
         .collect()
 }
@@ -99,8 +102,106 @@ async fn a_page_and_a_server_put_a_visitor_into_the_same_arm_and_it_is_told_once
 }
 
 fn toml_of(experiment: &Experiment) -> String {
-    // Inline tables differ from JSON in one sign, and know no null.
-    experiment.to_json().replace("\":", "\" = ").replace(", \"namespace\" = null", "")
+    // Inline tables differ from JSON in one sign.
+    experiment.to_json().replace("\":", "\" = ")
+}
+
+/// An experiment that has everybody of its audience in arm 1.
+fn experiment_for(key: &str, audience: Audience) -> Experiment {
+    Experiment {
+        key: key.to_owned(),
+        seed: format!("{key}-1"),
+        weights: vec![0, 10_000],
+        coverage: 10_000,
+        namespace: None,
+        audience: Some(audience),
+    }
+}
+
+/// On pages that are marked, the site's settings never arrive.
+const UNSETTLED: &str = "
+const ask = window.fetch;
+window.fetch = (url, ...more) =>
+  sessionStorage.unsettled && String(url).includes('/v1/config') ? new Promise(() => {}) : ask(url, ...more);
+";
+
+/// The arms of experiments, asked in the moment in which the module is there.
+async fn arms(visit: &Visit, keys: &[&str]) -> Value {
+    visit.add_module("clickmill_experiments", "").await;
+    asked(visit, keys).await
+}
+
+async fn asked(visit: &Visit, keys: &[&str]) -> Value {
+    visit.run(&format!("return {}.map((key) => clickmill.variant(key))", json!(keys))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_into_an_experiment_stays_in_and_the_next_page_knows_at_once() {
+    let everybody = Audience::default;
+    let all = [
+        experiment_for("german", Audience { languages: vec!["de".into()], ..everybody() }),
+        experiment_for(
+            "english",
+            Audience { languages: vec!["fr".into(), "EN".into()], ..everybody() },
+        ),
+        experiment_for("product", Audience { page_kinds: vec!["product".into()], ..everybody() }),
+        experiment_for("kettles", Audience { paths: vec!["/c/kett*".into()], ..everybody() }),
+        experiment_for(
+            "wall",
+            Audience { width: Some(Width { from: 9_000, to: 9_999 }), ..everybody() },
+        ),
+        experiment_for("customer", Audience { customer: Some(true), ..everybody() }),
+        experiment_for("nobody", Audience { customer: Some(false), ..everybody() }),
+    ];
+    let keys: Vec<&str> = all.iter().map(|one| one.key.as_str()).collect();
+    let list: Vec<String> = all.iter().map(toml_of).collect();
+    let settings = format!("\nexperiments = [{}]", list.join(", "));
+    let world = World::builder().set(|setup, _| setup.site = settings);
+    let visit = Visit::builder().world(world).before_pages(UNSETTLED).start().await;
+
+    // Before the settings are there, everybody is in the control and nobody is counted.
+    visit.run("sessionStorage.unsettled = 1").await;
+    assert_eq!(arms(&visit, &keys).await, json!([0, 0, 0, 0, 0, 0, 0]));
+    visit.run("delete sessionStorage.unsettled").await;
+    visit.go("").await;
+    visit.has_core().await;
+    visit.add_module("clickmill_experiments", "").await;
+    visit.later("clickmill.variants().then(() => arguments[0]())").await;
+    assert_eq!(asked(&visit, &keys).await, json!([0, 1, 0, 0, 0, 0, 1]));
+
+    // From here on no page gets any settings. Who comes by is let in, and stays.
+    visit.run("sessionStorage.unsettled = 1").await;
+    visit.go("/p/KET-1").await;
+    visit.has_core().await;
+    assert_eq!(arms(&visit, &keys).await, json!([0, 1, 1, 0, 0, 0, 1]));
+    visit.go("/c/kettles").await;
+    visit.has_core().await;
+    visit.run("clickmill.identify('ada')").await;
+    assert_eq!(arms(&visit, &keys).await, json!([0, 1, 1, 1, 0, 1, 1]));
+    // What the stream says goes over it, on the next page, too.
+    let say = "for (const content of [{ experiment: 'german', arm: 4 }, { experiment: 'english' }]) {
+          document.dispatchEvent(new CustomEvent('clickmill:hint', { detail: { kind: 'variant', content } }));
+        }";
+    visit.run(say).await;
+    visit.go("").await;
+    visit.has_core().await;
+    assert_eq!(arms(&visit, &keys).await, json!([4, 0, 1, 1, 0, 1, 1]));
+    visit.run("clickmill.track('login', {}); clickmill.flush()").await;
+    let views = &told(&visit.world, "login", 1).await["experiment_view"];
+    let of = |key: &str| views.iter().filter(|view| view["experiment"] == key).count();
+    // Once on each page from the first one on, and only where they were known to belong to it.
+    let counts: Vec<usize> = keys.iter().map(|key| of(key)).collect();
+    assert_eq!(counts, [1, 3, 3, 2, 0, 2, 4], "{views:?}");
+
+    // Somebody else was let into nothing, and without consent nothing is kept.
+    visit.run("clickmill.reset()").await;
+    assert_eq!(asked(&visit, &keys).await, json!([0, 1, 0, 0, 0, 0, 1]));
+    visit.run("clickmill.consent('analytics')").await;
+    assert_eq!(asked(&visit, &["english"]).await, json!([0]));
+    let kept =
+        "return Object.keys(localStorage).filter((name) => name.includes('experiments')).length";
+    assert_eq!(visit.run(kept).await, 0);
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

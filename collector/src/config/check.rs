@@ -119,7 +119,8 @@ impl Config {
 
 /// Why an experiment puts nobody where it should, if so.
 fn problem_of(experiment: &Experiment, before: &[Experiment]) -> Option<&'static str> {
-    let Experiment { key, seed, weights, coverage, namespace } = experiment;
+    let Experiment { key, seed, weights, coverage, namespace, audience } = experiment;
+    let audience = audience.as_ref();
     let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
     // Browsers hash what JavaScript takes for one byte a character.
     let is_plain = |text: &str| !text.is_empty() && text.len() <= 64 && text.is_ascii();
@@ -131,6 +132,14 @@ fn problem_of(experiment: &Experiment, before: &[Experiment]) -> Option<&'static
         (
             namespace.as_ref().is_none_or(|n| is_plain(&n.name) && n.from < n.to && n.to <= 1000),
             "must have a namespace with an ASCII name, from below to, and to at most 1000",
+        ),
+        (
+            audience.is_none_or(|a| a.paths.iter().all(|path| path.starts_with('/'))),
+            "must have an audience whose paths begin with a slash",
+        ),
+        (
+            audience.and_then(|a| a.width).is_none_or(|width| width.from < width.to),
+            "must have an audience whose width is from below to",
         ),
     ];
     rules.into_iter().find(|(holds, _)| !holds).map(|(_, problem)| problem)

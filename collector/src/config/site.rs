@@ -41,7 +41,7 @@ pub struct SiteEntry {
     /// How its backend proves which customer a visitor is.
     #[serde(default)]
     pub proofs: ProofsConfig,
-    /// Experiments that all of its visitors may take part in.
+    /// Experiments that its visitors may take part in.
     #[serde(default)]
     pub experiments: Vec<Experiment>,
 }

@@ -138,10 +138,15 @@ fn an_experiment_that_puts_nobody_where_it_should_is_named() {
         ("[5000, 5000]", "[5000, 4000]", "add up to 10000"),
         ("= 10000", "= 10001", "coverage"),
         ("= 10000", "= 1, namespace = { name = \"n\", from = 5, to = 5 }", "namespace"),
+        ("= 10000", "= 1, audience = { paths = [\"c/*\"] }", "paths begin with a slash"),
+        ("= 10000", "= 1, audience = { width = { from = 5, to = 5 } }", "width"),
     ] {
         let error = with(&format!("{{ {} }}", good.replace(from, to))).unwrap_err();
         assert!(error.contains("`sites.0.experiments.0`") && error.contains(says), "{error}");
     }
+    let typo = good.replace("= 10000", "= 1, audience = { langauges = [\"de\"] }");
+    let toml = EXAMPLE.replacen("experiments = []", &format!("experiments = [{{ {typo} }}]"), 1);
+    assert!(read(&toml).unwrap_err().to_string().contains("langauges"));
     let twice = with(&format!("{{ {good} }}, {{ {good} }}")).unwrap_err();
     assert!(twice.contains("`sites.0.experiments.1` has the key of another one"), "{twice}");
 }

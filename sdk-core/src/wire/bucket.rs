@@ -3,6 +3,7 @@
 //! The rule is the published one of GrowthBook's SDKs (hash version 2, namespaces by version 1),
 //! so that an experiment may move from there without moving a visitor.
 
+use super::audience::Audience;
 use super::json::{ToJson, Value, Writer};
 use super::text::Put;
 
@@ -49,8 +50,7 @@ impl Namespace {
     }
 }
 
-/// What the browser needs of an experiment to name a visitor's arm at once. Whether the visitor
-/// may take part at all (targeting, stickiness) is the relay's to say.
+/// What the browser needs of an experiment to name a visitor's arm at once.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 pub struct Experiment {
@@ -65,10 +65,13 @@ pub struct Experiment {
     /// The share of a namespace it is confined to.
     #[cfg_attr(feature = "serde", serde(default))]
     pub namespace: Option<Namespace>,
+    /// Whom it is for; everybody where that is left out.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub audience: Option<Audience>,
 }
 
 impl Experiment {
-    /// The arm a visitor falls into; none if the visitor does not take part.
+    /// The arm a visitor falls into who is one of its audience; none if the visitor does not take part.
     ///
     /// Coverage lies inside each arm's range, so raising it moves nobody between arms.
     pub fn arm(&self, visitor: &str) -> Option<usize> {
@@ -103,6 +106,10 @@ impl Experiment {
                     to: small(namespace.get("to")?)?,
                 }),
             },
+            audience: match value.get("audience") {
+                None | Some(Value::Null) => None,
+                Some(audience) => Some(Audience::from_value(audience)?),
+            },
         })
     }
 }
@@ -115,6 +122,7 @@ impl ToJson for Experiment {
             w.list_field("weights", &self.weights);
             w.field("coverage", Some(&self.coverage));
             w.field("namespace", self.namespace.as_ref());
+            w.field("audience", self.audience.as_ref());
         });
     }
 }
@@ -157,6 +165,7 @@ mod tests {
             weights: vec![5000, 5000],
             coverage,
             namespace: None,
+            audience: None,
         };
         let mut joined = 0;
         for visitor in 0..2000 {
