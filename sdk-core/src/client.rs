@@ -99,7 +99,7 @@ impl Client {
                 told.push(Told::consent(&consent));
                 self.consent = Some(consent);
             }
-            other => told.extend(Told::of(&other, self.consent.is_some())),
+            other => told.extend(Told::of(&other, self.consent.is_some(), now)),
         }
         told
     }

@@ -5,6 +5,10 @@ import { readFileSync } from 'node:fs';
 import { createContext, runInContext } from 'node:vm';
 
 const [stub, glue, table] = process.argv.slice(2).map((path) => readFileSync(path, 'utf8'));
+// What the clock says, where a case says so.
+let clock;
+const now = Date.now;
+Date.now = () => clock ?? now();
 const { judge } = await import(`data:text/javascript,${encodeURIComponent(`${glue}\nexport { judge };`)}`);
 // Beyond a wait that was asked for, the stub spreads its tries over this long, ms.
 const SPREAD = 5000;
@@ -44,11 +48,15 @@ const begin = ({ status, body, retry_after: wait = null }) => {
 const settle = () => new Promise((done) => setTimeout(done));
 
 const check = async (answer) => {
-  const { status, body, retry_after = null, told, again_ms } = answer;
+  const { status, retry_after = null, told, again_ms, times = 1 } = answer;
+  const body = answer.body?.repeat(times);
+  clock = answer.now;
   const [what, text = ''] = status ? judge(status, body, retry_after) : judge(status);
   deepEqual([what, `${text}`], told);
 
-  const page = begin(answer);
+  clock = undefined;
+
+  const page = begin({ ...answer, body });
   page.track('search', {});
   page.track('search', {});
   // It waits no longer for a core.

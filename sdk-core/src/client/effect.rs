@@ -10,10 +10,14 @@ use crate::wire::{Books, EventId, EventType, HintKind, Millis, Outcome};
 pub enum Effect {
     /// Post a batch; answer with `Reply` or `RequestFailed`.
     Send(Send),
-    /// Send a body off without waiting for an answer (a beacon): the page goes away.
+    /// Send a body off without waiting for an answer once the page has ended. It takes the place of the
+    /// copy before.
     Copy {
         /// The batch.
         body: String,
+        /// Whether the page goes away now: a beacon will do. Otherwise it is only out of sight, and the
+        /// copy is for whoever can have it sent when the page is killed; others pass it over.
+        is_gone: bool,
     },
     /// Keep a text, or forget it.
     Store {
@@ -114,8 +118,9 @@ pub struct Settled {
     pub id: EventId,
     /// What happened.
     pub kind: EventType,
-    /// Its fate; a `Retry` is not the last word.
-    pub outcome: Outcome,
+    /// Its fate; a `Retry` is not the last word. None where the collector, newer than this client, says
+    /// a word that is not known here: it is not to be sent again.
+    pub outcome: Option<Outcome>,
     /// Time since it was tracked, ms.
     pub latency_ms: u64,
 }
@@ -150,7 +155,7 @@ fn one(effect: &str) -> Option<Effect> {
             body: part().map(own)?,
             transport: if part()? == "1" { Transport::Keepalive } else { Transport::Plain },
         }),
-        "1" => Effect::Copy { body: part().map(own)? },
+        "1" => Effect::Copy { body: part().map(own)?, is_gone: part()? == "1" },
         "2" => Effect::Store {
             item: match part()? {
                 "me" => Item::Me,
@@ -178,8 +183,8 @@ fn one(effect: &str) -> Option<Effect> {
             kind: EventType::parse(part()?.trim_matches('"')).ok()?,
             latency_ms: part()?.parse().ok()?,
             outcome: match Value::read(part()?) {
-                Ok(verdict) => Outcome::from_value(&verdict)?,
-                Err(_) => Outcome::Accepted,
+                Ok(verdict) => Outcome::from_value(&verdict),
+                Err(_) => Some(Outcome::Accepted),
             },
         }),
         "8" => Effect::State(State {

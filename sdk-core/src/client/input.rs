@@ -2,7 +2,7 @@
 
 use super::effect::RequestId;
 use super::{Facts, Remembered, told};
-use crate::wire::json::{ToJson, Writer};
+use crate::wire::json::{ToJson, Value, Writer};
 use crate::wire::{
     BUCKETS, Consent, EventId, EventType, HintHead, HintKind, Json, Limits, Millis, Purpose,
     Receipt, Refusal, RefusalCode, SiteConfig,
@@ -120,7 +120,7 @@ impl Told {
 
     /// What is told of any input but a page, what happens on it and what is allowed. The site's consent counts where
     /// the visitor has said nothing.
-    pub(super) fn of(input: &Input, visitor_has_said: bool) -> Vec<Self> {
+    pub(super) fn of(input: &Input, visitor_has_said: bool, now: Millis) -> Vec<Self> {
         let plain = |what| vec![Self::new(what, 0, &[])];
         match input {
             Input::Flush => plain(told::FLUSH),
@@ -130,7 +130,7 @@ impl Told {
             Input::Reminded(kept) => vec![Self::new(told::REMIND, 0, &[&kept.told()])],
             Input::Online => plain(told::ONLINE),
             Input::Renewed => plain(told::RENEWED),
-            Input::Reply(reply) => vec![reply.told()],
+            Input::Reply(reply) => vec![reply.told(now)],
             Input::RequestFailed(request) => vec![Self::new(told::FAILED, request.0.into(), &[])],
             Input::SiteConfigRead(site) => {
                 let mut all = vec![Self::site(site)];
@@ -163,10 +163,12 @@ fn limits(limits: Option<&Limits>) -> [String; 3] {
 }
 
 impl Reply {
-    fn told(&self) -> Told {
+    fn told(&self, now: Millis) -> Told {
         let request = self.request.0.into();
-        if let (200..300, Ok(receipt)) = (self.status, Receipt::read(&self.body)) {
-            let text = receipt_parts(&receipt).join("\u{1f}");
+        if let (200..300, Ok(body)) = (self.status, Value::read(&self.body))
+            && let Ok(receipt) = Receipt::from_value(&body)
+        {
+            let text = receipt_parts(&receipt, &body).join("\u{1f}");
             return Told { what: told::RECEIPT, number: request, text };
         }
         if matches!(self.status, 401 | 403) {
@@ -177,10 +179,13 @@ impl Reply {
             let verdict = format!(r#"{{"outcome":"rejected","reason":"{reason}"}}"#);
             return Told::new(told::SPOILED, request, &[&verdict]);
         }
-        // A wait is told in the body or, in whole seconds, in the header.
+        // A wait is told in the body or in the header: in whole seconds, or up to a date.
         let body = refusal.and_then(|refusal| refusal.retry_after_ms);
-        let header = self.retry_after.as_deref().and_then(|seconds| seconds.parse::<u64>().ok());
-        let wait = body.or(header.map(|seconds| seconds.saturating_mul(1000)));
+        let header = self.retry_after.as_deref().and_then(|wait| match wait.parse::<u64>() {
+            Ok(seconds) => Some(seconds.saturating_mul(1000)),
+            Err(_) => Some(Millis::of_http_date(wait)?.since(now)),
+        });
+        let wait = body.or(header);
         let wait = wait.filter(|wait| *wait > 0).map(|wait| wait.to_string()).unwrap_or_default();
         Told::new(told::FAILED, request, &[&wait])
     }
@@ -197,7 +202,9 @@ impl Reply {
     }
 }
 
-fn receipt_parts(receipt: &Receipt) -> Vec<String> {
+/// What is told of a receipt. Its verdicts are told as they came: a newer collector may say more in
+/// them than is known here, and whatever is no `retry` is the last word.
+fn receipt_parts(receipt: &Receipt, body: &Value) -> Vec<String> {
     let mut parts = limits(receipt.limits.as_ref()).to_vec();
     parts.extend(receipt.sample.map_or_else(Default::default, |share| {
         let mut json = Writer::default();
@@ -207,9 +214,12 @@ fn receipt_parts(receipt: &Receipt) -> Vec<String> {
     parts.extend(receipt.identity.as_ref().map_or_else(Default::default, |identity| {
         [identity.visitor.to_string(), identity.token.clone(), identity.expires_at.0.to_string()]
     }));
-    for verdict in &receipt.verdicts {
-        let wait = verdict.outcome.after_ms().map(|wait| wait.to_string()).unwrap_or_default();
-        parts.extend([verdict.index.to_string(), wait, verdict.to_json()]);
+    for verdict in body.get("verdicts").map(Value::list).unwrap_or_default() {
+        let number = |name| verdict.get(name).and_then(Value::number);
+        let index = number("index").map(|index| index.to_string()).unwrap_or_default();
+        let again = verdict.get("outcome").and_then(Value::text) == Some("retry");
+        let wait = again.then(|| number("after_ms").unwrap_or_default().to_string());
+        parts.extend([index, wait.unwrap_or_default(), verdict.to_json()]);
     }
     parts
 }
@@ -245,10 +255,13 @@ mod tests {
                     request,
                     status: status as u16,
                     retry_after: text("retry_after"),
-                    body: text("body").unwrap_or_default(),
+                    body: text("body")
+                        .unwrap_or_default()
+                        .repeat(case["times"].as_u64().unwrap_or(1) as usize),
                 }),
             };
-            let told = Told::of(&input, true);
+            let now = Millis(case["now"].as_u64().unwrap_or_default());
+            let told = Told::of(&input, true, now);
             let [Told { what, number: 7, text }] = &told[..] else { panic!("{told:?}") };
             assert_eq!(serde_json::json!([what, text]), case["told"], "{}", case["name"]);
         }

@@ -132,6 +132,9 @@ impl Machine {
         self.settle_footing(now);
         self.keep_bounds(now);
         self.send_due(now);
+        if what == told::HIDDEN {
+            self.copy(now, b"");
+        }
         self.keep_stream(now);
         self.tell_state();
         self.wake_in_time(now);

@@ -24,6 +24,8 @@ pub(crate) struct Page {
     /// All bodies that were ever sent.
     pub(crate) bodies: Vec<String>,
     pub(crate) copies: Vec<String>,
+    /// Copies for the case that the page ends out of sight.
+    pub(crate) unseen: Vec<String>,
     pub(crate) verdicts: Vec<Settled>,
     pub(crate) hints: Vec<Delivered>,
     pub(crate) states: Vec<State>,
@@ -63,6 +65,7 @@ impl Page {
             behind: 0,
             bodies: Vec::new(),
             copies: Vec::new(),
+            unseen: Vec::new(),
             verdicts: Vec::new(),
             hints: Vec::new(),
             states: Vec::new(),
@@ -119,9 +122,10 @@ impl Page {
                 self.sent = Some(send);
                 self.sent_at = self.now + self.behind;
             }
-            Effect::Copy { body } => {
+            Effect::Copy { body, is_gone } => {
                 self.check_limits(&body);
-                self.copies.push(body);
+                let copies = if is_gone { &mut self.copies } else { &mut self.unseen };
+                copies.push(body);
             }
             Effect::Store { item, text: Some(text) } => drop(self.storage.insert(item, text)),
             Effect::Store { item, text: None } => {

@@ -75,6 +75,21 @@ fn what_waits_is_copied_when_the_page_goes() {
 }
 
 #[test]
+fn what_waits_out_of_sight_is_copied_for_the_case_that_the_page_is_killed() {
+    let mut page = Page::new();
+    page.track("search");
+    page.step(Input::Hidden);
+    assert!(page.unseen.is_empty(), "it is on its way in a request that outlives the page");
+    page.track("order");
+    page.fail();
+    page.step(Input::Hidden);
+    let copy: Value = serde_json::from_str(&page.unseen[0]).unwrap();
+    let kinds: Vec<_> = events(&copy).iter().map(|event| text(event, "type")).collect();
+    assert_eq!(kinds, ["search", "order"]);
+    assert_eq!((page.copies.len(), page.client.queued()), (0, 2), "a copy settles nothing");
+}
+
+#[test]
 fn where_storage_is_denied_everything_is_copied() {
     let mut page = Page::with(ClientOptions { storage: Storage::Denied, ..all_granted() });
     page.track("page_view");

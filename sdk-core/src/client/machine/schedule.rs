@@ -13,7 +13,7 @@ use crate::wire::Put;
 /// Bytes that a page may have on their way when it ends; browsers allow 64 KiB, headers included.
 const PARTING_BYTES_MAX: usize = 60 * 1024;
 
-/// The effects that post a batch, copy one into a beacon, ask for a tick, and tell the page how the
+/// The effects that post a batch, send a copy of one off, ask for a tick, and tell the page how the
 /// machine fares.
 const SEND: u8 = b'0';
 const COPY: u8 = b'1';
@@ -98,11 +98,17 @@ impl Machine {
         pack(self.queue.events.get(flying..).unwrap_or_default(), &label, limits)
     }
 
-    /// The page goes away: what waits is copied into a beacon, since no other page of the site may
-    /// follow. It stays in the queue, since nobody will hear whether the beacon arrived.
+    /// The page goes away, and no other one of the site may follow.
     pub(super) fn leave(&mut self, now: Now) {
         self.presence = Presence::Gone;
         self.store_all();
+        self.copy(now, b"1");
+    }
+
+    /// Copies what waits and is not on its way in a body that outlives the page. It stays in the queue,
+    /// since nobody will hear whether the copy arrived.
+    #[inline(never)]
+    pub(super) fn copy(&mut self, now: Now, is_gone: &[u8]) {
         let (flying, flying_bytes) = match &self.delivery {
             Delivery::Stopped => return,
             Delivery::InFlight(Flight { count, keepalive_bytes, .. }) if *keepalive_bytes > 0 => {
@@ -116,6 +122,7 @@ impl Machine {
         if packed.count > 0 && packed.body.len() as u64 <= bytes_max {
             self.say(COPY);
             self.part(&packed.body);
+            self.part(is_gone);
         }
     }
 

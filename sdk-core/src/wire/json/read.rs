@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::write::{ToJson, Writer};
+
 /// Deepest nesting that the reader follows; anything deeper is refused.
 const DEPTH_MAX: u32 = 32;
 
@@ -80,6 +82,22 @@ impl Value {
         match self {
             Self::List(list) => list,
             _ => &[],
+        }
+    }
+}
+
+/// As it was read, but for spaces.
+impl ToJson for Value {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Null => w.raw("null"),
+            Self::Boolean(value) => w.boolean(*value),
+            Self::Number(number) => w.raw(&number.to_string()),
+            Self::Text(text) => w.text(text),
+            Self::List(list) => w.array(|w| list.iter().for_each(|value| value.write(w))),
+            Self::Object(fields) => w.object(|w| {
+                fields.iter().for_each(|(name, value)| value.write(w.any_key(name)));
+            }),
         }
     }
 }
