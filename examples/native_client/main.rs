@@ -147,8 +147,11 @@ impl Shell {
             }
             Effect::Verdict(settled) => {
                 let Settled { id, kind, outcome, .. } = &settled;
-                println!("{id} {kind} {}", outcome.as_str());
-                if let Outcome::Rejected(why) = outcome {
+                let said = outcome
+                    .as_ref()
+                    .map_or("settled by a word of a newer collector", Outcome::as_str);
+                println!("{id} {kind} {said}");
+                if let Some(Outcome::Rejected(why)) = outcome {
                     println!("  {}: {}", why.reason.as_str(), why.detail.as_deref().unwrap_or("-"));
                 }
                 self.settled.push(settled);

@@ -50,7 +50,7 @@
   const mint = (at = now()) => {
     let hex = 0 + at.toString(16);
     for (const byte of random(18)) hex += (byte & 15).toString(16);
-    return hex.replace(/(.{8})(.{4})(.{3})(.{3})/, "$1-$2-7$3-a$4-");
+    return hex.replace(/(.{8})(....)(...)(...)/, "$1-$2-7$3-a$4-");
   };
 
   const emit = (name, detail) =>
@@ -134,8 +134,11 @@
   };
 
   const page = (props, navigation) => {
-    const kind = doc.querySelector("[data-page-kind]")?.dataset.pageKind;
-    return take("page_view", { kind, navigation, ...props });
+    return take("page_view", {
+      kind: doc.querySelector("[data-page-kind]")?.dataset.pageKind,
+      navigation,
+      ...props,
+    });
   };
 
   // Texts are never read: they may be somebody's.
@@ -147,11 +150,10 @@
     }
     const found = target.closest?.("a[href],button,[role=button],input[type=submit]");
     if (found) {
-      const { localName, id, href } = found;
       take("click", {
-        element: localName,
-        id: id.slice(0, 128) || undefined,
-        href: href?.slice?.(0, 2048),
+        element: found.localName,
+        id: found.id.slice(0, 128) || undefined,
+        href: found.href?.slice?.(0, 2048),
       });
     }
   };
@@ -229,7 +231,8 @@
   // How long the next try has to wait.
   const settle = (sent, status, text, asked) => {
     const answer = read(text);
-    if (status < 300 && answer.accepted >= 0) {
+    // A count, and nothing that JavaScript would take for one.
+    if (status < 300 && answer.accepted === answer.accepted >>> 0) {
       let wait;
       const again = sent.filter((event, i) => {
         const verdict = { ...answer.verdicts?.find(({ index }) => index === i) };
@@ -239,20 +242,22 @@
         if (outcome === "retry") return (wait = after_ms || 1000);
         books.settled++;
       });
-      own = [...again, ...own.slice(sent.length)];
+      own.splice(0, flying, ...again);
       return wait;
     }
     // Any other refusal may be the word of something in between.
     if (status === 413 || (status === 400 && /malformed|too_large/.test(answer.error))) {
       // Halved until the one event is found that is to blame.
-      size = sent.length >> 1 || BATCH_MAX;
-      if (!sent[1]) {
+      size = sent.length >> 1;
+      if (!size) {
+        size = BATCH_MAX;
         own.shift();
         books.settled++;
       }
       return;
     }
-    return (answer.retry_after_ms || asked * 1000 || 5000) + Math.random() * 5000;
+    // A longer wait than timers know would be none.
+    return Math.min(answer.retry_after_ms || asked * 1000 || 5000, 1e9) + Math.random() * 5000;
   };
 
   const leave = () => {
@@ -270,7 +275,7 @@
       // A core that starts on a page that is gone would hold a place in storage for nobody.
       if (away) await new Promise((back) => addEventListener("pageshow", back));
       const guard = (run) => tell("run", run);
-      const host = { ...dataset, consent: granted, gpc, random, post, copy, emit, guard };
+      const host = { ...dataset, consent: granted, gpc, random, post, copy, emit, guard, address };
       core = await begin(host, settings);
       if (away) return core.gone();
       alone = false;

@@ -49,6 +49,8 @@ const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
 const ID = /^[ -~]{0,128}$/;
 const KEPT = 32;
 const SAID = 64;
+// The sum of the core that belongs to this script: the bundler puts it in.
+const SUM = "sum of the core";
 
 const now = Date.now;
 const { parse, stringify } = JSON;
@@ -80,14 +82,16 @@ const limits = ({ batch_bytes_max, batch_events_max, event_bytes_max } = {}) =>
 
 // What the core is told of an answer, and the text of it.
 const judge = (status, text, wait) => {
-  const { accepted, verdicts = [], sample, identity = {}, error, retry_after_ms, ...rest } = read(text);
-  if (status >= 200 && status < 300 && accepted >= 0) {
-    const buckets = sample >= 0 ? Math.ceil(sample * 10000) : "";
-    const each = verdicts.map((verdict) => {
+  const { accepted, verdicts, sample, identity, error, retry_after_ms, ...rest } = read(text);
+  // A count, and nothing that JavaScript would take for one.
+  if (status >= 200 && status < 300 && accepted === accepted >>> 0) {
+    const buckets = sample?.toFixed ? Math.ceil(sample * 10000) : "";
+    const each = (verdicts || []).map((verdict) => {
       const { index, outcome, after_ms = 0 } = verdict;
       return join(index, outcome === "retry" ? after_ms : "", stringify(verdict));
     });
-    return [RECEIPT, join(limits(rest.limits), sample, buckets, identity.visitor, identity.token, identity.expires_at, ...each)];
+    const { visitor, token, expires_at } = identity || {};
+    return [RECEIPT, join(limits(rest.limits || {}), sample, buckets, visitor, token, expires_at, ...each)];
   }
   if (status === 401 || status === 403) return [STOPPED];
   // Any other 400 may be the word of something in between.
@@ -235,15 +239,21 @@ const pack = (body) => {
 
 /** Fetches the core; gives back what begins it in a page. */
 export default async () => {
-  const file = await fetch(new URL("clickmill_core_bg.wasm", import.meta.url));
+  const at = new URL("clickmill_core_bg.wasm", import.meta.url);
+  // Whether it is missing or another one, no browser tells.
+  const file = await fetch(at, { integrity: SUM }).catch(() => {
+    throw Error(`${at} is not there, or not the core that its script was built with`);
+  });
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, new: create, room, step: hear, said } = instance.exports;
 
-  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard }, settings) => {
+  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard, address }, settings) => {
     const core = create();
     const site = settings && read(settings);
     const prefix = `cm.${key}.`;
     const whose = `${prefix}customer`;
+    const who = `${prefix}me`;
+    const visit = `${prefix}visit`;
     let granted = consent;
     let lane;
     let timer;
@@ -258,6 +268,10 @@ export default async () => {
     // The question that waits for storage's answer, and the life that a request belongs to.
     let turn;
     let life;
+    // The visit as this page told it to storage last.
+    let mine;
+    // Takes back the copy that goes off by itself once this page has ended, in whatever way.
+    let parting;
 
     const hand = (bytes) => {
       const at = room(core, bytes.length);
@@ -304,17 +318,31 @@ export default async () => {
         lost = !reply[0];
         if (mine === life) later(what, text, +request);
       },
-      copy,
+      (body, isGone) => {
+        parting?.abort();
+        parting = new AbortController();
+        const { signal } = parting;
+        // Not every browser has that, and those that do may have no room for it.
+        try {
+          fetchLater(address("events"), { method: "POST", body, credentials: "include", signal });
+        } catch {
+          if (isGone) copy(body);
+        }
+      },
       (item, text) => {
         if (item >= 0) lane?.put(+item, text);
         else if (item === "queue") lane?.put(item, text);
-        else if (text) stored((all) => (all[prefix + item] = text));
+        else if (text) {
+          if (item === "visit") mine = text;
+          stored((all) => (all[prefix + item] = text));
+        }
         else {
           // The visitor is to be forgotten, and that there was one.
           stored((all) => {
             for (const name in all) if (name.startsWith(prefix)) delete all[name];
           });
           lane?.clear();
+          parting?.abort();
         }
       },
       (wait) => {
@@ -350,7 +378,10 @@ export default async () => {
         queued = +queued;
         emit("state", { delivery, stream, queued, books: parse(books) });
         clearTimeout(pause);
-        if (delivery === "idle" && !queued && lane?.hasOthers()) pause = setTimeout(help, PAUSE);
+        if (delivery === "idle" && !queued) {
+          parting?.abort();
+          if (lane?.hasOthers()) pause = setTimeout(help, PAUSE);
+        }
       },
     ];
 
@@ -376,7 +407,7 @@ export default async () => {
     // The page, and which customer sees it.
     const view = () => {
       const customer = recall("customer");
-      return fields({ ...parse(page), ...(customer && { customer }) });
+      return fields({ ...parse(page), ...(customer?.match(ID)?.[0] && { customer }) });
     };
     const show = () => step(PAGE, view());
 
@@ -385,10 +416,12 @@ export default async () => {
     const become = (customer) => {
       const was = recall("customer");
       if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
-      if (was || !customer) step(RENEWED);
-      // Last, and by a change at any rate: other tabs begin anew when they hear of it.
+      const isOther = was || !customer;
+      if (isOther) step(RENEWED);
+      // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
+      // first who that is, in place of a customer.
       stored((all) => {
-        delete all[whose];
+        if (isOther) all[whose] = all[who];
         all[whose] = customer;
       });
       show();
@@ -441,7 +474,18 @@ export default async () => {
       // A page that freezes may never thaw.
       freeze: hide,
       online: () => lost && step(ONLINE),
-      storage: (event) => event.key === whose && ask(BEGIN),
+      storage: ({ key, oldValue, newValue }) => {
+        const isVisitor = (text) => text?.includes("\x1d");
+        if (key !== whose || isVisitor(newValue)) return;
+        // Before it heard of another visitor, this page may have put back who was here before.
+        if (isVisitor(oldValue)) {
+          stored((all) => {
+            if (!all[who].startsWith(oldValue.split("\x1d")[0])) all[who] = oldValue;
+            if (all[visit] === mine) delete all[visit];
+          });
+        }
+        ask(BEGIN);
+      },
     };
     for (const name in heard) {
       addEventListener(name, (event) => guard(() => heard[name](event)), true);

@@ -110,7 +110,7 @@
   const variant = (experiment) => {
     const arm = mine(experiment);
     // Nobody takes part unknowingly.
-    if (!(arm >= 0)) return 0;
+    if (typeof arm !== "number") return 0;
     if (!told.has(experiment)) {
       told.add(experiment);
       clickmill.track("experiment_view", { experiment, arm });

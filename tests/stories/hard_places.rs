@@ -1,10 +1,14 @@
 //! Hard places for the SDK, in a real browser: wherever it is, the books balance with Kafka.
 
+use std::fs;
+use std::path::PathBuf;
+
 use clickmill_sdk_core::wire::{Record, Topic};
 use clickmill_tests::browser::{Browser, Engine, SeenState, WITNESS};
 use clickmill_tests::child::built;
 use clickmill_tests::until::{until, until_enough};
-use clickmill_tests::{Front, Visit, World};
+use clickmill_tests::{Folder, Front, Mishap, Visit, World};
+use hyper::StatusCode;
 use serde_json::json;
 
 use crate::before_the_core::each_is_there_once;
@@ -44,6 +48,12 @@ if (document.prerendering) {
 }
 ";
 
+/// Writes down what the SDK has to say to the page's developer.
+const WARNINGS: &str = "
+window.warnings = [];
+console.warn = (...said) => warnings.push(said.join(' '));
+";
+
 /// Marks a page that comes back as it was.
 const MARK: &str = "
 addEventListener('pageshow', ({ persisted }) => {
@@ -56,13 +66,21 @@ in_each_engine!(
     a_page_that_comes_back_as_it_was_goes_on,
     a_full_disk_costs_no_event,
     where_a_policy_forbids_the_core_the_stub_sends_alone,
+    where_somebody_changed_the_core_the_stub_sends_alone,
 );
+in_engines!(what_a_killed_tab_held_in_memory_alone_still_arrives: chromium);
 in_engines!(a_page_with_a_stream_comes_back_as_it_was: chromium, webkit);
 in_engines!(a_page_that_freezes_has_told_all_and_goes_on_when_it_thaws: chromium);
 in_engines!(a_page_made_ready_in_advance_counts_once_it_is_seen: chromium);
 
 /// A page with nothing but the SDK, under a policy of its own.
 async fn plain_page(world: &World, policy: &str) -> Front {
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    page_of_files(world, policy, sdk).await
+}
+
+/// Likewise, with the SDK's files of a folder.
+async fn page_of_files(world: &World, policy: &str, sdk: PathBuf) -> Front {
     let page = format!(
         r#"<!doctype html><html lang="en"><title>Plain</title>
 <meta http-equiv="Content-Security-Policy" content="{policy}; connect-src 'self' {0}">
@@ -71,7 +89,6 @@ async fn plain_page(world: &World, policy: &str) -> Front {
         world.collector.url,
         world.write_key(),
     );
-    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
     Front::of_files(sdk, page).await
 }
 
@@ -221,4 +238,59 @@ async fn where_a_policy_forbids_the_core_the_stub_sends_alone(engine: Engine) {
     let records = world.read(Topic::ClicksRaw).await;
     assert!(browser.sent().await.iter().all(|sent| sent.by == "web-stub"), "{records:?}");
     browser.close().await;
+}
+
+async fn where_somebody_changed_the_core_the_stub_sends_alone(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let sdk = Folder::new("sdk");
+    for name in ["clickmill.js", "clickmill_core.js", "clickmill_core_bg.wasm"] {
+        fs::copy(built(&format!("sdk/{name}")), sdk.path().join(name)).expect("a copy");
+    }
+    // A section that no engine reads: the core would run as before.
+    let core = sdk.path().join("clickmill_core_bg.wasm");
+    let mut changed = fs::read(&core).expect("the core");
+    changed.extend([0, 4, 3, b'b', b'a', b'd']);
+    fs::write(&core, changed).expect("another core");
+    let policy = "script-src 'self' 'wasm-unsafe-eval'";
+    let site = page_of_files(&world, policy, sdk.path().to_owned()).await;
+    site.before_pages(WITNESS);
+    site.before_pages(WARNINGS);
+    browser.open(&format!("{}/page", site.url)).await;
+    let warned = || async {
+        let warnings = browser.run("return warnings").await;
+        warnings[0].as_str().map(str::to_owned)
+    };
+    let warning = until("a word to the developer", warned).await;
+    let says =
+        "clickmill_core_bg.wasm is not there, or not the core that its script was built with";
+    assert!(warning.contains(says), "{warning}");
+    browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;
+    let sent = browser.sent().await;
+    assert!(!sent.is_empty() && sent.iter().all(|sent| sent.by == "web-stub"), "{sent:?}");
+    browser.close().await;
+}
+
+async fn what_a_killed_tab_held_in_memory_alone_still_arrives(engine: Engine) {
+    let browser = Browser::builder(engine).without_storage();
+    let visit = Visit::builder().browser(browser).start().await;
+    each_is_there_once(&visit.world, &[("page_view", 1)]).await;
+    let tab = visit.client.window().await.expect("the tab");
+    visit.new_tab().await;
+    visit.client.switch_to_window(tab).await.expect("it is there");
+    // Nothing goes through, and the SDK waits before it tries again; then the page is out of sight and
+    // runs no more, as in a phone's pocket.
+    let later = r#"{"error":"unavailable","detail":"later","retry_after_ms":600000}"#;
+    visit.line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, later));
+    visit.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    until("it waits", || async {
+        let waits = "return JSON.parse(witness['witness.state']).delivery === 'backing_off'";
+        (visit.run(waits).await == true).then_some(())
+    })
+    .await;
+    visit.freeze(true).await;
+    visit.line.mends();
+    visit.crash().await;
+    each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 1)]).await;
+    visit.close().await;
 }

@@ -118,11 +118,13 @@ fn experiment_for(key: &str, audience: Audience) -> Experiment {
     }
 }
 
-/// On pages that are marked, the site's settings never arrive.
+/// On pages that are marked, the site's settings never arrive at a module, which asks without more.
 const UNSETTLED: &str = "
 const ask = window.fetch;
-window.fetch = (url, ...more) =>
-  sessionStorage.unsettled && String(url).includes('/v1/config') ? new Promise(() => {}) : ask(url, ...more);
+window.fetch = (url, ...more) => {
+  const is_held = sessionStorage.unsettled && !more.length && String(url).includes('/v1/config');
+  return is_held ? new Promise(() => {}) : ask(url, ...more);
+};
 ";
 
 /// The arms of experiments, asked in the moment in which the module is there.

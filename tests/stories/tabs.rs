@@ -7,12 +7,14 @@ use clickmill_tests::Visit;
 use clickmill_tests::browser::Engine;
 use clickmill_tests::until::{until, until_enough};
 use fantoccini::wd::WindowHandle;
+use serde_json::json;
 
 use crate::before_the_core::{click_product, each_is_there_once};
 use crate::identity::{of_visitors, search, who};
 
 in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
 in_engines!(who_logs_out_in_one_tab_is_gone_from_the_others: chromium, webkit);
+in_engines!(a_tab_that_has_not_heard_yet_brings_no_former_visitor_back: chromium);
 
 /// Writes down the streams of hints that a page opens.
 const STREAMS: &str = "
@@ -100,6 +102,78 @@ async fn who_logs_out_in_one_tab_is_gone_from_the_others(engine: Engine) {
     let visitors: BTreeSet<_> =
         of_visitors(&records).map(|record| &record.context.visitor).collect();
     assert_eq!(visitors.len(), 4, "{visitors:?}");
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+/// Holds back what a page hears of storage, for as long as it says so.
+const HELD: &str = "
+window.held = [];
+window.changes = 0;
+const add = window.addEventListener;
+window.addEventListener = (name, run, ...more) => {
+  const heard = (event) => {
+    window.changes += event.key.endsWith('.customer');
+    return window.holds ? held.push(() => run(event)) : run(event);
+  };
+  add.call(window, name, name === 'storage' ? heard : run, ...more);
+};
+window.kept = (item) => Object.entries(localStorage).find(([key]) => key.endsWith(item));
+";
+
+async fn a_tab_that_has_not_heard_yet_brings_no_former_visitor_back(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(HELD).start().await;
+    let ada = who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    let first = visit.client.window().await.expect("the first tab");
+    visit.new_tab().await;
+    visit.go("").await;
+    visit.has_core().await;
+    let second = visit.client.window().await.expect("the second tab");
+    let to = |tab: &WindowHandle| visit.client.switch_to_window(tab.clone());
+
+    to(&first).await.expect("it is there");
+    visit.run("window.holds = true; window.me = kept('.me')[1]").await;
+    to(&second).await.expect("it is there");
+    let nobody = who(&visit, "clickmill.reset()", "out").await;
+    to(&first).await.expect("it is there");
+    until("the log-out in storage", || async {
+        (visit.run("return kept('.customer')[1]").await == "").then_some(())
+    })
+    .await;
+    // It writes down the visit that it knows, over the new one; and the visitor, as it does when a
+    // new token comes.
+    visit.run("document.dispatchEvent(new Event('freeze'))").await;
+    visit.run("localStorage[kept('.me')[0]] = me").await;
+    let former = "return [kept('.visit')[1].split('\\x1d')[0], clickmill.visitor()]";
+    assert_eq!(visit.run(former).await, json!([ada.1, ada.0]));
+    visit.run("window.holds = false; held.splice(0).forEach((run) => run())").await;
+
+    let here = who(&visit, "", "here").await;
+    assert_eq!((&here.0, &here.2), (&nobody.0, &None));
+    assert_ne!(here.1, ada.1);
+    to(&second).await.expect("it is there");
+    assert_eq!(who(&visit, "", "there").await, nobody);
+    visit.go("").await;
+    visit.has_core().await;
+    assert_eq!(who(&visit, "", "the next page").await.0, nobody.0);
+
+    // Two tabs in which nothing happens but log-outs do not answer each other with more of them.
+    for tab in [&first, &second] {
+        to(tab).await.expect("it is there");
+        visit.run("window.changes = 0").await;
+    }
+    for tab in [&first, &second] {
+        visit.run("clickmill.reset()").await;
+        to(tab).await.expect("it is there");
+        until("its turn", || async {
+            (visit.run("return changes > 0").await == true).then_some(())
+        })
+        .await;
+    }
+    who(&visit, "", "some time later").await;
+    // Each log-out is two changes, and each tab saw the other's.
+    let changes = visit.run("return changes").await.as_u64().expect("a count");
+    assert!(changes <= 4, "{changes} changes");
     visit.world.books_balance().await;
     visit.close().await;
 }

@@ -151,12 +151,16 @@ pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<Pat
     for map in with_ending(&out, "map")? {
         fs::remove_file(&map).map_err(Error::file(&map))?;
     }
-    bundle(place, &wasm, &out, interrupt)?;
+    // The core comes first: the glue is given its sum.
+    let core = match effort {
+        Effort::Everyday => wasm,
+        Effort::Release => squeeze::wasm(place, &wasm, interrupt)?,
+    };
+    bundle(place, &core, &out, interrupt)?;
     if !out.join(CORE).is_file() {
         return Err(Error::NoBundle { path: out.join(CORE) });
     }
     if effort == Effort::Release {
-        squeeze::wasm(place, &out.join(CORE), interrupt)?;
         for script in with_ending(&out, "js")? {
             squeeze::script(place, &script, interrupt)?;
         }

@@ -146,7 +146,7 @@ fn an_experiment_that_puts_nobody_where_it_should_is_named() {
     }
     let typo = good.replace("= 10000", "= 1, audience = { langauges = [\"de\"] }");
     let toml = EXAMPLE.replacen("experiments = []", &format!("experiments = [{{ {typo} }}]"), 1);
-    assert!(read(&toml).unwrap_err().to_string().contains("langauges"));
+    assert!(read(&toml).unwrap_err().contains("langauges"));
     let twice = with(&format!("{{ {good} }}, {{ {good} }}")).unwrap_err();
     assert!(twice.contains("`sites.0.experiments.1` has the key of another one"), "{twice}");
 }

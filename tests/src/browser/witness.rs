@@ -40,6 +40,13 @@ window.fetch = (url, options) => {
   note(options?.body);
   return fetch(url, options);
 };
+const { fetchLater } = window;
+if (fetchLater) {
+  window.fetchLater = (url, options) => {
+    note(options.body);
+    return fetchLater(url, options);
+  };
+}
 const { sendBeacon } = navigator;
 navigator.sendBeacon = (url, body) => {
   note(body);

@@ -2,7 +2,7 @@
 //! wasm-opt is too old to read what today's compiler writes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Error;
@@ -56,8 +56,10 @@ const EXPORTS: &str = r#"[
     {"name": "step", "export": "step"}
 ]"#;
 
-/// Squeezes a wasm file in place.
-pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
+/// Squeezes a copy of a wasm file, and gives its path back.
+pub(super) fn wasm(place: &Place, made: &Path, interrupt: &Interrupt) -> Result<PathBuf, Error> {
+    let file = &made.with_extension("small.wasm");
+    fs::copy(made, file).map_err(Error::file(file))?;
     let exports = file.with_extension("exports");
     fs::write(&exports, EXPORTS).map_err(Error::file(&exports))?;
     let graph = ["-f", &exports.display().to_string()];
@@ -65,7 +67,8 @@ pub(super) fn wasm(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<
     let options: Vec<&str> = graph.into_iter().chain(proposals.copied()).collect();
     in_place(place, (BINARYEN, "bin/wasm-metadce"), file, &options, interrupt)?;
     fs::remove_file(&exports).map_err(Error::file(&exports))?;
-    in_place(place, (BINARYEN, "bin/wasm-opt"), file, &OPTIONS, interrupt)
+    in_place(place, (BINARYEN, "bin/wasm-opt"), file, &OPTIONS, interrupt)?;
+    Ok(file.clone())
 }
 
 /// Squeezes a script in place: names that nobody outside sees become short. What they were is in a
