@@ -68,22 +68,25 @@ fn without_kafka(shell: &Shell, which: &str, words: Words) -> Result<(), Failure
 
 /// What the SDK costs: bytes over the wire and, unless they are only held against a budget, what a
 /// page in Chromium notices.
-fn sdk(shell: &Shell, words: Words) -> Result<(), Failure> {
-    let words = words.rest();
-    sizes(shell, &words)?;
-    if words.iter().any(|word| word == "--budget") {
-        return Ok(());
+fn sdk(shell: &Shell, mut words: Words) -> Result<(), Failure> {
+    let json = words.flag("--json").then_some("--json");
+    if let Some(budget) = words.option::<String>("--budget")? {
+        words.end()?;
+        return sizes(shell, json.into_iter().chain(["--budget", &budget]));
     }
+    let events = words.option::<u64>("--events")?.map(|events| format!("--events={events}"));
+    words.end()?;
+    sizes(shell, json.into_iter())?;
     shell.needs(&[Need::Browser])?;
     shell.jars()?;
     shell.step("programs", || shell.build_route(Build::Dev, &[(TESTS, BENCH)]))?;
     let (broker, _scratch) = shell.step("Kafka", || shell.fresh_broker(Jvm::Quick))?;
     let mut command = Command::new(shell.place.program(Build::Dev.folder(), BENCH));
-    command.arg("page").args(&words).env(TEST_KAFKA, broker.bootstrap());
+    command.arg("page").args(json).args(events).env(TEST_KAFKA, broker.bootstrap());
     Ok(process::run(BENCH, &mut command, &shell.interrupt)?)
 }
 
-fn sizes(shell: &Shell, words: &[String]) -> Result<(), Failure> {
+fn sizes<'a>(shell: &Shell, words: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
     let out = web::build(&shell.place, Effort::Release, &shell.interrupt)?;
     let mut command = shell.cargo(Build::Dev, "run");
     command.args(["--package", "clickmill-web-build", "--", "sizes", "--dir"]).arg(out).args(words);
