@@ -122,21 +122,17 @@ pub async fn measure(events: usize, style: Style) {
     print("init_longest_task_ms", longest(&browser).await, "ms");
 
     let before = browser.metrics().await;
-    let (mut calls, mut scripts, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut calls, mut scripts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let began = browser.metrics().await;
         let (spent, script) =
             scripted(&browser, &TAKE.replace("COUNT", &(FIRST / ROUNDS).to_string())).await;
-        let thread = browser.metrics().await["ThreadTime"] - began["ThreadTime"];
         let each = |seconds: f64| seconds * 1e6 / (FIRST / ROUNDS) as f64;
         calls.push(each(spent.as_f64().expect("a time") / 1000.0));
         scripts.push(each(script));
-        threads.push(each(thread));
     }
     let after = browser.metrics().await;
     print("us_per_event", median(calls), "µs");
     print("us_per_event_with_delivery", median(scripts), "µs");
-    print("cpu_us_per_event_with_delivery", median(threads), "µs");
     print("longest_task_ms", longest(&browser).await, "ms");
     print("layouts", after["LayoutCount"] - before["LayoutCount"], "layouts");
 
