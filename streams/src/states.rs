@@ -46,6 +46,9 @@ const LIVE_SHARE: usize = 64;
 /// States that wait for the disk may take this part of the memory before their time has come.
 const PINNED_SHARE: usize = 4;
 
+/// This part of the bytes that states took last is made room for beyond them.
+const ROOM_SHARE: usize = 8;
+
 /// A state as it would be sealed: its key, its bytes, the stream time of its last record.
 pub(crate) type Written = (Arc<[u8]>, Vec<u8>, u64);
 
@@ -79,6 +82,9 @@ pub(crate) struct States<S> {
     warm_bytes: usize,
     /// What states are written into first.
     buffer: Vec<u8>,
+    /// What a published state took on average at the last seal: so much room is made for each at the
+    /// next, which grows to megabytes otherwise by doubling.
+    row_bytes: usize,
     /// The key behind which the next look for expired keys begins.
     swept_to: Option<Box<[u8]>>,
 }
@@ -160,6 +166,7 @@ impl<S: State> States<S> {
             warm: [Vec::new(), Vec::new()],
             warm_bytes: 0,
             buffer: Vec::new(),
+            row_bytes: 0,
             swept_to: None,
         }
     }
@@ -252,10 +259,11 @@ impl<S: State> States<S> {
     ///
     /// A state that cannot be written stays as it was sealed before, and is told as poison.
     pub(crate) fn seal<V: View<State = S>>(&mut self, view: &V) -> (Sealed, Vec<Poison>) {
-        let changed = std::mem::take(&mut self.changed);
-        let (mut sealed, mut poison) = (Sealed::default(), Vec::new());
-        sealed.reserve(changed.len());
-        for at in changed {
+        let mut changed = std::mem::take(&mut self.changed);
+        let mut sealed =
+            Sealed::with_room(changed.len(), self.row_bytes + self.row_bytes / ROOM_SHARE);
+        let mut poison = Vec::new();
+        for at in changed.drain(..) {
             let Some(slot) = self.slots[at].as_mut() else { continue };
             slot.is_changed = false;
             slot.sealed_ms = slot.touched_ms;
@@ -279,6 +287,8 @@ impl<S: State> States<S> {
                 self.unwritten.push(at);
             }
         }
+        self.changed = changed;
+        self.row_bytes = sealed.row_bytes().unwrap_or(self.row_bytes);
         (sealed, poison)
     }
 

@@ -37,9 +37,14 @@ impl Sealed {
         Some((key, value.filter(|_| *has_value), *touched_ms))
     }
 
-    /// Makes room for so many more.
-    pub(super) fn reserve(&mut self, rows: usize) {
-        self.rows.reserve(rows);
+    /// Nothing, with room for so many states that take so many bytes each.
+    pub(super) fn with_room(rows: usize, row_bytes: usize) -> Self {
+        Self { rows: Vec::with_capacity(rows), values: Vec::with_capacity(rows * row_bytes) }
+    }
+
+    /// What a state took on average, rounded up; none where there is no state.
+    pub(super) fn row_bytes(&self) -> Option<usize> {
+        (!self.rows.is_empty()).then(|| self.values.len().div_ceil(self.rows.len()))
     }
 
     /// Adds one.

@@ -120,7 +120,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 held.phase = Phase::Raising;
             }
             let states = self.seal(*number, held);
-            let outputs = std::mem::take(&mut held.outputs);
+            // About as many will be said again.
+            let room = Vec::with_capacity(held.outputs.len());
+            let outputs = std::mem::replace(&mut held.outputs, room);
             parts.push(Part { partition: *number, epoch, outputs, states });
             held.closed_ms = held.task.stream_time_ms;
             let is_time = held.offsets_at.elapsed() > OFFSETS_EVERY;
