@@ -20,8 +20,8 @@ use self::table::{
     ASKED, CLICK_TO_DECISION, CLICK_TO_EXPOSURE, CLICK_TO_HINT, COMMITS, CONFLATED, DECIDE,
     DUPLICATES, FEED_HINTS, FEED_MISSED, FEEDS, FORWARDED, HANDED, HINTS, KEYS, LAG, MISFITS,
     OPENED, OUTPUTS, PAGES, PARTITIONS, POISON, PROMOTION_REFUSALS, PROMOTION_RULES, PROMOTIONS,
-    QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STATE_BYTES, STOCK_AGE,
-    STOCK_STALE, STREAMS, UNREACHED, VIOLATIONS, WITHHELD,
+    QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STALLS, STATE_BYTES,
+    STOCK_AGE, STOCK_STALE, STREAMS, UNREACHED, VIOLATIONS, WITHHELD,
 };
 
 /// Counts promotions.
@@ -106,6 +106,7 @@ pub fn view_meters(metrics: &Metrics) -> Meters {
     Meters {
         restored: metrics.counter(&RESTORED, []),
         misfits: metrics.counter(&MISFITS, []),
+        stalls: metrics.counter(&STALLS, []),
         folded: metrics.counter(&RECORDS, ["folded"]),
         poisoned: metrics.counter(&RECORDS, ["poisoned"]),
         outputs: metrics.counter(&OUTPUTS, []),

@@ -20,7 +20,9 @@ use clickmill_server::serve::{ConnectionMetrics, Serve, serve};
 use clickmill_server::shutdown::Shutdown;
 use clickmill_server::tls::TlsError;
 use clickmill_server::token::{KeyError, Signer};
-use clickmill_streams::{Parts, Runtime, RuntimeConfig, Status, Table, TableConfig};
+use clickmill_streams::{
+    Parts, READ_AHEAD_BYTES_MAX, Runtime, RuntimeConfig, Status, Table, TableConfig,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -336,6 +338,7 @@ pub(crate) fn runtime(config: &Config) -> RuntimeConfig {
         write_every: config.view.write_every,
         tombstones_kept: config.view.tombstones_kept,
         restores_max: config.view.restores_max,
+        read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
         bounds: config.bounds(),
         finish_max: config.drain.grace.min(Duration::from_secs(5)),
     }

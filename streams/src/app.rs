@@ -19,8 +19,8 @@ use tracing::{info, warn};
 
 use self::topics::Topics;
 use crate::{
-    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Purge, Raw, Runtime, RuntimeConfig,
-    Sink, View,
+    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX, Raw,
+    Runtime, RuntimeConfig, Sink, View,
 };
 
 /// How often topics between stages are emptied of what was folded: as often as Kafka Streams does.
@@ -292,6 +292,7 @@ impl<V: View<Output = Produce>> Stage for App<V> {
             write_every: Duration::from_secs(10),
             tombstones_kept: Duration::from_secs(23 * 3_600),
             restores_max: 4,
+            read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
             bounds,
             finish_max: Duration::from_secs(5),
         };

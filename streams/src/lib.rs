@@ -49,7 +49,8 @@ pub use error::Error;
 pub use owners::{Advert, Owner, Owners};
 pub use record::{Place, Poison, Produce, Raw};
 pub use runtime::{
-    Looking, Lookup, Meters, NotHere, Parts, Patience, Purge, Runtime, RuntimeConfig, Seen, Status,
+    Looking, Lookup, Meters, NotHere, Parts, Patience, Purge, READ_AHEAD_BYTES_MAX, Runtime,
+    RuntimeConfig, Seen, Status,
 };
 pub use sink::{At, Sink};
 pub use states::Bounds;

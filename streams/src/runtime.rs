@@ -32,6 +32,9 @@ use crate::states::Bounds;
 use crate::store::Store;
 use crate::{Advert, Error, Pacing, Sink, State as _, View};
 
+/// How much of a partition is read ahead where there is no reason for another bound, bytes.
+pub const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+
 /// How a view is run.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
@@ -69,6 +72,8 @@ pub struct RuntimeConfig {
     pub tombstones_kept: Duration,
     /// Partitions that are restored at the same time.
     pub restores_max: usize,
+    /// About so many bytes of a partition's records are read ahead while it is restored.
+    pub read_ahead_bytes_max: usize,
     /// How much each partition remembers.
     pub bounds: Bounds,
     /// How long the last transaction may take when a partition is given up.
@@ -126,6 +131,8 @@ pub struct Meters {
     pub restarts: Counter,
     /// Partitions whose topic does not fit what was read of it.
     pub misfits: Counter,
+    /// Partitions that were paused, since more had come than may be read ahead.
+    pub stalls: Counter,
     /// Partitions that are ours.
     pub partitions: Gauge,
     /// Keys whose state is in memory.
@@ -146,6 +153,7 @@ impl Meters {
             commits: counter(),
             restarts: counter(),
             misfits: counter(),
+            stalls: counter(),
             partitions: gauge(),
             keys: gauge(),
             bytes: gauge(),

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, TransactionConfig};
 use clickmill_streams::{
-    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Purge, Raw, Runtime, RuntimeConfig,
-    Sink, View, app,
+    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX, Raw,
+    Runtime, RuntimeConfig, Sink, View, app,
 };
 use clickmill_tests::child::Program;
 use clickmill_tests::page::now;
@@ -142,43 +142,78 @@ impl Sink<Produce> for Said {
     }
 }
 
-/// Starts an instance of the view in this process; counts how often it began anew.
-fn sums(kafka: &Kafka, instance: &str, restarts: &Arc<AtomicU64>) -> Runtime {
-    let full = |topic: &str| format!("{}{topic}", kafka.prefix);
-    let config = RuntimeConfig {
-        name: "sums",
-        kafka: KafkaConfig::plain(&kafka.bootstrap),
-        group: GroupConfig { session_timeout_ms: 6_000, ..GroupConfig::new(full("sums")) },
-        topic: full("sums.left"),
-        siblings: vec![full("sums.right")],
-        purge: Some(Purge { topics: vec![full("sums.right")], every: Duration::from_millis(100) }),
-        until: None,
-        changelog: full("sums.view"),
-        advert: None,
-        transaction: TransactionConfig {
-            id: full(instance),
-            timeout_ms: 10_000,
-            marks: 8,
-            producer: ProducerConfig::default(),
-        },
-        pacing: Pacing::default(),
-        state_folder: None,
-        write_every: Duration::from_secs(10),
-        tombstones_kept: Duration::from_secs(3_600),
-        restores_max: 2,
-        bounds: Bounds::default(),
-        finish_max: Duration::from_secs(5),
+/// An instance of the view in this process.
+pub(crate) struct Instance<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) read_ahead_bytes_max: usize,
+    /// Whether partitions that were restored may be folded.
+    pub(crate) is_ready: Arc<AtomicBool>,
+    /// How often it began anew.
+    pub(crate) restarts: Arc<AtomicU64>,
+    /// How often a partition was paused.
+    pub(crate) stalls: Arc<AtomicU64>,
+}
+
+/// Starts one that reads ahead as far as any; counts how often it began anew.
+fn sums(kafka: &Kafka, name: &str, restarts: &Arc<AtomicU64>) -> Runtime {
+    let instance = Instance {
+        name,
+        read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
+        is_ready: Arc::new(AtomicBool::new(true)),
+        restarts: Arc::clone(restarts),
+        stalls: Arc::default(),
     };
-    let parts = Parts {
-        view: Sums,
-        tables: (),
-        is_ready: Box::new(|| true),
-        sink: Arc::new(Said(kafka.prefix.clone())),
-        now_ms: Box::new(|| now().0),
-        meters: Meters { restarts: Counter::from_arc(Arc::clone(restarts)), ..Meters::noop() },
-        on_statistics: None,
-    };
-    Runtime::start(config, parts).expect("a runtime").0
+    instance.start(kafka)
+}
+
+impl Instance<'_> {
+    /// Starts it.
+    pub(crate) fn start(self, kafka: &Kafka) -> Runtime {
+        let Self { name, read_ahead_bytes_max, is_ready, restarts, stalls } = self;
+        let full = |topic: &str| format!("{}{topic}", kafka.prefix);
+        let config = RuntimeConfig {
+            name: "sums",
+            kafka: KafkaConfig::plain(&kafka.bootstrap),
+            group: GroupConfig { session_timeout_ms: 6_000, ..GroupConfig::new(full("sums")) },
+            topic: full("sums.left"),
+            siblings: vec![full("sums.right")],
+            purge: Some(Purge {
+                topics: vec![full("sums.right")],
+                every: Duration::from_millis(100),
+            }),
+            until: None,
+            changelog: full("sums.view"),
+            advert: None,
+            transaction: TransactionConfig {
+                id: full(name),
+                timeout_ms: 10_000,
+                marks: 8,
+                producer: ProducerConfig::default(),
+            },
+            pacing: Pacing::default(),
+            state_folder: None,
+            write_every: Duration::from_secs(10),
+            tombstones_kept: Duration::from_secs(3_600),
+            restores_max: 2,
+            read_ahead_bytes_max,
+            bounds: Bounds::default(),
+            finish_max: Duration::from_secs(5),
+        };
+        let parts = Parts {
+            view: Sums,
+            tables: (),
+            is_ready: Box::new(move || is_ready.load(Ordering::Acquire)),
+            sink: Arc::new(Said(kafka.prefix.clone())),
+            now_ms: Box::new(|| now().0),
+            meters: Meters {
+                restarts: Counter::from_arc(restarts),
+                stalls: Counter::from_arc(stalls),
+                ..Meters::noop()
+            },
+            on_statistics: None,
+        };
+        Runtime::start(config, parts).expect("a runtime").0
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,6 +67,7 @@ mod open_copy;
 mod origins;
 mod promotions;
 mod queries;
+mod read_ahead;
 mod real_registry;
 mod rebuilding;
 mod reloading;

@@ -147,14 +147,13 @@ impl<R: Rebalance> GroupConsumer<R> {
         Some(polled.map(Message).map_err(|error| Error::doing("polling the group", &error)))
     }
 
-    /// Reads a partition from this offset on.
+    /// Reads a partition from here on.
     ///
     /// # Errors
     /// When it is not assigned, or not being read yet.
-    pub fn seek(&self, next: &NextOffset, wait: Duration) -> Result<(), Error> {
-        let NextOffset { at, offset } = next;
+    pub fn seek(&self, at: &TopicPartition, start: StartAt, wait: Duration) -> Result<(), Error> {
         self.inner
-            .seek(&at.topic, at.partition, Offset::Offset(*offset), wait)
+            .seek(&at.topic, at.partition, start.into(), wait)
             .map_err(|error| Error::doing(format!("going back in {at}"), &error))
     }
 

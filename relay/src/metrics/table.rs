@@ -52,6 +52,13 @@ pub(super) const MISFITS: Counters<0> = Counters::new(
     [],
 );
 
+pub(super) const STALLS: Counters<0> = Counters::new(
+    "clickmill_relay_stalls_total",
+    "Times that a partition of raw clicks was paused while it was restored, since more had come than is \
+     read ahead.",
+    [],
+);
+
 pub(super) const PARTITIONS: Gauges<0> =
     Gauges::new("clickmill_relay_partitions", "Partitions of raw clicks that are ours.", []);
 
@@ -256,6 +263,7 @@ pub const TABLE: &[Entry] = &[
     STATE_BYTES.entry(),
     RESTARTS.entry(),
     MISFITS.entry(),
+    STALLS.entry(),
     RESTORED.entry(),
     LAG.entry(),
     HINTS.entry(),

@@ -21,7 +21,7 @@ pub(super) use self::hook::Hook;
 pub use self::lookup::{Lookup, NotHere, Patience, Seen};
 use super::purging::Purging;
 use super::restoring::{Order, Restoring};
-use super::starting::{Start, starts};
+use super::starting::{self, Start, starts};
 use super::{Meters, Parts, RuntimeConfig, Status};
 use crate::restore::Restore;
 use crate::store::Store;
@@ -288,6 +288,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let is_due = means.transactions.is_due(Instant::now(), is_behind);
             let stalls = |(number, held): (&u32, &mut Held<V>)| held.stalls().then_some(*number);
             let stalled: Vec<_> = core.held.iter_mut().filter_map(stalls).collect();
+            self.meters.stalls.increment(stalled.len() as u64);
             (stalled, live, is_due)
         };
         // Told by a thread of librdkafka that may be busy, so whoever looks up does not wait for it.
@@ -339,9 +340,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let all: Vec<_> = self.at(number).collect();
         group.resume(&all)?;
         for (at, start) in all.into_iter().zip(starts) {
-            if let Some(next) = next_offset(at, *start) {
-                group.seek(&next, SEEK_WAIT)?;
-            }
+            group.seek(&at, starting::at(*start), SEEK_WAIT)?;
         }
         Ok(())
     }

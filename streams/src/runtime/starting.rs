@@ -19,10 +19,16 @@ pub(super) struct Start {
 impl Start {
     /// As a consumer takes it.
     pub(super) fn at(self) -> StartAt {
-        match i64::try_from(self.next) {
-            Ok(from) if from > 0 => StartAt::Offset(from),
-            Ok(_) | Err(_) => StartAt::Beginning,
-        }
+        at(self.next)
+    }
+}
+
+/// The offset to read next as a consumer takes it. Nothing was read before 0: the first record that
+/// is still there may be further on.
+pub(super) fn at(next: u64) -> StartAt {
+    match i64::try_from(next) {
+        Ok(from) if from > 0 => StartAt::Offset(from),
+        Ok(_) | Err(_) => StartAt::Beginning,
     }
 }
 

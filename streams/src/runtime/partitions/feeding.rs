@@ -19,7 +19,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             return Ok(());
         };
         if !matches!(held.phase, Phase::Live) {
-            held.keep(raw);
+            held.keep(raw, self.config.read_ahead_bytes_max);
             return Ok(());
         }
         if let (0, Some(until)) = (raw.source, &self.config.until)

@@ -14,9 +14,6 @@ use crate::{At, Place, Produce, Raw, Task, View};
 /// several times over.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// About so much of a partition's records is kept until they may be folded.
-const KEPT_BYTES_MAX: usize = 1 << 20;
-
 pub(super) struct Held<V: View> {
     pub(super) task: Task<V>,
     pub(super) phase: Phase,
@@ -115,10 +112,10 @@ impl<V: View> Held<V> {
         }
     }
 
-    /// Takes a record that may not be folded yet.
-    pub(super) fn keep(&mut self, raw: &Raw<'_>) {
+    /// Takes a record that may not be folded yet, if less than `bytes_max` is kept.
+    pub(super) fn keep(&mut self, raw: &Raw<'_>, bytes_max: usize) {
         // None is kept behind one that was not.
-        if self.has_slipped || self.kept_bytes > KEPT_BYTES_MAX {
+        if self.has_slipped || self.kept_bytes >= bytes_max {
             self.has_slipped = true;
             return;
         }
@@ -185,10 +182,12 @@ mod tests {
     use crate::Bounds;
     use crate::testing::Count;
 
+    const BYTES_MAX: usize = 1 << 10;
+
     fn offer(held: &mut Held<Count>, offset: u64, value: &[u8]) {
         let place = Place { partition: 0, offset };
         let raw = Raw { source: 0, place, key: Some(b"k"), value: Some(value), timestamp_ms: 7 };
-        held.keep(&raw);
+        held.keep(&raw, BYTES_MAX);
     }
 
     fn taken(held: &mut Held<Count>) -> (Vec<u64>, bool) {
@@ -205,7 +204,7 @@ mod tests {
         assert!(!held.stalls());
         assert_eq!(taken(&mut held), (vec![5, 6], false));
 
-        let large = vec![b'1'; KEPT_BYTES_MAX];
+        let large = vec![b'1'; BYTES_MAX];
         for (offset, value) in [(7, &b"3"[..]), (8, &large), (9, b"4"), (10, b"5")] {
             offer(&mut held, offset, value);
         }

@@ -14,8 +14,8 @@ use clickmill_relay::views::visitor::click::Click;
 use clickmill_relay::views::visitor::{Enriched, Seen, Visitor, VisitorView};
 use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::{
-    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Raw, Rows, Runtime, RuntimeConfig,
-    Sink, Table, TableConfig, View, Watch,
+    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, READ_AHEAD_BYTES_MAX, Raw, Rows,
+    Runtime, RuntimeConfig, Sink, Table, TableConfig, View, Watch,
 };
 use serde::Deserialize;
 
@@ -185,6 +185,7 @@ pub async fn run(options: Options) {
         write_every: Duration::from_secs(10),
         tombstones_kept: Duration::from_secs(23 * 3_600),
         restores_max: 4,
+        read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
         bounds: Bounds::default(),
         finish_max: Duration::from_secs(5),
     };
