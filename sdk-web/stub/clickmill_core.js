@@ -293,9 +293,11 @@ export default async () => {
       lane?.renew();
     };
 
+    // A report, or what is to be done in its turn among them.
     const step = (...report) => {
       if (waiting) waiting.push(report);
       else if (lane?.isLost()) ask(BEGIN, report);
+      else if (report[0].call) report[0]();
       else tell(...report);
     };
 
@@ -405,27 +407,29 @@ export default async () => {
     };
 
     // The page, and which customer sees it.
-    const view = () => {
+    const view = (shown = page) => {
       const customer = recall("customer");
-      return fields({ ...parse(page), ...(customer?.match(ID)?.[0] && { customer }) });
+      return fields({ ...parse(shown), ...(customer?.match(ID)?.[0] && { customer }) });
     };
-    const show = () => step(PAGE, view());
+    const show = (shown = page) => step(() => tell(PAGE, view(shown)));
 
     // The browser is this customer's from here on, or nobody's where that is empty. Whose it was is
-    // another visitor. What is no id would cost the events that carry it.
-    const become = (customer) => {
-      const was = recall("customer");
-      if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
-      const isOther = was || !customer;
-      if (isOther) step(RENEWED);
-      // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
-      // first who that is, in place of a customer.
-      stored((all) => {
-        if (isOther) all[whose] = all[who];
-        all[whose] = customer;
+    // another visitor. What is no id would cost the events that carry it. Not before the core has heard
+    // what happened until then: other tabs are told who the new visitor is.
+    const become = (customer, shown = page) =>
+      step(() => {
+        const was = recall("customer");
+        if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
+        const isOther = was || !customer;
+        if (isOther) step(RENEWED);
+        // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
+        // first who that is, in place of a customer.
+        stored((all) => {
+          if (isOther) all[whose] = all[who];
+          all[whose] = customer;
+        });
+        show(shown);
       });
-      show();
-    };
 
     // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
     const ask = async (what, report) => {

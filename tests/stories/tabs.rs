@@ -15,6 +15,7 @@ use crate::identity::{of_visitors, search, who};
 in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
 in_engines!(who_logs_out_in_one_tab_is_gone_from_the_others: chromium, webkit);
 in_engines!(a_tab_that_has_not_heard_yet_brings_no_former_visitor_back: chromium);
+in_engines!(who_logs_out_while_storage_is_asked_is_gone_from_the_others_too: chromium);
 
 /// Writes down the streams of hints that a page opens.
 const STREAMS: &str = "
@@ -174,6 +175,32 @@ async fn a_tab_that_has_not_heard_yet_brings_no_former_visitor_back(engine: Engi
     // Each log-out is two changes, and each tab saw the other's.
     let changes = visit.run("return changes").await.as_u64().expect("a count");
     assert!(changes <= 4, "{changes} changes");
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+async fn who_logs_out_while_storage_is_asked_is_gone_from_the_others_too(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    let ada = who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    let first = visit.client.window().await.expect("the first tab");
+    visit.new_tab().await;
+    visit.go("").await;
+    visit.has_core().await;
+    // A page that comes back asks storage for its queue; what happens meanwhile waits for that.
+    let back = "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+        dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+        clickmill.reset()";
+    let nobody = who(&visit, back, "out").await;
+    assert!(nobody.0 != ada.0 && nobody.2.is_none(), "{nobody:?} {ada:?}");
+    visit.client.switch_to_window(first).await.expect("it is there");
+    let mut asked = 0;
+    let here = || {
+        asked += 1;
+        let (visit, query) = (&visit, format!("here {asked}"));
+        async move { who(visit, "", &query).await }
+    };
+    let here = until_enough("the same visitor", here, |here| here.0 == nobody.0).await;
+    assert!(here.1 != ada.1 && here.2.is_none(), "{here:?} {ada:?}");
     visit.world.books_balance().await;
     visit.close().await;
 }
