@@ -259,6 +259,8 @@ export default async () => {
     let timer;
     let pause;
     let source;
+    // The token and the last hint of the stream that the core has asked for.
+    let stream;
     // Circumstances of what happens on this page, as the stub says them.
     let page = "{}";
     // Whether the last delivery had no answer.
@@ -305,8 +307,29 @@ export default async () => {
     const later = (...report) => guard(() => step(...report));
 
     const close = () => {
+      stream = undefined;
+      listen();
+    };
+
+    // Opens the stream that the core has asked for, behind the last hint that came, or closes it: of a
+    // browser's tabs the one that is seen has it, and each goes on where it was once it is seen again.
+    const listen = () => {
       source?.close();
-      source = undefined;
+      if (!stream || !hints || document.hidden) return;
+      // Both are made of what a query may hold as it is.
+      const [token, last] = stream;
+      const mine = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
+      source = mine;
+      const hear = ({ lastEventId, type, data }) => {
+        const { epoch, expires_at, cause } = read(data);
+        stream[1] = lastEventId || last;
+        later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
+      };
+      for (const kind of KINDS) mine.addEventListener(kind, hear);
+      // Short breaks the browser mends by itself.
+      mine.onopen = mine.onerror = () => {
+        if (mine.readyState) later(mine.readyState > 1 ? STREAM_FAILED : STREAM_OPENED);
+      };
     };
 
     const recall = (item) => stored((all) => all[prefix + item]);
@@ -351,21 +374,9 @@ export default async () => {
         clearTimeout(timer);
         timer = setTimeout(later, Math.min(wait, WAIT_MAX), TICK);
       },
-      (token, last) => {
-        close();
-        if (!hints) return;
-        // Both are made of what a query may hold as it is.
-        source = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
-        const mine = source;
-        const hear = ({ lastEventId, type, data }) => {
-          const { epoch, expires_at, cause } = read(data);
-          later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
-        };
-        for (const kind of KINDS) source.addEventListener(kind, hear);
-        // Short breaks the browser mends by itself.
-        source.onopen = source.onerror = () => {
-          if (mine.readyState) later(mine.readyState > 1 ? STREAM_FAILED : STREAM_OPENED);
-        };
+      (...asked) => {
+        stream = asked;
+        listen();
       },
       close,
       (id, kind, latency, replayed, data) => {
@@ -478,6 +489,7 @@ export default async () => {
       // A page that freezes may never thaw.
       freeze: hide,
       online: () => lost && step(ONLINE),
+      visibilitychange: listen,
       storage: ({ key, oldValue, newValue }) => {
         const isVisitor = (text) => text?.includes("\x1d");
         if (key !== whose || isVisitor(newValue)) return;

@@ -224,6 +224,14 @@ impl Browser {
         true
     }
 
+    /// Puts the window's tab before the others, so that it is the one that is seen; in Chromium alone.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn show(&self) {
+        self.cdp("Page.bringToFront", json!({})).await;
+    }
+
     /// Freezes the window's page, as a browser does to one that is out of sight, or thaws it; in
     /// Chromium alone.
     ///

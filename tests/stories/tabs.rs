@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clickmill_sdk_core::wire::Topic;
 use clickmill_tests::Visit;
-use clickmill_tests::browser::Engine;
+use clickmill_tests::browser::{Engine, SeenHint};
 use clickmill_tests::until::{until, until_enough};
 use fantoccini::wd::WindowHandle;
 use serde_json::json;
@@ -14,6 +14,8 @@ use crate::identity::{of_visitors, search, who};
 
 in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
 in_engines!(who_logs_out_in_one_tab_is_gone_from_the_others: chromium, webkit);
+// The others' drivers do not tell which tab is seen.
+in_engines!(of_two_tabs_the_one_that_is_seen_has_the_stream: chromium);
 in_engines!(a_tab_that_has_not_heard_yet_brings_no_former_visitor_back: chromium);
 in_engines!(who_logs_out_while_storage_is_asked_is_gone_from_the_others_too: chromium);
 
@@ -202,5 +204,45 @@ async fn who_logs_out_while_storage_is_asked_is_gone_from_the_others_too(engine:
     let here = until_enough("the same visitor", here, |here| here.0 == nobody.0).await;
     assert!(here.1 != ada.1 && here.2.is_none(), "{here:?} {ada:?}");
     visit.world.books_balance().await;
+    visit.close().await;
+}
+
+/// Whoever sees a tab hears what it was told, and what it was not told while another one was seen.
+async fn of_two_tabs_the_one_that_is_seen_has_the_stream(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    let has_one = || async {
+        let open = || async { visit.world.relay.metric("clickmill_relay_streams_open").await };
+        until_enough("a stream", open, |open| *open == 1.0).await;
+    };
+    // What the tab heard until the answer to that event.
+    let heard = async |event: &str| {
+        let answers = |hint: &SeenHint| hint.cause.as_ref().is_some_and(|it| it.event == event);
+        let hints = || async { visit.hints().await };
+        until_enough("the answer", hints, |hints| hints.iter().any(answers)).await
+    };
+    visit.world.kafka.stock(&[("KET-1", 5), ("KET-2", 5)]);
+    let other = visit.world.page();
+    other.send(vec![other.views("KET-1"), other.views("KET-2")]).await;
+    visit.has_core().await;
+    has_one().await;
+    let first = visit.client.window().await.expect("the first tab");
+
+    visit.new_tab().await;
+    visit.go("").await;
+    visit.has_core().await;
+    visit.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    let look = until("the look's verdict", || async {
+        let verdicts = visit.verdicts().await;
+        verdicts.into_iter().find(|verdict| verdict.kind == "product_view").map(|look| look.id)
+    })
+    .await;
+    let there = heard(&look).await.pop().expect("its answer");
+    has_one().await;
+
+    visit.client.switch_to_window(first).await.expect("it is there");
+    visit.show().await;
+    let here: Vec<_> = heard(&look).await.into_iter().map(|hint| hint.id).collect();
+    assert_eq!(here, [there.id], "once, and nothing that holds no more");
+    has_one().await;
     visit.close().await;
 }
