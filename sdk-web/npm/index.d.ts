@@ -14,76 +14,113 @@ export interface Events extends EventProps {}
 
 /** An event before it is taken. */
 export interface Taken {
+  /** Its id, a UUID. */
   readonly id: string;
+  /** Its type, such as `product_view`. */
   readonly type: string;
   /** When it happened, ms since 1970. */
   readonly at: number;
+  /** What happened, as its type's schema says. */
   props: Record<string, unknown>;
 }
 
 /** A hint of the relay. */
 export interface Hint {
+  /** Its id. Of two with the same one the second changes nothing. */
   readonly id: string;
+  /** Why it was said. */
   readonly kind: "promote" | "reset" | "stock" | "suggest" | "variant" | "withdraw";
+  /** The slot it is for; none where it is for the whole page. */
   readonly slot?: string;
+  /** What to show. */
   readonly content: { title?: string; items?: Item[]; [more: string]: unknown };
+  /** What found it, and what that went by. */
   readonly why?: { model: string; inputs: string[] };
   /** When it stops being true, ms since 1970. */
   readonly expires_at: number;
+  /** From the event that it answers to here, ms, where that is known. */
   readonly latency_ms?: number;
 }
 
 /** A product in a hint. */
 export interface Item {
+  /** Which product. */
   sku: string;
+  /** What it is called. */
   name?: string;
+  /** The address of its page. */
   url?: string;
+  /** The address of its picture. */
   image?: string;
+  /** What it costs, in hundredths of the currency. */
   price_cents?: number;
   [more: string]: unknown;
 }
 
 /** What became of an event. */
 export interface Verdict {
+  /** The event's id. */
   readonly id: string;
+  /** Its type. */
   readonly type: string;
+  /** What the collector did with it; what is to be tried again is kept and sent again. */
   readonly outcome: "accepted" | "duplicate" | "rejected" | "retry";
+  /** Why it was not taken, by a name that stays. */
   readonly reason?: string;
+  /** The part of it that is wrong, as a JSON pointer. */
   readonly pointer?: string;
+  /** From the event to the collector's answer, ms. */
   readonly latency_ms: number;
 }
 
 /** How the SDK fares. */
 export interface State {
+  /** What the delivery does: `idle`, `sending` or `backing_off`, for instance. */
   readonly delivery: string;
+  /** How the stream of hints is. */
   readonly stream: string;
+  /** How many events wait. */
   readonly queued: number;
+  /** What became of all events of this queue, by count. */
   readonly books: Record<string, number>;
 }
 
 /** What can be heard of. */
 export interface News {
+  /** A hint came. */
   hint: Hint;
+  /** The collector has judged an event. */
   verdict: Verdict;
+  /** Something changed in how the SDK fares. */
   state: State;
+  /** An event was taken. */
   event: Taken;
 }
 
 /** What the page has once `init` has run. */
 export interface Clickmill {
+  /** As the function of the same name, for any type. */
   track(type: string, props?: object): string | undefined;
+  /** As the function of the same name. */
   page(props?: object): string | undefined;
+  /** As the function of the same name, with the purposes in one text. */
   consent(purposes?: string): string | undefined;
+  /** As the function of the same name. */
   identify(customer: string, proof?: string): string | undefined;
+  /** As the function of the same name. */
   reset(): string | undefined;
+  /** As the function of the same name. */
   visitor(): string | undefined;
+  /** As the function of the same name. */
   flush(): void;
+  /** As the function of the same name; what is heard goes on until the page ends. */
   on<N extends keyof News>(name: N, run: (news: News[N]) => void): void;
 }
 
 /** Has its say once the SDK has begun. */
 export type Plugin = (clickmill: Clickmill) => void;
 
+/** How the SDK begins. */
 export interface Options {
   /** The site's write key. */
   key: string;
@@ -97,9 +134,11 @@ export interface Options {
   consent?: readonly Purpose[] | string;
   /** Gives back other properties, `false` to keep an event from being taken, or nothing. */
   beforeSend?: (event: Taken) => Record<string, unknown> | false | void;
+  /** The modules to begin with, such as `auto()` of `clickmill/auto`. */
   plugins?: readonly Plugin[];
 }
 
+/** Begins the SDK in a page; on a server it does nothing, and neither does a second call. */
 export function init(options: Options): void;
 /** Takes an event; its id, or none where it was kept from being taken. */
 export function track<T extends keyof Events>(type: T, props: Events[T]): string | undefined;
@@ -115,7 +154,9 @@ export function consent(purposes?: readonly Purpose[] | string): string | undefi
 export function identify(customer: string, proof?: string): string | undefined;
 /** The customer logged out: what comes next in this browser is a new visitor's. */
 export function reset(): string | undefined;
+/** Sends what waits now. */
 export function flush(): void;
+/** The visitor's id; none before there is one, or where it is not allowed. */
 export function visitor(): string | undefined;
 /** Gives back what ends it. */
 export function on<N extends keyof News>(name: N, run: (news: News[N]) => void): () => void;

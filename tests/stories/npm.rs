@@ -200,6 +200,27 @@ async fn types_take_what_the_schemas_take_and_refuse_what_they_refuse() {
     }
 }
 
+/// Written from the types of the package; what has no comment there fails it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reference_tells_of_every_function() {
+    let folder = project();
+    let mut typedoc = Command::new("node");
+    typedoc.args(["node_modules/typedoc/bin/typedoc", "--options"]);
+    typedoc.args(["node_modules/clickmill/typedoc.json", "--out", "reference"]);
+    typedoc.current_dir(folder.path());
+    let (went_well, said) = run(typedoc).await;
+    assert!(went_well, "{said}");
+    let pages = folder.path().join("reference/functions");
+    for (name, says) in [
+        ("index.track", "its id, or none where it was kept"),
+        ("index.identify", "Another customer in the same browser"),
+        ("react.useHint", "The hint of a slot"),
+    ] {
+        let page = fs::read_to_string(pages.join(format!("{name}.html"))).expect(name);
+        assert!(page.contains(says), "{name}: {page}");
+    }
+}
+
 /// A page that imports the package.
 fn page(world: &World, key: &str) -> String {
     format!(

@@ -17,9 +17,9 @@ use clickmill_xtask::interrupt::Interrupt;
 use clickmill_xtask::kafka::{Broker, BrokerOptions, Jars, Jvm};
 use clickmill_xtask::need::{self, Need};
 use clickmill_xtask::place::Place;
-use clickmill_xtask::process;
 use clickmill_xtask::tidy as tidy_rules;
 use clickmill_xtask::web as sdk;
+use clickmill_xtask::{npm, process};
 
 /// The packages whose programs make up the route.
 const ROUTE: [&str; 4] =
@@ -54,7 +54,14 @@ macro_rules! told {
         }
     )*};
 }
-told!(clickmill_xtask::kafka::Error, need::Error, process::Error, sdk::Error, tidy_rules::Error);
+told!(
+    clickmill_xtask::kafka::Error,
+    need::Error,
+    npm::Error,
+    process::Error,
+    sdk::Error,
+    tidy_rules::Error
+);
 
 /// How a build is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,9 @@ cargo xtask COMMAND
   fuzz [NAME...] [--seconds N]
                          feed hard inputs to all that reads strangers' bytes, each
                          target for a minute; what is found stays in tests/corpus
-  web [--release]        build the SDK's bundle into target/sdk
+  web [--release]        build the SDK's bundle into target/sdk, its package for npm
+                         into target/npm
+      [--reference]      and the pages on its functions into target/reference
   bench route|collector|fairness|relay|queries|handover|hints|rules|sessions|suggest|sdk
        [--json] [...]    measure; what follows goes to the measuring program
   replay FILE [--rate N] [...]

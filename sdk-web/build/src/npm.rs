@@ -21,13 +21,16 @@ macro_rules! ours {
 }
 
 /// What goes into the package as it is.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ours!("README.md"),
     ours!("events.d.ts"),
     ours!("index.d.ts"),
     ours!("plugin.d.ts"),
     ours!("react.d.ts"),
     ours!("react.js"),
+    // What its reference is written by; npm leaves both out of what is published.
+    ours!("tsconfig.json"),
+    ours!("typedoc.json"),
 ];
 const MANIFEST: &str = include_str!("../../npm/package.json");
 const MODULE: &str = include_str!("../../npm/index.js");
