@@ -40,8 +40,8 @@
   let facts;
   // Events that nobody has begun to send, and those that this script sends; of the latter the
   // first `flying` are on their way.
-  let held = [];
-  let own = [];
+  const held = [];
+  const own = [];
   let flying = 0;
 
   const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
@@ -91,8 +91,8 @@
     if (tell("track", event)) return;
     if (held.push(event) > HELD_MAX) {
       held.shift();
-      books.dropped_full++;
       books.created++;
+      books.dropped_full++;
     }
     if (alone) send();
   };
@@ -163,7 +163,6 @@
   const books = { created: 0, settled: 0, dropped_full: 0, since: now() };
   const queue = mint();
   let size = BATCH_MAX;
-  let seq = 0;
 
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
   // granted, the test reads the word "undefined".
@@ -190,7 +189,8 @@
       for (const name in all) {
         if (name.startsWith(kept)) {
           post(all[name].replace(/\d+/, now())).then(([, text]) => {
-            if (/^(?!.*"retry").*(accepted"|malformed|too_large)/.test(text)) delete all[name];
+            const isKnown = /accepted"|malformed|too_large/.test(text);
+            if (isKnown && !/"retry"/.test(text)) delete all[name];
           });
         }
       }
@@ -215,9 +215,11 @@
   };
 
   const send = async () => {
-    for (const event of held) own.push({ ...event, seq: seq++ });
-    books.created += held.length;
-    held = [];
+    for (const event of held.splice(0)) {
+      own.push({ ...event, seq: books.created++ - books.dropped_full });
+      // The next core makes the browser another visitor's.
+      if (event.type === "logout") stored((all) => (all[`${prefix}out`] = 1));
+    }
     keep();
     if (flying || !own[0]) return;
     const sent = own.slice(0, size);
@@ -235,7 +237,7 @@
     if (status < 300 && answer.accepted === answer.accepted >>> 0) {
       let wait;
       const again = sent.filter((event, i) => {
-        const verdict = { ...answer.verdicts?.find(({ index }) => index === i) };
+        const verdict = { ...answer.verdicts?.find((verdict) => verdict.index === i) };
         const { outcome = "accepted", reason, after_ms } = verdict;
         const { id, type, at } = event;
         emit("verdict", { id, type, outcome, reason, latency_ms: now() - at });
@@ -279,9 +281,7 @@
       core = await begin(host, settings);
       if (away) return core.gone();
       alone = false;
-      const taken = held;
-      held = [];
-      taken.forEach(give);
+      held.splice(0).forEach(give);
     } catch (error) {
       goOn(error);
     }

@@ -254,6 +254,7 @@ export default async () => {
     const whose = `${prefix}customer`;
     const who = `${prefix}me`;
     const visit = `${prefix}visit`;
+    const out = `${prefix}out`;
     let granted = consent;
     let lane;
     let timer;
@@ -442,6 +443,12 @@ export default async () => {
         show(shown);
       });
 
+    // Carries out a log-out that the stub sent and no core has heard of. Several tabs may see it.
+    const leave = () =>
+      stored((all) => {
+        if (all[out] && delete all[out]) become("");
+      });
+
     // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
     const ask = async (what, report) => {
       waiting ??= [];
@@ -477,6 +484,7 @@ export default async () => {
         tell(...granting());
       } else tell(what, text);
       waited.forEach((report) => step(...report));
+      leave();
     };
 
     const hide = () => {
@@ -491,6 +499,7 @@ export default async () => {
       online: () => lost && step(ONLINE),
       visibilitychange: listen,
       storage: ({ key, oldValue, newValue }) => {
+        if (key === out) leave();
         const isVisitor = (text) => text?.includes("\x1d");
         if (key !== whose || isVisitor(newValue)) return;
         // Before it heard of another visitor, this page may have put back who was here before.

@@ -8,6 +8,8 @@ use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
 
+use crate::identity::who;
+
 /// On pages that are marked, the browser is never idle: the core does not come.
 pub(crate) const BUSY: &str = "
 if (sessionStorage.getItem('busy')) window.requestIdleCallback = () => {};
@@ -40,6 +42,7 @@ if (sessionStorage.getItem('late')) {
 in_each_engine!(
     a_click_that_comes_before_the_core_arrives_once,
     a_page_that_is_gone_starts_no_core,
+    who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too,
 );
 
 /// Clicks a product and waits for its page.
@@ -119,5 +122,46 @@ async fn a_page_that_is_gone_starts_no_core(engine: Engine) {
         &[("page_view", 3), ("product_click", 1), ("product_view", 1)],
     )
     .await;
+    visit.close().await;
+}
+
+async fn who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(BUSY).start().await;
+    // On a page that never has its core.
+    let log_out = || async {
+        visit.run("sessionStorage.busy = 1").await;
+        visit.go("/c/kettles").await;
+        visit.run("clickmill.reset()").await;
+    };
+    let ada = who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    log_out().await;
+    visit.run("delete sessionStorage.busy").await;
+    visit.go("").await;
+    visit.has_core().await;
+    let nobody = who(&visit, "", "out").await;
+    assert!(nobody.0 != ada.0 && nobody.1 != ada.1 && nobody.2.is_none(), "{nobody:?} {ada:?}");
+
+    // From a tab that is open it is gone at once.
+    let bob = who(&visit, "clickmill.identify('bob')", "bob").await;
+    assert_eq!(bob.0, nobody.0);
+    let other = visit.client.window().await.expect("the tab");
+    visit.new_tab().await;
+    visit.go("").await;
+    log_out().await;
+    visit.go("").await;
+    visit.client.switch_to_window(other).await.expect("it is there");
+    until("the log-out in the other tab", || async {
+        (visit.run("return clickmill.visitor()").await != bob.0.as_str()).then_some(())
+    })
+    .await;
+    let nobody = who(&visit, "", "out there, too").await;
+    assert!(nobody.0 != bob.0 && nobody.1 != bob.1 && nobody.2.is_none(), "{nobody:?} {bob:?}");
+
+    let records = visit.world.read(Topic::ClicksRaw).await;
+    let left = records.iter().filter(|record| record.kind.as_str() == "logout");
+    let left = left.filter_map(|record| Some(record.context.visitor.as_ref()?.as_str()));
+    let left: BTreeSet<_> = left.collect();
+    assert_eq!(left, BTreeSet::from([&*ada.0, &*bob.0]), "who logs out is who was there");
+    visit.world.books_balance().await;
     visit.close().await;
 }
