@@ -16,8 +16,8 @@ cargo xtask COMMAND
   demo [--port N]        start everything and serve the shop; Ctrl-C ends it
        [--check]         on free ports, clicked through by a headless Chromium
   test [--all] [NAME...] all tests against a real Kafka; --all adds the long ones and
-                         those in Firefox and WebKit; a NAME is a filter as
-                         `cargo test` takes it
+                         those in Firefox and WebKit; a NAME is a part of the
+                         names of those to run
        [--wasm]          only those of the SDK's logic that run as wasm
   fuzz [NAME...] [--seconds N]
                          feed hard inputs to all that reads strangers' bytes, each

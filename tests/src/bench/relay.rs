@@ -1,6 +1,7 @@
 //! Keyed state, exactly once: what it does in a second, what it costs, how soon its output can be
 //! read, and how soon it is back.
 
+mod floor;
 pub mod joined;
 
 use std::collections::HashMap;
@@ -46,20 +47,21 @@ pub struct Options {
 /// Measures and prints.
 pub async fn measure(options: Options, style: Style) {
     let kafka = Kafka::start(PARTITIONS);
-    customers_topic(&kafka).await;
+    topics(&kafka).await;
     let bench = Bench { options, style, kafka, folder: Folder::new("bench") };
     tokio::task::spawn_blocking(move || bench.run()).await.expect("it ends by itself");
 }
 
-async fn customers_topic(kafka: &Kafka) {
+async fn topics(kafka: &Kafka) {
     let admin = Admin::new(&KafkaConfig::plain(&kafka.bootstrap), PATIENCE).expect("an admin");
-    let spec = TopicSpec {
-        name: format!("{}{CUSTOMERS}", kafka.prefix),
+    let spec = |(name, policy): (&str, &str)| TopicSpec {
+        name: format!("{}{name}", kafka.prefix),
         partitions: PARTITIONS,
         replication: 1,
-        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+        config: [("cleanup.policy".to_owned(), policy.to_owned())].into(),
     };
-    admin.create(&[spec]).await.expect("a topic");
+    let all = [(CUSTOMERS, "compact"), (floor::COPIES, "delete"), (floor::STATES, "compact")];
+    admin.create(&all.map(spec)).await.expect("topics");
 }
 
 struct Bench {
@@ -106,7 +108,9 @@ impl Bench {
         }
         self.print("rss_mb", memory_mb(worker.child.id(), "VmHWM"), "MB");
 
-        let latencies = self.latency(&producer, &mut clicks, Duration::from_secs(seconds));
+        let span = Duration::from_secs(seconds);
+        let enriched = self.kafka.topic(Topic::ClicksEnriched);
+        let latencies = self.latency(&enriched, (&producer, &mut clicks), span);
         self.print("latency_p50_ms", latencies.quantile_ms(0.5), "ms");
         self.print("latency_p99_ms", latencies.quantile_ms(0.99), "ms");
         self.print("latency_clicks", latencies.count() as f64, "clicks");
@@ -117,6 +121,34 @@ impl Bench {
         let (written, expected) = (self.written(Topic::ClicksEnriched), clicks.made);
         assert_eq!(written, expected as u64, "each click is enriched once");
         self.print("enriched_clicks", written as f64, "clicks");
+        drop(worker);
+        self.floor((&producer, &mut clicks), (span, &latencies));
+    }
+
+    /// The latency of who does nothing but copy, on the same broker at the same rate.
+    fn floor(
+        &self,
+        load: (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
+        (span, ours): (Duration, &Latencies),
+    ) {
+        let (is_over, (ready, is_ready)) = (AtomicBool::new(false), std::sync::mpsc::channel());
+        let latencies = std::thread::scope(|scope| {
+            let copying = scope.spawn(|| {
+                floor::copy(&self.kafka, &is_over, || ready.send(()).expect("somebody waits"));
+            });
+            is_ready.recv_timeout(PATIENCE).expect("it reads");
+            let copies = format!("{}{}", self.kafka.prefix, floor::COPIES);
+            let latencies = self.latency(&copies, load, span);
+            is_over.store(true, Ordering::Release);
+            copying.join().expect("it ends");
+            latencies
+        });
+        for (percent, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let floor = latencies.quantile_ms(quantile);
+            self.print(&format!("floor_{percent}_ms"), floor, "ms");
+            let ratio = ours.quantile_ms(quantile) / floor;
+            self.print(&format!("latency_{percent}_ratio_to_floor"), ratio, "");
+        }
     }
 
     /// The table that clicks are joined to.
@@ -155,14 +187,14 @@ impl Bench {
     }
 
     /// At a fixed rate: from the planned moment of a click until a reader of committed records has
-    /// its enriched one.
+    /// what `topic` says of it.
     fn latency(
         &self,
-        producer: &ThreadedProducer<DefaultProducerContext>,
-        clicks: &mut Clicks,
+        topic: &str,
+        (producer, clicks): (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
         span: Duration,
     ) -> Latencies {
-        let (reader, end) = (self.reader(), Arc::new(AtomicBool::new(false)));
+        let (reader, end) = (self.reader(topic), Arc::new(AtomicBool::new(false)));
         let is_over = Arc::clone(&end);
         let seen = std::thread::spawn(move || {
             let mut seen = HashMap::new();
@@ -180,7 +212,7 @@ impl Bench {
         let seen = seen.join().expect("the reader ends");
         let mut latencies = Latencies::default();
         for (number, at) in &planned {
-            let seen = seen.get(&Some(*number)).expect("every click is enriched in time");
+            let seen = seen.get(&Some(*number)).expect("every click comes in time");
             latencies.add(seen.saturating_duration_since(*at));
         }
         latencies
@@ -196,7 +228,7 @@ impl Bench {
         worker.child.kill().expect("it is killed");
         worker.child.wait().expect("it is gone");
         let killed = Instant::now();
-        let reader = self.reader();
+        let reader = self.reader(&self.kafka.topic(Topic::ClicksEnriched));
         *worker = self.start();
         // From the kill on.
         let first = clicks.made as u64;
@@ -230,20 +262,13 @@ impl Bench {
         self.print("restore_visitors", keys, "visitors");
     }
 
-    /// Reads committed enriched clicks from the end on.
-    fn reader(&self) -> BaseConsumer {
-        let topic = self.kafka.topic(Topic::ClicksEnriched);
+    /// Reads committed records of a topic from the end on.
+    fn reader(&self, topic: &str) -> BaseConsumer {
         let consumer: BaseConsumer = reads_committed(&self.kafka.bootstrap)
             .set("fetch.wait.max.ms", "20")
             .create()
             .expect("a consumer");
-        let mut list = rdkafka::TopicPartitionList::new();
-        for partition in 0..PARTITIONS.cast_signed() {
-            let (_, end) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the end");
-            let from = rdkafka::Offset::Offset(end);
-            list.add_partition_offset(&topic, partition, from).expect("an offset");
-        }
-        consumer.assign(&list).expect("an assignment");
+        assigned_to_the_end(&consumer, topic);
         consumer
     }
 
@@ -370,6 +395,17 @@ impl Clicks {
         );
         send(producer, topic, (&key(visitor), &value), Some(at));
     }
+}
+
+/// Gives all partitions of a topic to a consumer, from their ends on.
+fn assigned_to_the_end(consumer: &BaseConsumer, topic: &str) {
+    let mut list = rdkafka::TopicPartitionList::new();
+    for partition in 0..PARTITIONS.cast_signed() {
+        let (_, end) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the end");
+        let from = rdkafka::Offset::Offset(end);
+        list.add_partition_offset(topic, partition, from).expect("an offset");
+    }
+    consumer.assign(&list).expect("an assignment");
 }
 
 fn key(visitor: usize) -> String {

@@ -57,9 +57,11 @@ pub(crate) fn run(shell: &Shell, mut words: Words) -> Result<(), Failure> {
 
     let mut command = shell.cargo(Build::Dev, "test");
     command.args(["--workspace", "--no-fail-fast"]);
-    command.args(&names).env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).envs(projects);
+    command.env(TEST_KAFKA, broker.bootstrap()).env(AXE.1, axe).envs(projects);
+    // Behind it there may be several names.
+    command.arg("--").args(names.iter().filter(|name| *name != "--"));
     if all {
-        command.args(["--", "--include-ignored"]);
+        command.arg("--include-ignored");
         for tests in [REGISTRY_TESTS, SMALL_DISK_TESTS].iter().chain(&absent) {
             command.args(["--skip", tests]);
         }
