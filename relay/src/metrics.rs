@@ -9,7 +9,7 @@ use std::time::Duration;
 use clickmill_kafka::Statistics;
 use clickmill_sdk_core::wire::{HintKind, RuleName, Slot};
 use clickmill_server::metrics::{Counter, Counters, Gauge, Histogram, Metrics};
-use clickmill_streams::Meters;
+use clickmill_streams::{Meters, StepMeters};
 
 use crate::hints::admit::Refused;
 use crate::hints::hub::Opening;
@@ -20,7 +20,7 @@ use self::table::{
     ASKED, CLICK_TO_DECISION, CLICK_TO_EXPOSURE, CLICK_TO_HINT, COMMITS, CONFLATED, DECIDE,
     DUPLICATES, FEED_HINTS, FEED_MISSED, FEEDS, FORWARDED, HANDED, HINTS, KEYS, LAG, MISFITS,
     OPENED, OUTPUTS, PAGES, PARTITIONS, POISON, PROMOTION_REFUSALS, PROMOTION_RULES, PROMOTIONS,
-    QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STALLS, STATE_BYTES,
+    QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STALLS, STATE_BYTES, STEPS,
     STOCK_AGE, STOCK_STALE, STREAMS, UNREACHED, VIOLATIONS, WITHHELD,
 };
 
@@ -103,6 +103,7 @@ impl AskMeters {
 
 /// What the view's runtime counts.
 pub fn view_meters(metrics: &Metrics) -> Meters {
+    let step = |name| metrics.histogram(&STEPS, [name]);
     Meters {
         restored: metrics.counter(&RESTORED, []),
         misfits: metrics.counter(&MISFITS, []),
@@ -115,6 +116,12 @@ pub fn view_meters(metrics: &Metrics) -> Meters {
         partitions: metrics.gauge(&PARTITIONS, []),
         keys: metrics.gauge(&KEYS, []),
         bytes: metrics.gauge(&STATE_BYTES, []),
+        steps: StepMeters {
+            hand_over: step("hand_over"),
+            offsets: step("offsets"),
+            settle: step("settle"),
+            end: step("end"),
+        },
     }
 }
 

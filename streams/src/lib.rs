@@ -50,7 +50,7 @@ pub use owners::{Advert, Owner, Owners};
 pub use record::{Place, Poison, Produce, Raw};
 pub use runtime::{
     Looking, Lookup, Meters, NotHere, Parts, Patience, Purge, READ_AHEAD_BYTES_MAX, Runtime,
-    RuntimeConfig, Seen, Status,
+    RuntimeConfig, Seen, Status, StepMeters,
 };
 pub use sink::{At, Sink};
 pub use states::Bounds;

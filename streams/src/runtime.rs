@@ -22,7 +22,7 @@ use clickmill_kafka::{
     Class, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Start, Statistics,
     TransactionConfig,
 };
-use metrics::{Counter, Gauge};
+use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -139,6 +139,21 @@ pub struct Meters {
     pub keys: Gauge,
     /// Bytes that they are reckoned to take.
     pub bytes: Gauge,
+    /// What a commit's time goes to.
+    pub steps: StepMeters,
+}
+
+/// How long each step of a commit takes, s.
+#[derive(Clone, Debug)]
+pub struct StepMeters {
+    /// Handing the records to the producer, as many as are sent at once.
+    pub hand_over: Histogram,
+    /// Having the group's coordinator take the offsets, while the records are on their way.
+    pub offsets: Histogram,
+    /// From then on until the brokers have acknowledged all records.
+    pub settle: Histogram,
+    /// Having the transaction's coordinator end it.
+    pub end: Histogram,
 }
 
 impl Meters {
@@ -157,6 +172,19 @@ impl Meters {
             partitions: gauge(),
             keys: gauge(),
             bytes: gauge(),
+            steps: StepMeters::noop(),
+        }
+    }
+}
+
+impl StepMeters {
+    fn noop() -> Self {
+        let histogram = Histogram::noop;
+        Self {
+            hand_over: histogram(),
+            offsets: histogram(),
+            settle: histogram(),
+            end: histogram(),
         }
     }
 }

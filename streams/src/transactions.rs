@@ -15,10 +15,11 @@ use clickmill_kafka::{
     Class, Failure, GroupMetadata, KafkaConfig, NextOffset, Outgoing, TransactionConfig,
     TransactionalProducer,
 };
-use metrics::Counter;
+use metrics::{Counter, Histogram};
 use tracing::warn;
 
 use crate::changelog;
+use crate::runtime::StepMeters;
 use crate::states::Sealed;
 use crate::{Advert, At, Error, Produce};
 
@@ -89,6 +90,7 @@ pub(crate) struct Target {
     pub(crate) instead: Instead,
     /// Counts states that Kafka never takes.
     pub(crate) poisoned: Counter,
+    pub(crate) steps: StepMeters,
 }
 
 impl Target {
@@ -253,16 +255,18 @@ struct Committing {
     advert: Option<Advert>,
     instead: Instead,
     poisoned: Counter,
+    steps: StepMeters,
     round_bytes: usize,
 }
 
 impl Committing {
     fn start(pair: Pair, target: Target, wait: Duration) -> Result<Self, Error> {
-        let Target { transaction, changelog, advert, instead, poisoned, kafka: _ } = target;
+        let Target { transaction, changelog, advert, instead, poisoned, steps, kafka: _ } = target;
         let request_bytes = transaction.producer.record_bytes_max as usize;
         let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
         let pair = pair.take_over(wait)?;
-        Ok(Self { pair, turn: 0, wait, changelog, advert, instead, poisoned, round_bytes })
+        let turn = 0;
+        Ok(Self { pair, turn, wait, changelog, advert, instead, poisoned, steps, round_bytes })
     }
 
     /// Commits a transaction from its beginning to its end.
@@ -270,17 +274,26 @@ impl Committing {
         let producer = Arc::clone(&self.pair[self.turn]);
         self.turn = 1 - self.turn;
         let Filled { parts, next, group, outputs } = filled;
+        let mut began = Instant::now();
+        let mut done = |step: &Histogram| {
+            let now = Instant::now();
+            step.record(now.duration_since(std::mem::replace(&mut began, now)));
+        };
         producer.begin().map_err(Error::Transaction)?;
         let mut left: Vec<Left> = parts.into_iter().map(Left::from).collect();
         self.put_rounds(&producer, &mut left)?;
+        done(&self.steps.hand_over);
         // While the first records are on their way: it is the coordinators that are asked.
         producer.send_offsets(&next, &group, self.wait).map_err(Error::Transaction)?;
+        done(&self.steps.offsets);
         while !left.is_empty() {
             producer.settle(Instant::now() + self.wait).map_err(Error::Transaction)?;
             left.retain(|part| !part.is_empty());
             self.put_rounds(&producer, &mut left)?;
         }
+        done(&self.steps.settle);
         producer.commit(self.wait).map_err(Error::Transaction)?;
+        done(&self.steps.end);
         Ok(Committed { producer, outputs })
     }
 

@@ -33,6 +33,14 @@ pub(super) const OUTPUTS: Counters<0> = Counters::new(
 pub(super) const COMMITS: Counters<0> =
     Counters::new("clickmill_relay_commits_total", "Transactions committed.", []);
 
+pub(super) const STEPS: Histograms<1> = Histograms::new(
+    "clickmill_relay_commit_seconds",
+    "Time that a step of a commit takes: hand_over (records to the producer), offsets (to the group's \
+     coordinator), settle (from then on until all records are acknowledged), end.",
+    ["step"],
+    LATENCY_SECONDS,
+);
+
 pub(super) const RESTARTS: Counters<0> = Counters::new(
     "clickmill_relay_view_restarts_total",
     "Times that the visitor view began anew from what was committed, after a failure.",
@@ -258,6 +266,7 @@ pub const TABLE: &[Entry] = &[
     POISON.entry(),
     OUTPUTS.entry(),
     COMMITS.entry(),
+    STEPS.entry(),
     PARTITIONS.entry(),
     KEYS.entry(),
     STATE_BYTES.entry(),

@@ -158,6 +158,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             advert: config.advert.clone(),
             instead: self.instead(),
             poisoned: self.meters.poisoned.clone(),
+            steps: self.meters.steps.clone(),
         };
         // Whose disk another process has must not take over from it, nor its partitions.
         let opened = || {

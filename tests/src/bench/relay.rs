@@ -30,6 +30,8 @@ use crate::until::PATIENCE;
 const PARTITIONS: u32 = 4;
 /// Clicks a second while latency is measured, and while the process is killed.
 const PACE: u64 = 2_000;
+/// How long that rate is kept up before the latency of a broker that is warm is measured.
+const WARM_UP: Duration = Duration::from_secs(30);
 /// Where `cargo xtask bench` says which process the broker is.
 const BROKER_PROCESS: &str = "CLICKMILL_BENCH_BROKER";
 
@@ -93,23 +95,22 @@ impl Bench {
         clicks.produce(&producer, &self.kafka, events);
 
         let mut worker = self.start();
-        let broker = std::env::var(BROKER_PROCESS).ok().and_then(|id| id.parse().ok());
-        worker.wait_until("it begins", |told| told.said() > 0);
-        // Not counted: the first tenth, while connections open and caches fill.
-        worker.wait_until("it is warm", |told| told.said() > events as u64 / 10);
-        let before = worker.told.said();
-        let work = Work::begin(std::iter::once(worker.child.id()).chain(broker));
-        worker.wait_until("it has caught up", |told| told.said() >= events as u64);
-        let work = work.done(events - usize::try_from(before).unwrap_or(events));
+        let work = worker.catch_up(events);
         self.print("events_per_s", work.per_second(), "events/s");
         self.print("cpu_s_per_million", work.cpu_s_per_million(0), "s");
-        if broker.is_some() {
+        if broker().is_some() {
             self.print("broker_cpu_s_per_million", work.cpu_s_per_million(1), "s");
         }
         self.print("rss_mb", memory_mb(worker.child.id(), "VmHWM"), "MB");
 
         let span = Duration::from_secs(seconds);
         let enriched = self.kafka.topic(Topic::ClicksEnriched);
+        let early = self.latency(&enriched, (&producer, &mut clicks), span);
+        self.print("latency_early_p50_ms", early.quantile_ms(0.5), "ms");
+        self.print("latency_early_p99_ms", early.quantile_ms(0.99), "ms");
+        // Half of one of two cores compiles until then: Java's, in the broker, for what small
+        // transactions use.
+        clicks.pace(&producer, &self.kafka, WARM_UP);
         let latencies = self.latency(&enriched, (&producer, &mut clicks), span);
         self.print("latency_p50_ms", latencies.quantile_ms(0.5), "ms");
         self.print("latency_p99_ms", latencies.quantile_ms(0.99), "ms");
@@ -118,36 +119,75 @@ impl Bench {
         let ms = self.crash(&mut worker, (&producer, &mut clicks));
         self.print("crash_restart_ms", ms, "ms");
         self.restore(&mut worker);
+        let work = self.catch_up_again(&mut worker, (&producer, &mut clicks));
         let (written, expected) = (self.written(Topic::ClicksEnriched), clicks.made);
         assert_eq!(written, expected as u64, "each click is enriched once");
         self.print("enriched_clicks", written as f64, "clicks");
         drop(worker);
-        self.floor((&producer, &mut clicks), (span, &latencies));
+        self.floor((&producer, &mut clicks), (span, (&work, &latencies)));
     }
 
-    /// The latency of who does nothing but copy, on the same broker at the same rate.
+    /// Down while half as many clicks come, then up again. The broker is warm by now: a new one compiles
+    /// on the cores that the work is measured on.
+    fn catch_up_again(
+        &self,
+        worker: &mut Worker,
+        (producer, clicks): (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
+    ) -> Work {
+        worker.child.kill().expect("it is killed");
+        worker.child.wait().expect("it is gone");
+        let events = self.options.events / 2;
+        clicks.produce(producer, &self.kafka, events);
+        *worker = self.start();
+        let work = worker.catch_up(events);
+        self.print("warm_events_per_s", work.per_second(), "events/s");
+        self.print("warm_cpu_s_per_million", work.cpu_s_per_million(0), "s");
+        if broker().is_some() {
+            self.print("warm_broker_cpu_s_per_million", work.cpu_s_per_million(1), "s");
+        }
+        work
+    }
+
+    /// What it costs, and how soon it can be read, where clicks are copied and nothing else is done
+    /// with them, through the same broker.
     fn floor(
         &self,
-        load: (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
-        (span, ours): (Duration, &Latencies),
+        (producer, clicks): (&ThreadedProducer<DefaultProducerContext>, &mut Clicks),
+        (span, ours): (Duration, (&Work, &Latencies)),
     ) {
-        let (is_over, (ready, is_ready)) = (AtomicBool::new(false), std::sync::mpsc::channel());
-        let latencies = std::thread::scope(|scope| {
-            let copying = scope.spawn(|| {
-                floor::copy(&self.kafka, &is_over, || ready.send(()).expect("somebody waits"));
-            });
-            is_ready.recv_timeout(PATIENCE).expect("it reads");
+        let standing = floor::Standing::default();
+        let copied = || standing.copied.load(Ordering::Acquire);
+        let (work, latencies) = std::thread::scope(|scope| {
+            let copying = scope.spawn(|| floor::copy(&self.kafka, &standing));
+            let wait_until = |count: u64| {
+                while copied() < count {
+                    assert!(!copying.is_finished(), "the copier has ended");
+                    std::thread::park_timeout(Duration::from_millis(1));
+                }
+            };
+            let all = clicks.made as u64;
+            wait_until(all / 10);
+            let (work, before) = (Work::begin([std::process::id()]), copied());
+            wait_until(all);
+            let work = work.done(usize::try_from(all - before).unwrap_or_default());
             let copies = format!("{}{}", self.kafka.prefix, floor::COPIES);
-            let latencies = self.latency(&copies, load, span);
-            is_over.store(true, Ordering::Release);
+            let latencies = self.latency(&copies, (producer, clicks), span);
+            standing.is_over.store(true, Ordering::Release);
             copying.join().expect("it ends");
-            latencies
+            (work, latencies)
         });
-        for (percent, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-            let floor = latencies.quantile_ms(quantile);
-            self.print(&format!("floor_{percent}_ms"), floor, "ms");
-            let ratio = ours.quantile_ms(quantile) / floor;
-            self.print(&format!("latency_{percent}_ratio_to_floor"), ratio, "");
+        let beside = |name: &str, (ours, floor): (f64, f64), unit: &str| {
+            self.print(&format!("floor_{name}"), floor, unit);
+            self.print(&format!("ratio_to_floor.{name}"), ours / floor, "");
+        };
+        let (our_work, our_latencies) = ours;
+        let rates = (our_work.per_second(), work.per_second());
+        beside("events_per_s", rates, "events/s");
+        let cost = |work: &Work| work.cpu_s_per_million(0);
+        beside("cpu_s_per_million", (cost(our_work), cost(&work)), "s");
+        for (name, quantile) in [("latency_p50_ms", 0.5), ("latency_p99_ms", 0.99)] {
+            let of = |latencies: &Latencies| latencies.quantile_ms(quantile);
+            beside(name, (of(our_latencies), of(&latencies)), "ms");
         }
     }
 
@@ -302,7 +342,23 @@ impl Bench {
     }
 }
 
+/// The broker's process, where it is known.
+fn broker() -> Option<u32> {
+    std::env::var(BROKER_PROCESS).ok().and_then(|id| id.parse().ok())
+}
+
 impl Worker {
+    /// Waits until it has answered so many clicks since its start. Not counted: the first tenth, while
+    /// connections open and caches fill.
+    fn catch_up(&mut self, events: usize) -> Work {
+        self.wait_until("it begins", |told| told.said() > 0);
+        self.wait_until("it is warm", |told| told.said() > events as u64 / 10);
+        let before = self.told.said();
+        let work = Work::begin(std::iter::once(self.child.id()).chain(broker()));
+        self.wait_until("it has caught up", |told| told.said() >= events as u64);
+        work.done(events - usize::try_from(before).unwrap_or(events))
+    }
+
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Told) -> bool) {
         let deadline = Instant::now() + PATIENCE * 20;
         while !holds(&self.told) {
