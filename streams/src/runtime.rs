@@ -180,12 +180,7 @@ impl Meters {
 impl StepMeters {
     fn noop() -> Self {
         let histogram = Histogram::noop;
-        Self {
-            hand_over: histogram(),
-            offsets: histogram(),
-            settle: histogram(),
-            end: histogram(),
-        }
+        Self { hand_over: histogram(), offsets: histogram(), settle: histogram(), end: histogram() }
     }
 }
 

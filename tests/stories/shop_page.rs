@@ -118,9 +118,10 @@ async fn who_signs_in_at_the_shop_is_proven_and_who_signs_out_takes_it_along() {
     offers(&visit, "Fresh from the bean").await;
     let records = visit.world.read(Topic::ClicksRaw).await;
     let of_next = |record: &&Record| record.context.visitor.as_ref() == Some(&next);
-    let customers = records.iter().filter(of_next).filter_map(|record| {
-        record.context.customer.as_ref().or(record.proven.as_ref())
-    });
+    let customers = records
+        .iter()
+        .filter(of_next)
+        .filter_map(|record| record.context.customer.as_ref().or(record.proven.as_ref()));
     assert_eq!(customers.collect::<Vec<_>>(), Vec::<&CustomerId>::new());
     visit.close().await;
 }
