@@ -75,6 +75,13 @@ pub enum Error {
         /// Why the last way failed.
         last: String,
     },
+    /// Neither rustup nor Debian brings the source of the standard library.
+    NoSource {
+        /// What was to be compiled for.
+        target: Target,
+        /// Why the last way failed.
+        last: String,
+    },
     /// Debian's compiler is older than the workspace asks for.
     OldCompiler {
         /// What was to be compiled for.
@@ -114,6 +121,12 @@ impl fmt::Display for Error {
                  reaches Rust's own server, or install Debian's rustc-web, rust-web-src and \
                  cargo-web ({last})"
             ),
+            Self::NoSource { target, last } => write!(
+                f,
+                "no source of the standard library, which the published core for {target} is built \
+                 with: run `rustup component add rust-src` where a network reaches Rust's own server, \
+                 or install Debian's rustc-web, rust-web-src and cargo-web ({last})"
+            ),
             Self::OldCompiler { target, found } => write!(
                 f,
                 "Debian's compiler is {found}, older than the workspace's rust-version; \
@@ -139,7 +152,7 @@ impl std::error::Error for Error {}
 /// # Errors
 /// When no compiler can be had, or a step fails.
 pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<PathBuf, Error> {
-    let wasm = compile(place, interrupt)?;
+    let wasm = compile(place, effort, interrupt)?;
     let (out, stamp) = (place.sdk(), place.target().join("sdk.stamp"));
     let inputs = inputs(place, &wasm, effort)?;
     let is_there = out.join(CORE).is_file() && place.npm().join("index.js").is_file();
@@ -176,7 +189,7 @@ pub fn build(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<Pat
 /// When no compiler can be had, or a test fails.
 pub fn test(place: &Place, interrupt: &Interrupt) -> Result<(), Error> {
     need::ensure(&[Need::Node], interrupt)?;
-    let compiler = Compiler::find(Target::Wasi, interrupt)?;
+    let compiler = Compiler::find(Target::Wasi, Effort::Everyday, interrupt)?;
     let runner = place.root().join("xtask/wasi.mjs");
     let mut command = compiler.cargo("test");
     command
@@ -189,9 +202,13 @@ pub fn test(place: &Place, interrupt: &Interrupt) -> Result<(), Error> {
 }
 
 /// Compiles the browser core.
-fn compile(place: &Place, interrupt: &Interrupt) -> Result<PathBuf, Error> {
-    let compiler = Compiler::find(Target::Browser, interrupt)?;
-    let target = place.target().join("web");
+fn compile(place: &Place, effort: Effort, interrupt: &Interrupt) -> Result<PathBuf, Error> {
+    let compiler = Compiler::find(Target::Browser, effort, interrupt)?;
+    // Each in a folder of its own: they differ in flags, and cargo would begin anew with every turn.
+    let target = place.target().join(match effort {
+        Effort::Everyday => "web",
+        Effort::Release => "web-small",
+    });
     let mut command = compiler.cargo("build");
     command
         .current_dir(place.root())

@@ -1,4 +1,5 @@
-//! A Rust compiler for wasm: rustup's where it has the target, Debian's where it does not.
+//! A Rust compiler for wasm: rustup's where it has the target, Debian's where it does not. What is
+//! published is built with a standard library made small from its source, whoever brings that.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Error, Target, forget_our_package};
+use super::{Effort, Error, Target, forget_our_package};
 use crate::interrupt::Interrupt;
 use crate::need::{self, Need};
 use crate::place::on_path;
@@ -20,6 +21,14 @@ const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// The standard library's source, from Debian's package of it.
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/src/lib.rs";
+
+/// The part of rustup's toolchain that is the standard library's source, and where it lies.
+const RUSTUP_SOURCE: (&str, &str) = ("rust-src", "lib/rustlib/src/rust/library/std/src/lib.rs");
+
+/// What makes the core a third smaller: no machinery that words a panic, and no places it would name.
+/// It takes a standard library that is built from its source.
+const SMALL: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none";
+const SMALL_LIBRARY: &str = "-Zbuild-std=std,panic_abort";
 
 /// The C library of WASI programs, from Debian's package of it.
 const WASI_LIBRARY: &str = "/usr/lib/wasm32-wasi";
@@ -36,6 +45,8 @@ pub struct Compiler {
 enum Whose {
     /// The toolchain that built us has the target.
     Rustup,
+    /// The toolchain that built us has the source of the target's standard library.
+    Source,
     /// Debian's compiler builds the standard library from its source, and links with this linker
     /// that rustup's toolchain carries.
     Debian(PathBuf),
@@ -46,7 +57,10 @@ impl Compiler {
     ///
     /// # Errors
     /// When neither rustup nor Debian has one.
-    pub fn find(target: Target, interrupt: &Interrupt) -> Result<Self, Error> {
+    pub fn find(target: Target, effort: Effort, interrupt: &Interrupt) -> Result<Self, Error> {
+        if effort == Effort::Release {
+            return Self::small(target, interrupt);
+        }
         if rustup_has(target) {
             return Ok(Self { target, whose: Whose::Rustup });
         }
@@ -58,7 +72,7 @@ impl Compiler {
             return Self::debian(target);
         }
         eprintln!("missing: Rust's {target} target; asking rustup for it");
-        if add(target, interrupt)? && rustup_has(target) {
+        if add(["target", "add", target.triple()], interrupt)? && rustup_has(target) {
             return Ok(Self { target, whose: Whose::Rustup });
         }
         eprintln!("rustup has no way to it; taking Debian's compiler");
@@ -66,6 +80,29 @@ impl Compiler {
             Ok(()) => Self::debian(target),
             Err(need::Error::Interrupted) => Err(process::Error::Interrupted.into()),
             Err(error) => Err(Error::NoCompiler { target, last: error.to_string() }),
+        }
+    }
+
+    /// One that builds the standard library, too.
+    fn small(target: Target, interrupt: &Interrupt) -> Result<Self, Error> {
+        let (component, file) = RUSTUP_SOURCE;
+        let has_source = || sysroot().is_some_and(|root| root.join(file).is_file());
+        let source = Ok(Self { target, whose: Whose::Source });
+        if has_source() {
+            return source;
+        }
+        if Need::WasmCompiler.met() {
+            return Self::debian(target);
+        }
+        eprintln!("missing: the standard library's source; asking rustup for it");
+        if add(["component", "add", component], interrupt)? && has_source() {
+            return source;
+        }
+        eprintln!("rustup has no way to it; taking Debian's compiler");
+        match need::ensure(&[Need::WasmCompiler], interrupt) {
+            Ok(()) => Self::debian(target),
+            Err(need::Error::Interrupted) => Err(process::Error::Interrupted.into()),
+            Err(error) => Err(Error::NoSource { target, last: error.to_string() }),
         }
     }
 
@@ -81,9 +118,14 @@ impl Compiler {
     /// The beginning of a cargo command for its target.
     pub fn cargo(&self, verb: &str) -> Command {
         let mut command = match &self.whose {
-            Whose::Rustup => {
-                let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-                command.arg(verb);
+            Whose::Rustup => our_cargo(verb),
+            Whose::Source => {
+                let mut command = our_cargo(verb);
+                // Building the standard library is a nightly feature of cargo, and ours is no nightly.
+                command
+                    .arg(SMALL_LIBRARY)
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env(self.target.variable("RUSTFLAGS"), SMALL);
                 command
             }
             Whose::Debian(linker) => debian_cargo(verb, self.target, linker),
@@ -94,10 +136,16 @@ impl Compiler {
     }
 }
 
+fn our_cargo(verb: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.arg(verb);
+    command
+}
+
 fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
     let mut command = Command::new(DEBIAN_CARGO);
     command.arg(verb).arg(match target {
-        Target::Browser => "-Zbuild-std=std,panic_abort",
+        Target::Browser => SMALL_LIBRARY,
         Target::Wasi => "-Zbuild-std=std,panic_abort,test",
     });
     // What rustup's cargo told us leads to rustup's libraries.
@@ -105,11 +153,7 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
         command.env_remove(key);
     }
     let flags = match target {
-        // Without the machinery that words a panic, and the places it would name, the core is a
-        // third smaller.
-        Target::Browser => {
-            "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none".to_owned()
-        }
+        Target::Browser => SMALL.to_owned(),
         // Debian's C library is older than what the standard library would like: the thread
         // functions that it lacks are never called where there are no threads.
         Target::Wasi => format!(
@@ -119,7 +163,7 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
     };
     command
         .env("PATH", first_on_path("/usr/bin"))
-        // Building the standard library is a nightly feature of cargo; Debian's is no nightly.
+        // As above.
         .env("RUSTC_BOOTSTRAP", "1")
         .env(target.variable("LINKER"), linker)
         .env(target.variable("RUSTFLAGS"), flags);
@@ -148,13 +192,13 @@ fn rustup_has(target: Target) -> bool {
     }
 }
 
-/// Asks rustup for the target; whether it says that it went well.
-fn add(target: Target, interrupt: &Interrupt) -> Result<bool, Error> {
+/// Asks rustup for something; whether it says that it went well.
+fn add(asked: [&str; 3], interrupt: &Interrupt) -> Result<bool, Error> {
     if on_path("rustup").is_none() {
         return Ok(false);
     }
     let mut child = Command::new("rustup")
-        .args(["target", "add", target.triple()])
+        .args(asked)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
