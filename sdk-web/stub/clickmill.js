@@ -16,9 +16,9 @@
   const { dataset } = script;
   const { key, collector, core: source } = dataset;
   const address = (path) => `${collector}/v1/${path}?k=${encodeURIComponent(key)}`;
-  // Names in storage: ours, and of what this script keeps.
+  // What names in storage begin with. What this script keeps lies under its queue's id, which begins
+  // with a 0.
   const prefix = `cm.${key}.`;
-  const kept = `${prefix}kept.`;
   const gpc = navigator.globalPrivacyControl || undefined;
   const json = JSON.stringify;
   const now = Date.now;
@@ -179,15 +179,15 @@
   // be gone when the answer comes.
   const keep = () =>
     stored((all) => {
-      if (own[0] && visitor()) all[kept + queue] = batch(own);
-      else delete all[kept + queue];
+      if (own[0]?.visitor) all[prefix + queue] = batch(own);
+      else delete all[prefix + queue];
     });
 
   // Sends what earlier pages kept. Whoever sends it twice does no harm: ids and places are the same.
   const resend = () =>
     stored((all) => {
       for (const name in all) {
-        if (name.startsWith(kept)) {
+        if (name.startsWith(prefix + 0)) {
           post(all[name].replace(/\d+/, now())).then(([, text]) => {
             const isKnown = /accepted"|malformed|too_large/.test(text);
             if (isKnown && !/"retry"/.test(text)) delete all[name];
@@ -201,24 +201,26 @@
     return json({
       sent_at: now(),
       context: {
-        visitor: visitor(),
         consent: purposes && { granted: purposes, gpc },
         sdk: { name: "web-stub", version: "0.1.0", books },
       },
-      events: events.map(({ props, facts, ...event }) => ({
+      events: events.map(({ props, facts, visitor, ...event }) => ({
         ...event,
         queue,
         props: read(props),
-        context: read(facts),
+        context: { visitor, ...read(facts) },
       })),
     });
   };
 
   const send = async () => {
     for (const event of held.splice(0)) {
-      own.push({ ...event, seq: books.created++ - books.dropped_full });
-      // The next core makes the browser another visitor's.
-      if (event.type === "logout") stored((all) => (all[`${prefix}out`] = 1));
+      // Whose it is: by the time it is sent again, the browser may be somebody else's.
+      own.push({ ...event, seq: books.created++ - books.dropped_full, visitor: visitor() });
+      // Nobody, until the next core makes the browser another visitor's.
+      if (event.type === "logout" && visitor()) {
+        stored((all) => (all[`${prefix}out`] = delete all[`${prefix}me`]));
+      }
     }
     keep();
     if (flying || !own[0]) return;
@@ -298,8 +300,8 @@
     away = alone = true;
     leave();
   });
-  addEventListener("pageshow", ({ persisted }) => {
-    if (!persisted) return;
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
     away = false;
     alone = !core;
     tell("back");

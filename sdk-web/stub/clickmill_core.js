@@ -443,10 +443,11 @@ export default async () => {
         show(shown);
       });
 
-    // Carries out a log-out that the stub sent and no core has heard of. Several tabs may see it.
+    // Carries out a log-out that the stub sent and no core has heard of, as soon as that may be
+    // stored. Several tabs may see it.
     const leave = () =>
-      stored((all) => {
-        if (all[out] && delete all[out]) become("");
+      step(() => {
+        if (allows("analytics") && stored((all) => all[out] && delete all[out])) become("");
       });
 
     // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
@@ -482,9 +483,9 @@ export default async () => {
           tell(SITE, join(as_of, list, flush.events, flush.bytes, flush.age_ms, limits(site.limits)));
         }
         tell(...granting());
+        leave();
       } else tell(what, text);
       waited.forEach((report) => step(...report));
-      leave();
     };
 
     const hide = () => {
@@ -499,7 +500,8 @@ export default async () => {
       online: () => lost && step(ONLINE),
       visibilitychange: listen,
       storage: ({ key, oldValue, newValue }) => {
-        if (key === out) leave();
+        // Not all tabs at once: each would make another visitor.
+        if (key === out) setTimeout(guard, Math.random() * 500, leave);
         const isVisitor = (text) => text?.includes("\x1d");
         if (key !== whose || isVisitor(newValue)) return;
         // Before it heard of another visitor, this page may have put back who was here before.
@@ -532,6 +534,7 @@ export default async () => {
         if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
         else step(...report);
         show();
+        leave();
       },
       hidden: hide,
       gone: () => {
@@ -543,7 +546,10 @@ export default async () => {
         lane?.close();
       },
       back: () => {
-        if (!lane) return step(BACK);
+        if (!lane) {
+          step(BACK);
+          return leave();
+        }
         lane = undefined;
         ask(BEGIN);
       },

@@ -2,17 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clickmill_sdk_core::wire::Topic;
+use clickmill_sdk_core::wire::{Record, Topic};
 use clickmill_tests::browser::{Browser, Engine};
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Visit, World};
 use fantoccini::Locator;
+use serde_json::Value;
 
-use crate::identity::who;
+use crate::identity::{search, who};
 
-/// On pages that are marked, the browser is never idle: the core does not come.
+/// On pages that are marked, the browser is not idle before it is told so: the core does not come.
 pub(crate) const BUSY: &str = "
-if (sessionStorage.getItem('busy')) window.requestIdleCallback = () => {};
+if (sessionStorage.getItem('busy')) window.requestIdleCallback = (run) => { window.idle = run; };
+";
+
+/// On pages that are marked, events leave once that is allowed.
+const HELD: &str = "
+const send = window.fetch;
+let isHeld = !!sessionStorage.getItem('busy');
+window.held = [];
+window.allow = () => {
+  isHeld = false;
+  window.held.forEach((allowed) => allowed());
+};
+window.fetch = async (url, options) => {
+  if (isHeld && String(url).includes('/v1/events')) {
+    await new Promise((allowed) => window.held.push(allowed));
+  }
+  return send(url, options);
+};
 ";
 
 /// On pages that are marked, the site's settings arrive at the moment in which the page goes away,
@@ -43,6 +61,7 @@ in_each_engine!(
     a_click_that_comes_before_the_core_arrives_once,
     a_page_that_is_gone_starts_no_core,
     who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too,
+    what_is_under_way_when_its_visitor_logs_out_stays_theirs,
 );
 
 /// Clicks a product and waits for its page.
@@ -87,9 +106,12 @@ async fn a_click_that_comes_before_the_core_arrives_once(engine: Engine) {
     visit.has_core().await;
     visit.run("clickmill.flush()").await;
 
-    let sent = visit.sent().await;
-    let handed: BTreeSet<_> = sent.iter().map(|sent| &sent.id).collect();
-    assert_eq!(handed.len(), 25, "{sent:?}");
+    let handed = || async {
+        let sent = visit.sent().await.into_iter();
+        sent.map(|sent| sent.id).collect::<BTreeSet<_>>()
+    };
+    let handed = until_enough("what was sent", handed, |handed| handed.len() >= 25).await;
+    assert_eq!(handed.len(), 25, "{handed:?}");
     // A page of the shop and one of a product for each round, and the page that began it all.
     each_is_there_once(
         &visit.world,
@@ -150,18 +172,59 @@ async fn who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too(en
     log_out().await;
     visit.go("").await;
     visit.client.switch_to_window(other).await.expect("it is there");
-    until("the log-out in the other tab", || async {
-        (visit.run("return clickmill.visitor()").await != bob.0.as_str()).then_some(())
-    })
-    .await;
+    is_another_than(&visit, &bob.0).await;
     let nobody = who(&visit, "", "out there, too").await;
     assert!(nobody.0 != bob.0 && nobody.1 != bob.1 && nobody.2.is_none(), "{nobody:?} {bob:?}");
 
-    let records = visit.world.read(Topic::ClicksRaw).await;
-    let left = records.iter().filter(|record| record.kind.as_str() == "logout");
-    let left = left.filter_map(|record| Some(record.context.visitor.as_ref()?.as_str()));
-    let left: BTreeSet<_> = left.collect();
-    assert_eq!(left, BTreeSet::from([&*ada.0, &*bob.0]), "who logs out is who was there");
+    let left = || visitors_of(&visit.world, "logout");
+    let left = until_enough("both log-outs", left, |left| left.len() >= 2).await;
+    let left: BTreeSet<_> = left.into_iter().collect();
+    assert_eq!(left, BTreeSet::from([ada.0, bob.0]), "who logs out is who was there");
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+/// Waits until a page knows another visitor.
+async fn is_another_than(visit: &Visit, former: &str) {
+    until("another visitor", || async {
+        let visitor = visit.run("return clickmill.visitor() ?? null").await;
+        visitor.as_str().filter(|visitor| *visitor != former).map(drop)
+    })
+    .await;
+}
+
+/// Whose events of a type there are.
+async fn visitors_of(world: &World, kind: &str) -> Vec<String> {
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let of_kind = records.into_iter().filter(|record| record.kind.as_str() == kind);
+    of_kind.filter_map(|record| Some(record.context.visitor?.as_str().to_owned())).collect()
+}
+
+async fn what_is_under_way_when_its_visitor_logs_out_stays_theirs(engine: Engine) {
+    let pages = format!("{BUSY}{HELD}");
+    let visit = Visit::builder().engine(engine).before_pages(&pages).start().await;
+    let ada = who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    visit.run("sessionStorage.busy = 1").await;
+    visit.go("/c/kettles").await;
+    // The core is waited for no more.
+    let is_sending = || async { (visit.run("return held.length").await == 1).then_some(()) };
+    until("what the stub sends", is_sending).await;
+    visit.run("clickmill.track('search', { query: 'last words' }); clickmill.reset()").await;
+    visit.run("clickmill.track('search', { query: 'of nobody' })").await;
+    assert_eq!(visit.run("return clickmill.visitor() ?? null").await, Value::Null);
+
+    // The core comes late, and has made the browser somebody else's before any of that leaves.
+    visit.run("idle()").await;
+    is_another_than(&visit, &ada.0).await;
+    visit.run("allow()").await;
+    let left = || visitors_of(&visit.world, "logout");
+    let left = until_enough("the log-out", left, |left| !left.is_empty()).await;
+    assert_eq!(left, std::slice::from_ref(&ada.0));
+    let last = search(&visit.world, "last words").await.context.visitor;
+    assert_eq!(last.map(|visitor| visitor.as_str().to_owned()), Some(ada.0.clone()));
+    assert_eq!(search(&visit.world, "of nobody").await.context.visitor, None);
+    let nobody = who(&visit, "", "out").await;
+    assert!(nobody.0 != ada.0 && nobody.1 != ada.1 && nobody.2.is_none(), "{nobody:?} {ada:?}");
     visit.world.books_balance().await;
     visit.close().await;
 }

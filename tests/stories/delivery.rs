@@ -55,7 +55,7 @@ in_engines!(what_the_stub_sent_unheard_the_next_page_sends_again: chromium);
 
 /// What stubs keep of which they do not know the fate.
 const KEPT_BY_STUBS: &str =
-    "return Object.keys(localStorage).filter((name) => name.includes('.kept.'))";
+    "return Object.keys(localStorage).filter((name) => /\\.0[^.]*$/.test(name))";
 
 /// Sees so many products.
 async fn sees_products(browser: &Browser, count: usize) {

@@ -71,7 +71,7 @@ async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_l
     assert!(!known_by.is_empty() && !kept.is_empty(), "{known_by:?} {kept:?}");
 
     // As a stub keeps what it sent and did not hear of.
-    let unheard = format!("localStorage['cm.{}.kept.q'] = '{visitor}'", visit.world.write_key());
+    let unheard = format!("localStorage['cm.{}.0q'] = '{visitor}'", visit.world.write_key());
     visit.run(&unheard).await;
 
     let withdraws = "clickmill.consent('');

@@ -129,8 +129,8 @@ impl fmt::Display for Error {
             ),
             Self::OldCompiler { target, found } => write!(
                 f,
-                "Debian's compiler is {found}, older than the workspace's rust-version; \
-                 run `rustup target add {target}` instead"
+                "Debian's compiler is {found}, older than the workspace's rust-version; run \
+                 `rustup target add {target}` and `rustup component add rust-src` instead"
             ),
             Self::NoLinker { path } => {
                 write!(f, "the Rust toolchain lacks its linker {}", path.display())

@@ -111,15 +111,15 @@ impl Bench {
         // Half of one of two cores compiles until then: Java's, in the broker, for what small
         // transactions use.
         clicks.pace(&producer, &self.kafka, WARM_UP);
-        let latencies = self.latency(&enriched, (&producer, &mut clicks), span);
-        self.print("latency_p50_ms", latencies.quantile_ms(0.5), "ms");
-        self.print("latency_p99_ms", latencies.quantile_ms(0.99), "ms");
-        self.print("latency_clicks", latencies.count() as f64, "clicks");
 
         let ms = self.crash(&mut worker, (&producer, &mut clicks));
         self.print("crash_restart_ms", ms, "ms");
         self.restore(&mut worker);
         let work = self.catch_up_again(&mut worker, (&producer, &mut clicks));
+        let latencies = self.latency(&enriched, (&producer, &mut clicks), span);
+        self.print("latency_p50_ms", latencies.quantile_ms(0.5), "ms");
+        self.print("latency_p99_ms", latencies.quantile_ms(0.99), "ms");
+        self.print("latency_clicks", latencies.count() as f64, "clicks");
         let (written, expected) = (self.written(Topic::ClicksEnriched), clicks.made);
         assert_eq!(written, expected as u64, "each click is enriched once");
         self.print("enriched_clicks", written as f64, "clicks");
@@ -159,9 +159,13 @@ impl Bench {
         let copied = || standing.copied.load(Ordering::Acquire);
         let (work, latencies) = std::thread::scope(|scope| {
             let copying = scope.spawn(|| floor::copy(&self.kafka, &standing));
+            // Whatever fails here, the copier is not waited for in vain.
+            let end = floor::End(&standing);
+            let deadline = Instant::now() + PATIENCE * 20;
             let wait_until = |count: u64| {
                 while copied() < count {
                     assert!(!copying.is_finished(), "the copier has ended");
+                    assert!(Instant::now() < deadline, "the copier does not get there");
                     std::thread::park_timeout(Duration::from_millis(1));
                 }
             };
@@ -172,7 +176,7 @@ impl Bench {
             let work = work.done(usize::try_from(all - before).unwrap_or_default());
             let copies = format!("{}{}", self.kafka.prefix, floor::COPIES);
             let latencies = self.latency(&copies, (producer, clicks), span);
-            standing.is_over.store(true, Ordering::Release);
+            drop(end);
             copying.join().expect("it ends");
             (work, latencies)
         });

@@ -91,8 +91,10 @@ impl Compiler {
         if has_source() {
             return source;
         }
-        if Need::WasmCompiler.met() {
-            return Self::debian(target);
+        if Need::WasmCompiler.met()
+            && let Ok(debian) = Self::debian(target)
+        {
+            return Ok(debian);
         }
         eprintln!("missing: the standard library's source; asking rustup for it");
         if add(["component", "add", component], interrupt)? && has_source() {
@@ -125,6 +127,9 @@ impl Compiler {
                 command
                     .arg(SMALL_LIBRARY)
                     .env("RUSTC_BOOTSTRAP", "1")
+                    // They would go over those of the target.
+                    .env_remove("RUSTFLAGS")
+                    .env_remove("CARGO_ENCODED_RUSTFLAGS")
                     .env(self.target.variable("RUSTFLAGS"), SMALL);
                 command
             }
@@ -152,6 +157,10 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
     for key in ["LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "CARGO"] {
         command.env_remove(key);
     }
+    // As above.
+    for key in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(key);
+    }
     let flags = match target {
         Target::Browser => SMALL.to_owned(),
         // Debian's C library is older than what the standard library would like: the thread
@@ -163,7 +172,6 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
     };
     command
         .env("PATH", first_on_path("/usr/bin"))
-        // As above.
         .env("RUSTC_BOOTSTRAP", "1")
         .env(target.variable("LINKER"), linker)
         .env(target.variable("RUSTFLAGS"), flags);
