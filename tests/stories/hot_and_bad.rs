@@ -32,8 +32,14 @@ async fn poison_goes_to_a_topic_of_its_own_and_holds_nobody_up() {
         (Some(&key), None),
         (None, Some(b"[]")),
     ];
-    for _ in 0..20 {
-        send(&page, 1).await;
+    // A broker that is slow may not lead new topics yet, and then the view begins anew.
+    send(&page, 1).await;
+    world.enriched(1).await;
+    let restarts = world.relay.metric(RESTARTS).await;
+    for round in 0..20 {
+        if round > 0 {
+            send(&page, 1).await;
+        }
         for (key, value) in &bad {
             let mut record = BaseRecord::<str, [u8]>::to(&topic);
             (record.key, record.payload) = (*key, *value);
@@ -53,7 +59,7 @@ async fn poison_goes_to_a_topic_of_its_own_and_holds_nobody_up() {
         assert_eq!(told.reason, "malformed");
         assert!(!told.detail.is_empty());
     }
-    assert_eq!(world.relay.metric(RESTARTS).await, 0.0, "poison is no failure");
+    assert_eq!(world.relay.metric(RESTARTS).await, restarts, "poison is no failure");
 }
 
 #[tokio::test(flavor = "multi_thread")]

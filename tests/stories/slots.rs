@@ -8,7 +8,8 @@ use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-/// Counts what moves without anybody having done something: what it is, from where and to where.
+/// Counts what moves without anybody having done something: what it is, from where and to where. Less
+/// than a ten thousandth is what a page that comes in pieces does to its own texts.
 const SHIFTS: &str = "
 window.shifts = [];
 const place = ({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ');
@@ -16,7 +17,7 @@ new PerformanceObserver((list) => {
   for (const { value, hadRecentInput, sources } of list.getEntries()) {
     const moved = sources.map(({ node, previousRect, currentRect }) =>
       `${node?.className ?? node?.nodeName}: ${place(previousRect)} -> ${place(currentRect)}`);
-    if (!hadRecentInput) window.shifts.push([value, ...moved]);
+    if (!hadRecentInput && value > 1e-4) window.shifts.push([value, ...moved]);
   }
 }).observe({ type: 'layout-shift', buffered: true });
 ";
