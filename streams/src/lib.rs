@@ -50,11 +50,11 @@ pub use owners::{Advert, Owner, Owners};
 pub use record::{Place, Poison, Produce, Raw};
 pub use runtime::{
     Looking, Lookup, Meters, NotHere, Parts, Patience, Purge, READ_AHEAD_BYTES_MAX, Runtime,
-    RuntimeConfig, Seen, Status, StepMeters,
+    RuntimeConfig, Seen, Status,
 };
 pub use sink::{At, Sink};
 pub use states::Bounds;
 pub use table::{Reading, Rows, Table, TableConfig, Version, Watch};
 pub use task::Task;
-pub use transactions::Pacing;
+pub use transactions::{Pacing, StepMeters};
 pub use view::{Around, Due, State, View};

@@ -22,7 +22,7 @@ use clickmill_kafka::{
     Class, GroupConfig, GroupConsumer, Hooks, KafkaConfig, OnStatistics, Start, Statistics,
     TransactionConfig,
 };
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -30,6 +30,7 @@ use self::partitions::{Hook, Next, Partitions};
 pub use self::partitions::{Lookup, NotHere, Patience, Seen};
 use crate::states::Bounds;
 use crate::store::Store;
+use crate::transactions::StepMeters;
 use crate::{Advert, Error, Pacing, Sink, State as _, View};
 
 /// How much of a partition is read ahead where there is no reason for another bound, bytes.
@@ -143,19 +144,6 @@ pub struct Meters {
     pub steps: StepMeters,
 }
 
-/// How long each step of a commit takes, s.
-#[derive(Clone, Debug)]
-pub struct StepMeters {
-    /// Handing the records to the producer, as many as are sent at once.
-    pub hand_over: Histogram,
-    /// Having the group's coordinator take the offsets, while the records are on their way.
-    pub offsets: Histogram,
-    /// From then on until the brokers have acknowledged all records.
-    pub settle: Histogram,
-    /// Having the transaction's coordinator end it.
-    pub end: Histogram,
-}
-
 impl Meters {
     /// Counts nothing.
     pub fn noop() -> Self {
@@ -174,13 +162,6 @@ impl Meters {
             bytes: gauge(),
             steps: StepMeters::noop(),
         }
-    }
-}
-
-impl StepMeters {
-    fn noop() -> Self {
-        let histogram = Histogram::noop;
-        Self { hand_over: histogram(), offsets: histogram(), settle: histogram(), end: histogram() }
     }
 }
 

@@ -19,7 +19,6 @@ use metrics::{Counter, Histogram};
 use tracing::warn;
 
 use crate::changelog;
-use crate::runtime::StepMeters;
 use crate::states::Sealed;
 use crate::{Advert, At, Error, Produce};
 
@@ -42,6 +41,27 @@ impl Default for Pacing {
             every_max: Duration::from_millis(100),
             records_max: 10_000,
         }
+    }
+}
+
+/// How long each step of a commit takes, s.
+#[derive(Clone, Debug)]
+pub struct StepMeters {
+    /// Handing the records to the producer, as many as are sent at once.
+    pub hand_over: Histogram,
+    /// Having the group's coordinator take the offsets, while the records are on their way.
+    pub offsets: Histogram,
+    /// From then on until the brokers have acknowledged all records.
+    pub settle: Histogram,
+    /// Having the transaction's coordinator end it.
+    pub end: Histogram,
+}
+
+impl StepMeters {
+    /// Counts nothing.
+    pub(crate) fn noop() -> Self {
+        let histogram = Histogram::noop;
+        Self { hand_over: histogram(), offsets: histogram(), settle: histogram(), end: histogram() }
     }
 }
 

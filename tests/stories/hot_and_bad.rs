@@ -36,10 +36,8 @@ async fn poison_goes_to_a_topic_of_its_own_and_holds_nobody_up() {
     send(&page, 1).await;
     world.enriched(1).await;
     let restarts = world.relay.metric(RESTARTS).await;
-    for round in 0..20 {
-        if round > 0 {
-            send(&page, 1).await;
-        }
+    for _ in 0..20 {
+        send(&page, 1).await;
         for (key, value) in &bad {
             let mut record = BaseRecord::<str, [u8]>::to(&topic);
             (record.key, record.payload) = (*key, *value);
@@ -47,7 +45,7 @@ async fn poison_goes_to_a_topic_of_its_own_and_holds_nobody_up() {
         }
         producer.flush(PATIENCE).expect("all records arrive");
     }
-    assert_eq!(world.enriched(20).await.len(), 20);
+    assert_eq!(world.enriched(21).await.len(), 21);
     let letters = until("the dead letters", || async {
         let letters = world.kafka.records(Topic::ClicksPoisoned).await;
         (letters.len() >= 100).then_some(letters)

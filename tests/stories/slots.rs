@@ -8,16 +8,19 @@ use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-/// Counts what moves without anybody having done something: what it is, from where and to where. Less
-/// than a ten thousandth is what a page that comes in pieces does to its own texts.
+/// Counts what moves without anybody having done something: what it is, from where and to where. A
+/// text of which the page had brought only the beginning grows where it stands, and has not moved.
 const SHIFTS: &str = "
 window.shifts = [];
 const place = ({ x, y, width, height }) => [x, y, width, height].map(Math.round).join(' ');
+const middle = ({ y, height }) => y + height / 2;
+const stays = ({ previousRect: was, currentRect: is }) =>
+  was.x === is.x && Math.abs(middle(was) - middle(is)) < 1;
 new PerformanceObserver((list) => {
   for (const { value, hadRecentInput, sources } of list.getEntries()) {
     const moved = sources.map(({ node, previousRect, currentRect }) =>
       `${node?.className ?? node?.nodeName}: ${place(previousRect)} -> ${place(currentRect)}`);
-    if (!hadRecentInput && value > 1e-4) window.shifts.push([value, ...moved]);
+    if (!hadRecentInput && !(sources[0] && sources.every(stays))) window.shifts.push([value, ...moved]);
   }
 }).observe({ type: 'layout-shift', buffered: true });
 ";

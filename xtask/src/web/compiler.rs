@@ -30,6 +30,9 @@ const RUSTUP_SOURCE: (&str, &str) = ("rust-src", "lib/rustlib/src/rust/library/s
 const SMALL: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none";
 const SMALL_LIBRARY: &str = "-Zbuild-std=std,panic_abort";
 
+/// Flags of the environment that would go over those of a target.
+const FLAGS_OVER_ALL: [&str; 2] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
+
 /// The C library of WASI programs, from Debian's package of it.
 const WASI_LIBRARY: &str = "/usr/lib/wasm32-wasi";
 
@@ -127,10 +130,8 @@ impl Compiler {
                 command
                     .arg(SMALL_LIBRARY)
                     .env("RUSTC_BOOTSTRAP", "1")
-                    // They would go over those of the target.
-                    .env_remove("RUSTFLAGS")
-                    .env_remove("CARGO_ENCODED_RUSTFLAGS")
                     .env(self.target.variable("RUSTFLAGS"), SMALL);
+                remove(&mut command, &FLAGS_OVER_ALL);
                 command
             }
             Whose::Debian(linker) => debian_cargo(verb, self.target, linker),
@@ -138,6 +139,12 @@ impl Compiler {
         forget_our_package(&mut command);
         command.args(["--target", self.target.triple()]);
         command
+    }
+}
+
+fn remove(command: &mut Command, variables: &[&str]) {
+    for variable in variables {
+        command.env_remove(variable);
     }
 }
 
@@ -154,13 +161,8 @@ fn debian_cargo(verb: &str, target: Target, linker: &Path) -> Command {
         Target::Wasi => "-Zbuild-std=std,panic_abort,test",
     });
     // What rustup's cargo told us leads to rustup's libraries.
-    for key in ["LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "CARGO"] {
-        command.env_remove(key);
-    }
-    // As above.
-    for key in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
-        command.env_remove(key);
-    }
+    remove(&mut command, &["LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUSTC", "RUSTDOC", "CARGO"]);
+    remove(&mut command, &FLAGS_OVER_ALL);
     let flags = match target {
         Target::Browser => SMALL.to_owned(),
         // Debian's C library is older than what the standard library would like: the thread
