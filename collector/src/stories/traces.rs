@@ -34,6 +34,9 @@ impl Write for Log {
 
 impl Log {
     fn keep(&self) -> DefaultGuard {
+        // Whether a line is wanted is asked once, on the thread that comes to it first: without
+        // this one for all threads, that may be a thread of another test, where nobody listens.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = self.clone();
         let lines = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
         tracing::subscriber::set_default(lines.with_writer(move || log.clone()).finish())
