@@ -228,12 +228,18 @@ struct Latency {
 impl Latency {
     fn new(metrics: &Metrics, kind: HintKind) -> Self {
         let kind = kind.as_str();
+        // Of no hints there is no quantile, which is another thing than a fast one.
+        let quantile = |which| {
+            let gauge = metrics.gauge(&QUANTILES, [kind, which]);
+            gauge.set(f64::NAN);
+            gauge
+        };
         Self {
             hint: metrics.histogram(&CLICK_TO_HINT, [kind]),
             exposure: metrics.histogram(&CLICK_TO_EXPOSURE, [kind]),
             recent: Arc::default(),
-            p50: metrics.gauge(&QUANTILES, [kind, "0.5"]),
-            p99: metrics.gauge(&QUANTILES, [kind, "0.99"]),
+            p50: quantile("0.5"),
+            p99: quantile("0.99"),
         }
     }
 

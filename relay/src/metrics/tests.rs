@@ -33,9 +33,15 @@ fn the_table_keeps_the_rules_and_shows_every_metric() {
         text.contains("clickmill_relay_hints_total{kind=\"suggest\",slot=\"suggested\"} 1"),
         "{text}"
     );
-    for (quantile, seconds) in [("0.5", "0.05"), ("0.99", "0.099")] {
+    let quantiles = [
+        ("suggest", "0.5", "0.05"),
+        ("suggest", "0.99", "0.099"),
+        ("stock", "0.5", "NaN"),
+        ("stock", "0.99", "NaN"),
+    ];
+    for (kind, quantile, seconds) in quantiles {
         let name = "clickmill_relay_click_to_hint_quantile_seconds";
-        let line = format!("{name}{{kind=\"suggest\",quantile=\"{quantile}\"}} {seconds}");
+        let line = format!("{name}{{kind=\"{kind}\",quantile=\"{quantile}\"}} {seconds}");
         assert!(text.contains(&line), "{line}: {text}");
     }
 }

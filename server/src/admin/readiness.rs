@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn a_check_that_is_let_go_is_logged_only_before_a_drain() {
-        // Whether a line is wanted is asked once, on the thread that comes to it first: without
-        // this one for all threads, that may be a thread of another test, where nobody listens.
-        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        // Whether a line is wanted is asked once, on the thread that comes to it first, which may
+        // be another test's, where nobody listens. Where there are two that listen, both are asked.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         let lines = Lines::default();
         let into = lines.clone();
         let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || into.clone());
