@@ -33,6 +33,10 @@ use crate::views::visitor::{Enriched, Seen, Signals};
 /// What the ids of hints begin with that were decided for a page while a server rendered it.
 const PAGES: &str = "pages";
 
+/// How large a record may be that a dead letter tells again: with all of its characters escaped it
+/// must still fit a record.
+const ORIGINAL_BYTES_MAX: usize = 128 << 10;
+
 /// How clicks are answered.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -333,23 +337,29 @@ impl React {
     }
 
     /// A record that could not be read, as it was, with where it lies and why.
-    fn letter(&self, raw: &Raw<'_>, poison: &Poison) -> Produce {
-        let value = raw.value.unwrap_or_default();
-        let text = std::str::from_utf8(value).ok();
+    /// Without a record, or with one that is too large to be told again, the letter says where it lies.
+    fn letter(&self, place: Place, raw: Option<&Raw<'_>>, poison: &Poison) -> Produce {
+        let value = raw.map(|raw| raw.value.unwrap_or_default());
+        let told = value.filter(|value| value.len() <= ORIGINAL_BYTES_MAX);
+        let text = told.and_then(|value| std::str::from_utf8(value).ok());
+        let mut detail = poison.detail.clone();
+        if let (Some(value), None) = (value, told) {
+            detail = format!("{detail} ({} bytes, which are not told again here)", value.len());
+        }
         let letter = Poisoned {
             reason: poison.reason.to_owned(),
-            detail: poison.detail.clone(),
-            partition: raw.place.partition,
-            offset: raw.place.offset,
+            detail,
+            partition: place.partition,
+            offset: place.offset,
             original: text.map(str::to_owned),
             original_hex: match text {
                 Some(_) => None,
-                None => Some(hex(value)),
+                None => told.map(hex),
             },
         };
         Produce {
             topic: Arc::clone(&self.policy.poisoned),
-            key: raw.key.map(<[u8]>::to_vec),
+            key: raw.and_then(|raw| raw.key).map(<[u8]>::to_vec),
             value: Some(letter.to_json().into_bytes()),
             headers: Headers::default(),
         }
@@ -497,7 +507,7 @@ impl Sink<Seen> for React {
     fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
         self.means.meters.poisoned(CLICKS, poison.reason);
         warn!(place = %at.place, %poison, "a click is passed over");
-        raw.map(|raw| self.letter(raw, poison))
+        Some(self.letter(at.place, raw, poison))
     }
 }
 

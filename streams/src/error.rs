@@ -63,6 +63,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A fold panicked, or what takes its outputs.
+    #[error("the fold of the record at {0} panicked")]
+    Panicked(crate::Place),
     /// The thread ended without saying why: it panicked.
     #[error("the thread of {0} broke off")]
     Broken(String),

@@ -14,7 +14,8 @@ use crate::{Error, Task, View};
 /// How long Kafka may take to tell where a partition ends.
 const ASK_WAIT: Duration = Duration::from_secs(10);
 
-/// Keys that are written to the disk at once while a restore takes more than memory holds.
+/// Keys that are written to the disk at once while a restore takes more than memory holds; large
+/// ones are written before.
 const SPILL_KEYS: usize = 50_000;
 
 /// What a restore needs to know.
@@ -154,7 +155,8 @@ impl Restore {
     ) -> (Option<Shelf>, Option<Extent>) {
         let Some(store) = store else { return (None, None) };
         let shelved = store.shelf(partition).and_then(|(shelf, extent)| {
-            let doubt = extent.as_ref().and_then(|extent| self.doubt(extent, bounds, now_ms));
+            let kept = self.tombstones_kept;
+            let doubt = extent.as_ref().and_then(|extent| doubt(extent, bounds, (now_ms, kept)));
             if let Some(why) = doubt {
                 warn!(view = self.view, partition, why, "local state is made anew");
                 shelf.clear()?;
@@ -169,19 +171,24 @@ impl Restore {
             }
         }
     }
+}
 
-    /// Why what lies on the disk cannot be the beginning of what the changelog holds.
-    fn doubt(&self, extent: &Extent, (low, high): (u64, u64), now_ms: u64) -> Option<&'static str> {
-        let kept_ms = u64::try_from(self.tombstones_kept.as_millis()).unwrap_or(u64::MAX);
-        if extent.next > high {
-            Some("the changelog is shorter than what was taken from it: it is another topic")
-        } else if extent.next < low {
-            Some("the changelog begins behind what was taken from it")
-        } else if now_ms.saturating_sub(extent.at_ms) > kept_ms {
-            Some("it is older than the changelog's tombstones are kept")
-        } else {
-            None
-        }
+/// Why what lies on the disk cannot be the beginning of what the changelog holds, which keeps
+/// tombstones for so long.
+fn doubt(
+    extent: &Extent,
+    (low, high): (u64, u64),
+    (now_ms, tombstones_kept): (u64, Duration),
+) -> Option<&'static str> {
+    let kept_ms = u64::try_from(tombstones_kept.as_millis()).unwrap_or(u64::MAX);
+    if extent.next > high {
+        Some("the changelog is shorter than what was taken from it: it is another topic")
+    } else if extent.next < low {
+        Some("the changelog begins behind what was taken from it")
+    } else if now_ms.saturating_sub(extent.at_ms) > kept_ms {
+        Some("it is older than the changelog's tombstones are kept")
+    } else {
+        None
     }
 }
 
@@ -218,7 +225,9 @@ impl<V: View> Filling<V> {
             Change::State(key, bytes) => {
                 self.task.stream_time_ms = self.task.stream_time_ms.max(touched_ms);
                 self.task.states.restore(key, *bytes, touched_ms);
-                if self.task.states.is_full() && self.task.states.unwritten() >= SPILL_KEYS {
+                let states = &self.task.states;
+                let is_time = || states.unwritten() >= SPILL_KEYS || states.is_pinned();
+                if states.is_full() && is_time() {
                     self.spill();
                 }
             }
@@ -244,5 +253,23 @@ impl<V: View> Filling<V> {
                 self.trouble = self.trouble.take().or(Some(error));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_on_the_disk_is_gone_on_with_only_where_the_changelog_has_all_that_came_after() {
+        let extent = Extent { next: 50, at_ms: 1_000, ..Extent::default() };
+        let kept = Duration::from_millis(500);
+        let is_doubted = |bounds, now_ms| doubt(&extent, bounds, (now_ms, kept)).is_some();
+        assert!(!is_doubted((0, 50), 1_500));
+        assert!(!is_doubted((50, 90), 1_500));
+        assert!(is_doubted((0, 49), 1_500), "another topic");
+        assert!(is_doubted((51, 90), 1_500), "its beginning is gone");
+        assert!(is_doubted((0, 90), 1_501), "tombstones may be gone");
+        assert!(!is_doubted((0, 90), 900), "a clock that was set back");
     }
 }

@@ -61,6 +61,9 @@ pub(crate) enum Trouble {
     Disk(Error),
 }
 
+/// Places that are looked at for something to put aside where all of them were in vain.
+const STUCK_LOOKS: usize = 64;
+
 /// The states of one partition.
 pub(crate) struct States<S> {
     bounds: Bounds,
@@ -85,8 +88,13 @@ pub(crate) struct States<S> {
     /// What a published state took on average at the last seal: so much room is made for each at the
     /// next, which grows to megabytes otherwise by doubling.
     row_bytes: usize,
-    /// The key behind which the next look for expired keys begins.
+    /// The key behind which the next look for expired keys on the disk begins, and the place in
+    /// memory where it does.
     swept_to: Option<Box<[u8]>>,
+    swept_at: usize,
+    /// The newest batch on the disk when nothing more could be put aside: before the next one there
+    /// is little to look for.
+    stuck_at: Option<u64>,
 }
 
 struct Slot<S> {
@@ -168,6 +176,8 @@ impl<S: State> States<S> {
             buffer: Vec::new(),
             row_bytes: 0,
             swept_to: None,
+            swept_at: 0,
+            stuck_at: None,
         }
     }
 
@@ -248,7 +258,12 @@ impl<S: State> States<S> {
         slot.sealed = bytes.map(Arc::from);
         (slot.touched_ms, slot.sealed_ms) = (touched_ms, touched_ms);
         slot.count(&mut self.bytes);
-        if !slot.is_unwritten {
+        if self.shelf.is_none() {
+            // Nobody has to be told that it is gone.
+            if slot.sealed.is_none() {
+                self.drop_slot(at);
+            }
+        } else if !slot.is_unwritten {
             slot.is_unwritten = true;
             self.unwritten.push(at);
         }
@@ -282,7 +297,12 @@ impl<S: State> States<S> {
                 }
             }
             slot.count(&mut self.bytes);
-            if !slot.is_unwritten {
+            if self.shelf.is_none() {
+                // No older state of it lies anywhere.
+                if slot.live.is_none() && slot.sealed.is_none() {
+                    self.drop_slot(at);
+                }
+            } else if !slot.is_unwritten {
                 slot.is_unwritten = true;
                 self.unwritten.push(at);
             }
@@ -340,7 +360,10 @@ impl<S: State> States<S> {
         let Some(shelf) = &self.shelf else { return };
         let written = shelf.written();
         // Twice around: the first time takes the marks of use away.
-        let mut left = 2 * self.slots.len();
+        let mut left = match self.stuck_at {
+            Some(stuck_at) if stuck_at == written => STUCK_LOOKS,
+            Some(_) | None => 2 * self.slots.len(),
+        };
         while self.bytes > self.bounds.state_bytes_max && left > 0 {
             left -= 1;
             self.hand = if self.hand + 1 >= self.slots.len() { 0 } else { self.hand + 1 };
@@ -353,6 +376,7 @@ impl<S: State> States<S> {
             }
             self.drop_slot(self.hand);
         }
+        self.stuck_at = (left == 0 && self.is_full()).then_some(written);
     }
 
     /// Drops values that were not used for a while. There are two generations of them: once those
@@ -381,28 +405,46 @@ impl<S: State> States<S> {
         });
     }
 
-    /// Looks at some keys on the disk and forgets those that are too old. `time_ms` is stream time.
-    pub(crate) fn sweep(&mut self, time_ms: u64, keys_max: usize) -> Result<(), Error> {
-        let Some(shelf) = &self.shelf else { return Ok(()) };
-        let oldest_ms = time_ms.saturating_sub(self.bounds.ttl_ms);
-        let (seen, swept_to) =
-            shelf.touched_before(oldest_ms, self.swept_to.as_deref(), keys_max)?;
-        self.swept_to = swept_to;
-        for (key, touched_ms) in seen {
-            let at = match self.index.get(key.as_ref()) {
-                Some(at) => *at,
-                None => self.fill(&key, None, touched_ms),
-            };
-            let Some(slot) = self.slots[at].as_mut() else { continue };
-            // In memory it may have been touched since.
-            if slot.is_changed || slot.touched_ms >= oldest_ms {
-                continue;
+    /// Looks at some keys in memory and on the disk and forgets those that are too old. `time_ms` is
+    /// stream time. Returns how many it forgot: they go with the next seal.
+    pub(crate) fn sweep(
+        &mut self,
+        time_ms: u64,
+        (in_memory, on_disk): (usize, usize),
+    ) -> Result<usize, Error> {
+        let Some(oldest_ms) = time_ms.checked_sub(self.bounds.ttl_ms) else { return Ok(0) };
+        let before = self.changed.len();
+        for _ in 0..in_memory.min(self.slots.len()) {
+            self.swept_at =
+                if self.swept_at + 1 >= self.slots.len() { 0 } else { self.swept_at + 1 };
+            let is_old = self.slots[self.swept_at].as_ref().is_some_and(|slot| {
+                let is_there = slot.live.is_some() || slot.sealed.is_some();
+                is_there && !slot.is_changed && slot.touched_ms < oldest_ms
+            });
+            if is_old {
+                self.forget(self.swept_at);
             }
-            (slot.live, slot.is_changed) = (None, true);
-            slot.sealed = None;
-            self.changed.push(at);
         }
-        Ok(())
+        // A disk that has failed is not written to, so what is old there is not looked for.
+        if let Some(shelf) = self.shelf.as_ref().filter(|shelf| !shelf.store().is_given_up()) {
+            let (seen, swept_to) =
+                shelf.touched_before(oldest_ms, self.swept_to.as_deref(), on_disk)?;
+            self.swept_to = swept_to;
+            for (key, touched_ms) in seen {
+                // What is in memory as well may have been touched or forgotten since.
+                if !self.index.contains_key(key.as_ref()) {
+                    let at = self.fill(&key, None, touched_ms);
+                    self.forget(at);
+                }
+            }
+        }
+        Ok(self.changed.len() - before)
+    }
+
+    fn forget(&mut self, at: usize) {
+        let Some(slot) = self.slots[at].as_mut() else { return };
+        (slot.live, slot.sealed, slot.is_changed) = (None, None, true);
+        self.changed.push(at);
     }
 
     /// How many keys are in memory.

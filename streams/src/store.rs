@@ -187,9 +187,20 @@ pub(crate) type Swept = (Vec<(Box<[u8]>, u64)>, Option<Box<[u8]>>);
 impl Shelf {
     /// A key's state and the stream time of its last record.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Kept>, Error> {
-        let Some(value) = self.states.get(key).map_err(failed)? else { return Ok(None) };
-        let (touched_ms, bytes) = unpack(&value)?;
+        let found = self.states.get(key).map_err(failed);
+        let Some(value) = found.map_err(|error| self.doubted(error))? else { return Ok(None) };
+        let (touched_ms, bytes) = unpack(&value).map_err(|error| self.doubted(error))?;
         Ok(Some((Arc::from(bytes), touched_ms)))
+    }
+
+    /// Notes that something here cannot be read, so that the next restore makes it all anew instead
+    /// of coming to the same place again.
+    fn doubted(&self, error: Error) -> Error {
+        warn!(partition = self.partition, %error, "local state is damaged");
+        if let Err(failure) = self.store.meta.remove(self.extent_key()).map_err(failed) {
+            self.store.give_up(&failure);
+        }
+        error
     }
 
     /// Writes a batch; what it says of the extent holds from then on.
@@ -244,11 +255,14 @@ impl Shelf {
 
     /// Shows every key with its state's bytes.
     pub(crate) fn each(&self, mut show: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
-        for guard in self.states.iter() {
-            let (key, value) = guard.into_inner().map_err(failed)?;
-            show(&key, unpack(&value)?.1);
-        }
-        Ok(())
+        let mut each = || {
+            for guard in self.states.iter() {
+                let (key, value) = guard.into_inner().map_err(failed)?;
+                show(&key, unpack(&value)?.1);
+            }
+            Ok(())
+        };
+        each().map_err(|error| self.doubted(error))
     }
 
     /// Looks at so many keys behind one, and tells those touched last before a moment.
@@ -261,15 +275,19 @@ impl Shelf {
         let from = behind.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let range = (from, std::ops::Bound::<&[u8]>::Unbounded);
         let (mut old, mut last, mut looked) = (Vec::new(), None, 0);
-        for guard in self.states.range::<&[u8], _>(range).take(keys_max) {
-            let (key, value) = guard.into_inner().map_err(failed)?;
-            let (touched_ms, _) = unpack(&value)?;
-            if touched_ms < oldest_ms {
-                old.push((Box::from(&*key), touched_ms));
+        let mut look = || {
+            for guard in self.states.range::<&[u8], _>(range).take(keys_max) {
+                let (key, value) = guard.into_inner().map_err(failed)?;
+                let (touched_ms, _) = unpack(&value)?;
+                if touched_ms < oldest_ms {
+                    old.push((Box::from(&*key), touched_ms));
+                }
+                last = Some(Box::from(&*key));
+                looked += 1;
             }
-            last = Some(Box::from(&*key));
-            looked += 1;
-        }
+            Ok(())
+        };
+        look().map_err(|error| self.doubted(error))?;
         Ok((old, last.filter(|_| looked == keys_max)))
     }
 

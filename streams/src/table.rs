@@ -173,7 +173,14 @@ impl<T: Rows> Table<T> {
         let mut fresh = Some(Content::<T>::default());
         while !self.is_stopped() {
             match reader.poll(POLL_WAIT) {
-                Ok(Step::Message(message)) => self.take(&message, fresh.as_mut(), watch),
+                Ok(Step::Message(message)) => {
+                    // Another topic of its name: what was read of the one before holds no more.
+                    if fresh.is_none() && self.has_read(&message) {
+                        warn!(table = self.shared.name, "the topic was made anew: read anew");
+                        return self.follow(config, watch);
+                    }
+                    self.take(&message, fresh.as_mut(), watch);
+                }
                 Ok(Step::CaughtUp) => self.put_in_place(fresh.take()),
                 Ok(Step::Idle) => {}
                 Err(error) if error.class() == Class::Fatal => return Err(error),
@@ -195,6 +202,15 @@ impl<T: Rows> Table<T> {
             Ok(()) => {}
             Err(poison) => watch.poisoned(&raw, &poison),
         }
+    }
+
+    /// Whether a record of its place was there already.
+    fn has_read(&self, message: &Message<'_>) -> bool {
+        let Place { partition, offset } = Raw::of(message).place;
+        let content = self.shared.content.read().unwrap_or_else(PoisonError::into_inner);
+        let is_read =
+            |version: &Version| version.partition == partition && version.offset >= offset;
+        content.versions.iter().any(is_read)
     }
 
     fn put_in_place(&self, fresh: Option<Content<T>>) {

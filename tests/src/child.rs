@@ -127,6 +127,22 @@ impl Program {
         let _ = self.child.wait();
     }
 
+    /// Halts it where it stands (SIGSTOP).
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::freeze`] (SIGCONT).
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Sends it SIGHUP.
     ///
     /// # Panics

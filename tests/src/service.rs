@@ -350,6 +350,16 @@ impl Relay {
         self.program.id()
     }
 
+    /// Halts it where it stands.
+    pub fn freeze(&self) {
+        self.program.freeze();
+    }
+
+    /// Lets it go on where it was halted.
+    pub fn thaw(&self) {
+        self.program.thaw();
+    }
+
     /// A metric of its own.
     pub async fn metric(&self, series: &str) -> f64 {
         metric_at(&Http::default(), &self.admin, series).await

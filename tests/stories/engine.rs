@@ -93,6 +93,9 @@ async fn every_visit_ends_once_though_the_view_is_killed() {
     assert!(visits.values().all(|clicks| clicks == &[3, 2]), "{visits:?}");
 }
 
+/// What a fold panics at.
+const CURSED: u64 = 666_666;
+
 /// Sums what two topics say of a key, apart from each other.
 struct Sums;
 
@@ -117,6 +120,7 @@ impl View for Sums {
         (source, more): (usize, u64),
         around: &Around<'_, ()>,
     ) -> Vec<Produce> {
+        assert!(more != CURSED, "no view should do this");
         sums[source] += more;
         let key = around.key.unwrap_or_default().to_vec();
         vec![app::output(&"sums.said".into(), key, Some(format!("{source} {more}").into_bytes()))]
@@ -138,7 +142,9 @@ impl Sink<Produce> for Said {
     }
 
     fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
-        panic!("{}: {poison}", at.place);
+        assert_eq!(poison.reason, "fold_panicked", "{}: {poison}", at.place);
+        let topic = format!("{}sums.said", self.0).into();
+        Some(app::output(&topic, b"poison".to_vec(), Some(poison.reason.into())))
     }
 }
 
@@ -263,6 +269,35 @@ async fn topics_side_by_side_are_folded_once_while_instances_come_and_go() {
     let sums = format!("[{},{}]", ROUNDS + rounds, 1_000 * ROUNDS + rounds);
     assert_eq!(states.len(), KEYS as usize);
     assert!(states.values().all(|state| *state == sums), "{sums} and not {states:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_fold_panics_is_poison_and_costs_nothing_else() {
+    let kafka = Kafka::start(2);
+    kafka.make(&["sums.left", "sums.right", "sums.said"], 2, &[]).await;
+    kafka.make(&["sums.view"], 2, &[("cleanup.policy", "compact")]).await;
+    let restarts = Arc::default();
+    let mut runtime = sums(&kafka, "one", &restarts);
+    let record = |key: u64, more: u64| (format!("k{key}"), Some(more.to_string()));
+    for round in 1..=5 {
+        kafka.put("sums.left", &(0..20).map(|key| record(key, round)).collect::<Vec<_>>());
+        if round % 2 == 0 {
+            kafka.put("sums.left", &[record(round, CURSED)]);
+        }
+    }
+    let said = async || kafka.records_of("sums.said").await;
+    until_enough("all are folded", async || said().await.len(), |n| *n >= 102).await;
+    let all = said().await;
+    let of = |key: &str| -> Vec<&str> {
+        let all = all.iter().filter(|record| record.key.as_deref() == Some(key));
+        all.map(|record| record.value.as_str()).collect()
+    };
+    assert_eq!(all.len(), 102);
+    assert_eq!(of("poison"), ["fold_panicked"; 2]);
+    assert_eq!(of("k2"), ["0 1", "0 2", "0 3", "0 4", "0 5"]);
+    assert!((1..=2).contains(&restarts.load(Ordering::Relaxed)), "{restarts:?}");
+    runtime.status().stop();
+    runtime.ended().await.expect("it ends well");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,6 +83,39 @@ async fn a_relay_whose_connections_are_cut_says_what_one_thread_would() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_stood_still_while_another_took_over_says_nothing_twice() {
+    const PARTITIONS: &str = "clickmill_relay_partitions";
+    let (world, mut second) = World::builder().two_relays(&[]).await;
+    let recording = recording(3_000);
+    let clicks = recording.clicks.len();
+    let replay = replay(&world, "zombie", 600);
+    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
+    until("both are at work", || async {
+        let (one, two) = (world.relay.metric(FOLDED).await, second.metric(FOLDED).await);
+        (one > 200.0 && two > 200.0).then_some(())
+    })
+    .await;
+    // In the middle of whatever it does, and for longer than its group waits for it.
+    second.freeze();
+    until("the other one has all", || async {
+        (world.relay.metric(PARTITIONS).await == 4.0).then_some(())
+    })
+    .await;
+    let folded = world.relay.metric(FOLDED).await;
+    until("and goes on", || async {
+        (world.relay.metric(FOLDED).await > folded + 200.0).then_some(())
+    })
+    .await;
+    second.thaw();
+    playing.await.expect("the replay ends").expect("the collector takes all");
+    check(&world, clicks).await;
+    assert!(second.stop().await.success());
+}
+
+/// A broker that was killed comes back only once the others have missed it. One that is back sooner
+/// leads on for a moment with what it alone has, and Kafka (4.3.1) then may commit a transaction in
+/// some partitions and abort it in others; ARCHITECTURE.md tells how.
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long: cargo xtask test --all"]
 async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_have_said() {
     let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
@@ -104,7 +137,7 @@ async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_h
             1 => second = Some(world.second_relay().await),
             2 => {
                 world.kafka.kill(node);
-                wait(&playing, Duration::from_secs(4)).await;
+                world.kafka.misses_one().await;
                 world.kafka.restart(node);
             }
             3 => {
@@ -122,6 +155,7 @@ async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_h
                 let node = (node + 1) % wires.len();
                 world.kafka.kill(node);
                 world.relay.kill();
+                world.kafka.misses_one().await;
                 world.kafka.restart(node);
                 world.restart_relay().await;
             }

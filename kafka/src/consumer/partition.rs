@@ -19,6 +19,9 @@ use crate::{Class, Error, KafkaConfig};
 /// The longest wait for one record.
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
+/// How long Kafka may take to tell where a partition ends.
+const ASK_WAIT: Duration = Duration::from_secs(5);
+
 /// Between two looks at whether open transactions have ended.
 const SETTLED_LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -144,6 +147,26 @@ impl PartitionReader {
         Ok(Self { inner, at })
     }
 
+    fn go_to(&self, offset: i64) -> Result<(), Error> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.at.topic, self.at.partition, Offset::Offset(offset))
+            .and_then(|()| self.inner.assign(&list))
+            .map_err(|error| Error::doing(format!("reading {}", self.at), &error))
+    }
+
+    /// Whether the partition's leader knows that it is committed up to there.
+    fn is_known_to(&self, end: i64) -> Result<bool, Error> {
+        let TopicPartition { topic, partition } = &self.at;
+        let doing = || format!("asking for the ends of {}", self.at);
+        match self.inner.fetch_watermarks(topic, *partition, ASK_WAIT) {
+            Ok((_, settled)) => Ok(settled >= end),
+            Err(error) => match Error::doing(doing(), &error) {
+                error if matches!(error.class(), Class::Retriable | Class::TimedOut) => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Hands every committed record from `from` on to `each`, up to `end`; transactions that began
     /// before that must have [ended](Ends::settled). Gives up when `is_over` says so.
     ///
@@ -161,24 +184,36 @@ impl PartitionReader {
         if from >= end {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.at.topic, self.at.partition, Offset::Offset(from))
-            .and_then(|()| self.inner.assign(&list))
-            .map_err(|error| Error::doing(doing(), &error))?;
+        self.go_to(from)?;
+        let mut next = from;
+        let mut is_confirmed = false;
         let mut heard = Instant::now();
         loop {
             match self.inner.poll(POLL_WAIT) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     let message = Message(message);
-                    let next = message.offset() + 1;
+                    next = message.offset() + 1;
                     each(&message);
                     if next >= end {
                         return Ok(());
                     }
                 }
-                // What follows the last record are markers and what was aborted.
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                // What follows the last record is its transaction's marker.
+                Some(Err(KafkaError::PartitionEOF(_))) if is_confirmed || end - next <= 1 => {
+                    return Ok(());
+                }
+                // Or further markers, and what was aborted. But a broker that leads the partition since
+                // a moment ago may not know yet how far it is committed: so once it says that it does,
+                // it is read to its end once more.
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    if self.is_known_to(end)? {
+                        is_confirmed = true;
+                    } else {
+                        std::thread::park_timeout(SETTLED_LOOK_EVERY);
+                    }
+                    self.go_to(next)?;
+                }
                 Some(Err(error)) => {
                     let error = Error::doing(doing(), &error);
                     match error.class() {

@@ -27,7 +27,7 @@ use crate::restore::Restore;
 use crate::store::Store;
 use crate::transactions::{Instead, Pair, Target, Transactions, both};
 use crate::writer::Writer;
-use crate::{Error, Poison, Sink, Task, View};
+use crate::{Error, Place, Poison, Sink, Task, View};
 
 /// How long going back to an offset may take.
 const SEEK_WAIT: Duration = Duration::from_secs(5);
@@ -72,6 +72,8 @@ struct Core<V: View> {
     broken: Option<Error>,
     /// Outputs in the transaction that is being filled.
     outputs: u64,
+    /// Records, by source and place, whose fold panicked: they are poison when they come again.
+    cursed: BTreeSet<(usize, Place)>,
 }
 
 /// What one beginning has.
@@ -117,8 +119,13 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         (opening, status): (Opening, Status),
     ) -> Self {
         let Parts { view, tables, is_ready, sink, now_ms, meters, on_statistics: _ } = parts;
-        let core =
-            Mutex::new(Core { held: BTreeMap::new(), means: None, broken: None, outputs: 0 });
+        let core = Mutex::new(Core {
+            held: BTreeMap::new(),
+            means: None,
+            broken: None,
+            outputs: 0,
+            cursed: BTreeSet::new(),
+        });
         let sources = std::iter::once(&config.topic).chain(&config.siblings).cloned().collect();
         let view = Arc::new(view);
         let (turn, ours) = (Mutex::default(), RwLock::default());
@@ -364,7 +371,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
 
     /// Takes a partition that was assigned, with where to start in each source, and has it restored.
     fn open(&self, core: &mut Core<V>, number: u32, starts: &[Start]) {
-        for (Start { next: read_to, misfit }, topic) in starts.iter().zip(&self.sources) {
+        for (Start { next: read_to, misfit, .. }, topic) in starts.iter().zip(&self.sources) {
             let Some(why) = misfit else { continue };
             self.meters.misfits.increment(1);
             let view = self.config.name;
@@ -383,7 +390,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         }
         self.sink.assigned(number);
         let task = Task::new(self.config.bounds);
-        core.held.insert(number, Held::restoring(task, read_to.clone(), is_over));
+        let mut held = Held::restoring(task, read_to.clone(), is_over);
+        held.is_unknown = starts.first().is_some_and(|start| start.is_unknown);
+        core.held.insert(number, held);
         info!(view = self.config.name, partition = number, ?read_to, "partition is assigned");
     }
 }

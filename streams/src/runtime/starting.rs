@@ -14,6 +14,8 @@ pub(super) struct Start {
     pub(super) next: u64,
     /// Why that is not where the group left off.
     pub(super) misfit: Option<&'static str>,
+    /// Whether the group has never committed an offset of it, or Kafka has forgotten that.
+    pub(super) is_unknown: bool,
 }
 
 impl Start {
@@ -41,7 +43,13 @@ pub(super) fn starts(
     let committed = group.committed(of, ASK_WAIT)?;
     of.iter()
         .map(|at| {
-            let Some(next) = committed.get(at) else { return Ok(Start::default()) };
+            let Some(next) = committed.get(at) else {
+                return Ok(Start { is_unknown: true, ..Start::default() });
+            };
+            // Whoever had it had read nothing yet.
+            if *next == 0 {
+                return Ok(Start::default());
+            }
             let (low, high) = group.bounds(at, ASK_WAIT)?;
             let offset = |offset: i64| u64::try_from(offset).unwrap_or_default();
             Ok(start(offset(*next), (offset(low), offset(high))))
@@ -56,11 +64,12 @@ fn start(next: u64, (low, high): (u64, u64)) -> Start {
         // folding them again is what views are made for; passing over new ones is not.
         let misfit =
             Some("the topic is shorter than what was read of it: it was made anew, or cut");
-        Start { next: low, misfit }
+        Start { next: low, misfit, is_unknown: false }
     } else if next < low {
-        Start { next: low, misfit: Some("records are gone that were never read") }
+        let misfit = Some("records are gone that were never read");
+        Start { next: low, misfit, is_unknown: false }
     } else {
-        Start { next, misfit: None }
+        Start { next, misfit: None, is_unknown: false }
     }
 }
 
@@ -71,7 +80,7 @@ mod tests {
     #[test]
     fn what_was_left_off_is_gone_on_with_where_it_is_there() {
         let at = |next, bounds| {
-            let Start { next, misfit } = start(next, bounds);
+            let Start { next, misfit, .. } = start(next, bounds);
             (next, misfit.is_some())
         };
         assert_eq!(at(5, (0, 9)), (5, false));

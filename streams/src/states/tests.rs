@@ -153,7 +153,7 @@ fn keys_that_were_quiet_too_long_are_swept_from_the_disk() {
     }
     partition.changelog.clear();
     for _ in 0..30 {
-        partition.states.sweep(1_200, 16).unwrap();
+        partition.states.sweep(1_200, (16, 16)).unwrap();
         partition.commit();
         partition.write_down();
     }
@@ -161,6 +161,49 @@ fn keys_that_were_quiet_too_long_are_swept_from_the_disk() {
     assert_eq!((forgotten, partition.changelog.len()), (200, 200));
     assert_eq!(partition.value(&7_u32.to_be_bytes()), None);
     assert_eq!(partition.value(&207_u32.to_be_bytes()), Some(1));
+}
+
+#[test]
+fn without_a_disk_too_what_was_quiet_too_long_is_forgotten_and_takes_no_room() {
+    let bounds = Bounds { ttl_ms: 100, ..Bounds::default() };
+    let mut states = States::<u64>::new(bounds, None);
+    for key in 0..300_u32 {
+        let time_ms = if key < 200 { 1_000 } else { 1_150 };
+        *states.change(&key.to_be_bytes(), time_ms).unwrap() = 1;
+    }
+    let seal = |states: &mut States<u64>| {
+        let (sealed, _) = states.seal(&Count);
+        (0..sealed.len()).filter_map(|at| sealed.get(at)).filter(|row| row.1.is_none()).count()
+    };
+    assert_eq!(seal(&mut states), 0);
+    let full = states.bytes();
+    let (mut forgotten, mut told) = (0, 0);
+    for _ in 0..20 {
+        forgotten += states.sweep(1_200, (16, 16)).unwrap();
+        told += seal(&mut states);
+    }
+    assert_eq!((forgotten, told, states.len()), (200, 200, 100));
+    assert_eq!(3 * states.bytes(), full);
+    assert_eq!(states.unwritten(), 0);
+    // The changelog says it again to whoever restores.
+    states.restore(&207_u32.to_be_bytes(), None, 1_300);
+    assert_eq!(states.len(), 99);
+}
+
+#[test]
+fn memory_above_its_bound_with_a_disk_that_takes_nothing_is_not_gone_through_each_time() {
+    let mut partition = Partition::new(tight());
+    for key in 0..500_u32 {
+        partition.add(&key.to_be_bytes(), 1);
+    }
+    partition.commit();
+    partition.states.make_room();
+    assert_eq!(partition.states.stuck_at, Some(0));
+    let hand = partition.states.hand;
+    partition.states.make_room();
+    assert_eq!(partition.states.hand.abs_diff(hand) % 500, STUCK_LOOKS);
+    partition.write_down();
+    assert!(partition.states.len() <= 20 && partition.states.stuck_at.is_none());
 }
 
 /// Kept as one byte, published as text.
@@ -212,7 +255,9 @@ impl View for Shorts {
 
 #[test]
 fn a_state_is_published_in_one_form_and_kept_in_another() {
-    let mut states = States::<Short>::new(Bounds::default(), None);
+    let folder = Folder::new();
+    let (shelf, _) = Store::open(folder.path(), 1).unwrap().shelf(0).unwrap();
+    let mut states = States::<Short>::new(Bounds::default(), Some(shelf));
     states.restore(b"a", Some(b"40"), 1);
     states.change(b"a", 2).unwrap().0 += 2;
     states.change(b"b", 2).unwrap().0 = 7;

@@ -123,3 +123,26 @@ fn states_of_a_later_form_are_not_read_and_those_of_an_earlier_one_are() {
     let (shelf, found) = open(0);
     assert_eq!((found, shelf.get(b"a").unwrap()), (None, None));
 }
+
+#[test]
+fn what_cannot_be_read_is_made_anew_the_next_time() {
+    let folder = Folder::new();
+    let store = Store::open(folder.path(), 0).unwrap();
+    let (shelf, _) = store.shelf(0).unwrap();
+    shelf.put(&[entry("a", Some("1")), entry("b", Some("2"))], &extent(10, 1)).unwrap();
+    for damage in 0..3 {
+        let (shelf, _) = store.shelf(0).unwrap();
+        shelf.put(&[entry("b", Some("2"))], &extent(10, 1)).unwrap();
+        // Shorter than the time before each state.
+        shelf.states.insert("b", "?").unwrap();
+        let read = match damage {
+            0 => shelf.get(b"b").map(|_| ()),
+            1 => shelf.each(|_, _| {}),
+            _ => shelf.touched_before(5, None, 9).map(|_| ()),
+        };
+        assert!(matches!(read, Err(Error::Store(_))), "{read:?}");
+        let (shelf, found) = store.shelf(0).unwrap();
+        assert_eq!((found, shelf.get(b"b").unwrap()), (None, None));
+    }
+    assert!(!store.is_given_up());
+}

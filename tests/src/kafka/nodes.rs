@@ -1,10 +1,14 @@
 //! Brokers of a story's own: the ones that it may kill, freeze and start again.
 
+use std::time::Duration;
+
+use clickmill_kafka::{Admin, KafkaConfig};
 use clickmill_xtask::kafka::{Broker, BrokerOptions, Cluster, ClusterOptions, Door};
 use tokio::task::block_in_place;
 
 use super::Kafka;
 use crate::child::Folder;
+use crate::until::until;
 use crate::wire::Wire;
 
 /// The nodes of a cluster: one may go, and two copies are left.
@@ -79,6 +83,19 @@ impl Kafka {
     /// When it is not this story's own.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].kill();
+    }
+
+    /// Waits until the cluster has noticed that a node is dead, and others lead what it led.
+    ///
+    /// # Panics
+    /// When it does not notice.
+    pub async fn misses_one(&self) {
+        let config = KafkaConfig::plain(&self.bootstrap);
+        let admin = Admin::new(&config, Duration::from_secs(10)).expect("an admin client");
+        until("a dead broker is missed", || async {
+            matches!(admin.brokers().await, Ok(left) if left < self.nodes.len()).then_some(())
+        })
+        .await;
     }
 
     /// Starts a node again that was killed, with its data, and waits until it serves.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clickmill_kafka::{Commit, GroupMetadata, NextOffset};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::held::{Held, Phase};
 use super::{Core, OFFSETS_EVERY, Partitions, next_offset};
@@ -14,9 +14,10 @@ use crate::states::Sealed;
 use crate::transactions::{Committed, Filled, Part};
 use crate::{Error, Sink, View};
 
-/// Keys on the disk that are looked at for their age each time that states are written there: a
-/// partition of a million keys is through within an hour or so.
-const SWEEP_KEYS: usize = 256;
+/// Keys in memory, and on the disk, that are looked at for their age at once, and how often: a
+/// partition of a million keys is through within half an hour.
+const SWEEP_KEYS: (usize, usize) = (1024, 128);
+const SWEEP_EVERY: Duration = Duration::from_millis(200);
 
 /// Between two looks at a commit or a batch for the disk that is waited for.
 const SETTLE_EVERY: Duration = Duration::from_micros(200);
@@ -32,6 +33,15 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 continue;
             }
             held.restored(restored?, &self.meters);
+            if held.is_unknown && held.epoch > 0 {
+                self.meters.misfits.increment(1);
+                error!(
+                    view = self.config.name,
+                    partition = order.partition,
+                    "the group's offsets are gone and the states are not: what is still in the topic \
+                     is folded once more"
+                );
+            }
             held.phase = Phase::Opening;
             // Its epoch is committed without waiting for a record.
             means.transactions.fill(1);
@@ -79,8 +89,13 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             if matches!(held.phase, Phase::Live) {
                 // Nothing was sealed since this commit: all that is sealed is committed.
-                if self.write_down(held, (&means.writer, now))? {
-                    held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
+                self.write_down(held, (&means.writer, now))?;
+                if now.duration_since(held.swept_at) >= SWEEP_EVERY {
+                    held.swept_at = now;
+                    let forgotten = held.task.states.sweep(held.task.stream_time_ms, SWEEP_KEYS)?;
+                    if forgotten > 0 {
+                        means.transactions.fill(forgotten);
+                    }
                 }
                 held.task.states.make_room();
             }
@@ -123,15 +138,25 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             // About as many will be said again.
             let room = Vec::with_capacity(held.outputs.len());
             let outputs = std::mem::replace(&mut held.outputs, room);
+            let says = epoch.is_some() || !outputs.is_empty() || states.len() > 0;
             parts.push(Part { partition: *number, epoch, outputs, states });
             held.closed_ms = held.task.stream_time_ms;
             let is_time = held.offsets_at.elapsed() > OFFSETS_EVERY;
             let offsets = held.read_to.iter().zip(&mut held.closed_to).zip(self.at(*number));
+            let before = next.len();
             for ((read_to, closed_to), at) in offsets {
                 if *read_to > *closed_to || (is_time && *read_to > 0) {
                     *closed_to = *read_to;
                     next.extend(next_offset(at, *read_to));
                 }
+            }
+            // It is the offsets that the group's coordinator refuses from whoever was replaced: who
+            // says anything brings one, even where it has read nothing.
+            if says
+                && next.len() == before
+                && let (Some(read_to), Some(at)) = (held.read_to.first(), self.at(*number).next())
+            {
+                next.extend(next_offset(at, *read_to));
             }
             if is_time {
                 held.offsets_at = Instant::now();

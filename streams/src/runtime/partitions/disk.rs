@@ -19,23 +19,21 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         shelf.written() >= held.extent.batches && (states.is_in_round() || is_due)
     }
 
-    /// Hands what is committed to the disk, if it is time; returns whether it was.
+    /// Hands what is committed to the disk, if it is time.
     pub(super) fn write_down(
         &self,
         held: &mut Held<V>,
         (writer, now): (&Writer, Instant),
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         if !self.wants_disk(held, now) {
-            return Ok(false);
+            return Ok(());
         }
-        let Some(shelf) = held.task.states.shelf().cloned() else { return Ok(false) };
-        let begins = held.round.is_none();
-        if begins {
+        let Some(shelf) = held.task.states.shelf().cloned() else { return Ok(()) };
+        if held.round.is_none() {
             held.written_at = now;
             self.begin_round(held);
         }
-        writer.write(held.next_batch(shelf))?;
-        Ok(begins)
+        writer.write(held.next_batch(shelf))
     }
 
     pub(super) fn begin_round(&self, held: &mut Held<V>) {

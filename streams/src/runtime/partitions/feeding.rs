@@ -1,17 +1,23 @@
 //! How records get into the partitions, and clocks with them: fold, say, fill the transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clickmill_kafka::Message;
 
 use super::held::{Held, Phase};
 use super::{Core, OFFSETS_EVERY, Partitions};
 use crate::task::Refused;
-use crate::{At, Error, Place, Raw, Sink, View};
+use crate::{At, Error, Place, Poison, Raw, Sink, View};
+
+fn panicked() -> Poison {
+    Poison { reason: "fold_panicked", detail: "the fold panicked at this record".to_owned() }
+}
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Folds a record, and hands what was said to the sink and its records to the transaction.
     pub(in crate::runtime) fn feed(&self, raw: &Raw<'_>) -> Result<(), Error> {
         let mut core = self.lock();
-        let Core { held, means, broken, outputs } = &mut *core;
+        let Core { held, means, broken, outputs, cursed } = &mut *core;
         if let Some(error) = broken.take() {
             return Err(error);
         }
@@ -37,11 +43,24 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         // Its state is a record, too.
         transactions.fill(1);
         let raw = &raw.not_from_the_future(at.now_ms);
+        let which = (raw.source, raw.place);
         let mut said = Vec::new();
-        let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
-        // Whom a record has woken has said something, even where the record itself is poison.
-        if fed.is_ok() || !said.is_empty() {
-            let produce = self.sink.live(at, said);
+        let mut fold = || {
+            if cursed.contains(&which) {
+                return (Err(Refused::Poison(panicked())), None);
+            }
+            let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
+            // Whom a record has woken has said something, even where the record itself is poison.
+            let says = fed.is_ok() || !said.is_empty();
+            (fed, says.then(|| self.sink.live(at, std::mem::take(&mut said))))
+        };
+        // What a panic left half done goes with the transaction: all is taken up again from what was
+        // committed, and the record that it came at is poison then.
+        let Ok((fed, produce)) = catch_unwind(AssertUnwindSafe(&mut fold)) else {
+            cursed.insert(which);
+            return Err(Error::Panicked(raw.place));
+        };
+        if let Some(produce) = produce {
             *outputs += produce.len() as u64;
             transactions.fill(produce.len());
             held.outputs.extend(produce.into_iter().map(|record| (at, record)));

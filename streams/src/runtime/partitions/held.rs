@@ -22,6 +22,8 @@ pub(super) struct Held<V: View> {
     pub(super) read_to: Vec<u64>,
     /// Everything before these offsets is in a transaction that was closed.
     pub(super) closed_to: Vec<u64>,
+    /// Whether the group knew of no offset in the topic that drives the view.
+    pub(super) is_unknown: bool,
     /// Whether a record was seen that is not to be folded any more.
     pub(super) is_through: bool,
     /// When the offsets of all sources were committed last.
@@ -38,6 +40,8 @@ pub(super) struct Held<V: View> {
     pub(super) round: Option<Extent>,
     /// When the last round began.
     pub(super) written_at: Instant,
+    /// When keys were looked at for their age last.
+    pub(super) swept_at: Instant,
     /// Said, for the transaction that is being filled.
     pub(super) outputs: Vec<(At, Produce)>,
     /// Records that came before they may be folded, and how many bytes they are.
@@ -96,6 +100,7 @@ impl<V: View> Held<V> {
             epoch: 0,
             closed_to: read_to.clone(),
             read_to,
+            is_unknown: false,
             is_through: false,
             offsets_at: Instant::now(),
             closed_ms: 0,
@@ -104,6 +109,7 @@ impl<V: View> Held<V> {
             extent: Extent::default(),
             round: None,
             written_at: Instant::now(),
+            swept_at: Instant::now(),
             outputs: Vec::new(),
             kept: Vec::new(),
             kept_bytes: 0,
