@@ -10,7 +10,7 @@ use clickmill_tests::recording::Recording;
 use clickmill_tests::reference::Difference;
 use clickmill_tests::replay::Replay;
 use clickmill_tests::service::{FOLDED, Relay};
-use clickmill_tests::until::until;
+use clickmill_tests::until::{PATIENCE, until};
 use clickmill_tests::wire::Wire;
 use tokio::time::Instant;
 
@@ -80,6 +80,27 @@ async fn a_relay_whose_connections_are_cut_says_what_one_thread_would() {
     assert!(cuts > 5, "{cuts} cuts");
     playing.await.expect("the replay ends").expect("the collector takes all");
     check(&world, clicks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_with_memory_for_few_visitors_says_what_one_thread_would() {
+    const BYTES_MAX: f64 = 50_000.0;
+    let settings = format!("view.state_bytes_max = {BYTES_MAX}\nview.write_every = \"100ms\"");
+    let world = World::builder().relay(settings).start().await;
+    // Between two clicks of a visitor come more others than memory has room for.
+    let recording = recording(1_500);
+    let replay = replay(&world, "few", 2_000);
+    replay.play(&recording, &Arc::default()).await.expect("the collector takes all");
+    // It makes room when it has committed something.
+    let (page, mut sent, deadline) = (world.page(), 0, Instant::now() + PATIENCE);
+    while world.relay.metric("clickmill_relay_state_bytes").await > 2.0 * BYTES_MAX {
+        assert!(Instant::now() < deadline, "memory is not within its bounds");
+        assert_eq!(page.send(vec![page.views("kettle")]).await.accepted, 1);
+        sent += 1;
+    }
+    let known = world.relay.metric("clickmill_relay_visitors_known").await;
+    assert!(known > 0.0 && known < 400.0, "{known} of 1,500 visitors in memory");
+    check(&world, recording.clicks.len() + sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
