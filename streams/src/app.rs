@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use clickmill_kafka::{GroupConfig, Headers, KafkaConfig, ProducerConfig, TransactionConfig};
+use clickmill_kafka::{
+    GroupConfig, Headers, KafkaConfig, ProducerConfig, ReaderConfig, TransactionConfig,
+};
 use futures_util::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use self::topics::Topics;
 use crate::{
-    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX, Raw,
-    Runtime, RuntimeConfig, Sink, View,
+    At, Bounds, Error, Meters, Pacing, Parts, Place, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX,
+    Raw, Rows, Runtime, RuntimeConfig, Sink, Table, TableConfig, View, Watch,
 };
 
 /// How often topics between stages are emptied of what was folded: as often as Kafka Streams does.
@@ -28,24 +30,49 @@ const PURGE_EVERY: Duration = Duration::from_secs(30);
 
 /// A view, and the topics around it. All topics are named without the prefix that a cluster may ask
 /// for, those of a fold's outputs as well.
-#[derive(Debug)]
 pub struct App<V: View> {
     name: &'static str,
     topic: &'static str,
     view: V,
-    tables: V::Tables,
+    tables: Opening<V::Tables>,
+    /// The topics of tables that the program reads itself.
+    looks_into: Vec<&'static str>,
     siblings: Vec<&'static str>,
     writes: Vec<&'static str>,
+    poison: Option<&'static str>,
     bounds: Bounds,
+}
+
+/// Has the tables of a view read, given Kafka and the prefix.
+type Opening<T> = Box<dyn FnOnce(&KafkaConfig, &str) -> Result<Open<T>, Error>>;
+
+/// The tables of a view, and who says whether they are read.
+struct Open<T> {
+    tables: T,
+    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl<V: View<Output = Produce>> App<V> {
     /// A view of that name, which its group, its folder and, with `.view` behind it, its changelog
     /// get; with the topic that drives it unless `--topic` names another, the fold, and the tables
     /// that it looks into.
-    pub fn new(name: &'static str, topic: &'static str, view: V, tables: V::Tables) -> Self {
-        let (siblings, writes, bounds) = (Vec::new(), Vec::new(), Bounds::default());
-        Self { name, topic, view, tables, siblings, writes, bounds }
+    pub fn new(name: &'static str, topic: &'static str, view: V, tables: V::Tables) -> Self
+    where
+        V::Tables: 'static,
+    {
+        let open = Open { tables, is_ready: Box::new(|| true) };
+        Self::opening(name, topic, view, Box::new(move |_, _| Ok(open)))
+    }
+
+    fn opening(
+        name: &'static str,
+        topic: &'static str,
+        view: V,
+        tables: Opening<V::Tables>,
+    ) -> Self {
+        let (looks_into, siblings, writes) = (Vec::new(), Vec::new(), Vec::new());
+        let (poison, bounds) = (None, Bounds::default());
+        Self { name, topic, view, tables, looks_into, siblings, writes, poison, bounds }
     }
 
     /// The same fed by a further topic, too; its records have the next [`Raw::source`].
@@ -63,11 +90,55 @@ impl<V: View<Output = Produce>> App<V> {
         self
     }
 
+    /// The same with a topic for records that cannot be read, and for those whose output Kafka does
+    /// not take: each under its key and with its value, and with the headers `reason`, `detail`,
+    /// `partition` and `offset`. `--dev` makes it. Without one they are in the log alone.
+    #[must_use]
+    pub fn poison_to(mut self, topic: &'static str) -> Self {
+        self.poison = Some(topic);
+        self.writing(topic)
+    }
+
     /// The same with other bounds of what it remembers.
     #[must_use]
     pub fn bounded(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
         self
+    }
+}
+
+impl<T: Rows, V: View<Output = Produce, Tables = Table<T>>> App<V> {
+    /// A view like a [`new`](Self::new) one that looks into a global table: this compacted topic, held
+    /// whole in memory. Nothing is folded before it is read. `--dev` makes it where it is missing.
+    pub fn joined(name: &'static str, topic: &'static str, view: V, table: &'static str) -> Self {
+        let open = move |kafka: &KafkaConfig, prefix: &str| {
+            let reader = ReaderConfig::new(format!("{prefix}{table}"));
+            let config = TableConfig { name: table, kafka: kafka.clone(), reader };
+            let (table, _) = Table::start(config, Passed(table))?;
+            let read = table.clone();
+            Ok(Open { tables: table, is_ready: Box::new(move || read.is_ready()) })
+        };
+        let app = Self::opening(name, topic, view, Box::new(open));
+        Self { looks_into: vec![table], ..app }
+    }
+}
+
+impl<V: View + fmt::Debug> fmt::Debug for App<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, topic, view, .. } = self;
+        let mut shown = f.debug_struct("App");
+        shown.field("name", name).field("topic", topic).field("view", view).finish_non_exhaustive()
+    }
+}
+
+/// Tells of a table's records that are passed over.
+struct Passed(&'static str);
+
+impl<T> Watch<T> for Passed {
+    fn applied(&self, _: &Table<T>, _: &Raw<'_>) {}
+
+    fn poisoned(&self, raw: &Raw<'_>, poison: &Poison) {
+        warn!(table = self.0, place = %raw.place, %poison, "a row is passed over");
     }
 }
 
@@ -255,6 +326,7 @@ impl<V: View<Output = Produce>> Stage for App<V> {
             beside: self.siblings.clone(),
             changelog: format!("{}.view", self.name),
             writes: self.writes.clone(),
+            tables: self.looks_into.clone(),
         }
     }
 
@@ -263,14 +335,16 @@ impl<V: View<Output = Produce>> Stage for App<V> {
         arguments: &Arguments,
         purged: &[&'static str],
     ) -> Result<Runtime, Error> {
-        let Self { name, topic, view, tables, siblings, writes: _, bounds } = *self;
+        let Self { name, topic, view, tables, siblings, poison, bounds, .. } = *self;
         let Arguments { bootstrap, prefix, topic: other, instance, state, .. } = arguments;
         let reads = |through: &&&str| **through == topic || siblings.contains(*through);
         let topics: Vec<_> = purged.iter().filter(reads).map(|t| format!("{prefix}{t}")).collect();
         let id = format!("{prefix}{name}");
+        let kafka = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
+        let Open { tables, is_ready } = tables(&kafka, prefix)?;
         let config = RuntimeConfig {
             name,
-            kafka: KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() },
+            kafka,
             group: GroupConfig {
                 instance: Some(format!("{id}-{instance}")),
                 ..GroupConfig::new(id.clone())
@@ -299,8 +373,8 @@ impl<V: View<Output = Produce>> Stage for App<V> {
         let parts = Parts {
             view,
             tables,
-            is_ready: Box::new(|| true),
-            sink: Arc::new(Pass { name, prefix: prefix.clone() }),
+            is_ready,
+            sink: Arc::new(Pass { name, prefix: prefix.clone(), poison }),
             now_ms: Box::new(now_ms),
             meters: Meters::noop(),
             on_statistics: None,
@@ -313,6 +387,7 @@ impl<V: View<Output = Produce>> Stage for App<V> {
 struct Pass {
     name: &'static str,
     prefix: String,
+    poison: Option<&'static str>,
 }
 
 impl Sink<Produce> for Pass {
@@ -333,9 +408,23 @@ impl Sink<Produce> for Pass {
         outputs
     }
 
-    fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
+    fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
+        let Place { partition, offset } = at.place;
         warn!(view = self.name, place = %at.place, %poison, "a record is passed over");
-        None
+        let topic = self.poison?;
+        let mut headers = Headers::default();
+        headers.push("reason", poison.reason);
+        headers.push("detail", poison.detail.as_bytes());
+        headers.push("partition", partition.to_string().as_bytes());
+        headers.push("offset", offset.to_string().as_bytes());
+        // Where it is an output that was too large, the record itself lies in the topic still.
+        let of = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
+        Some(Produce {
+            topic: format!("{}{topic}", self.prefix).into(),
+            key: of(raw.and_then(|raw| raw.key)),
+            value: of(raw.and_then(|raw| raw.value)),
+            headers,
+        })
     }
 }
 

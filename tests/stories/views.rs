@@ -9,6 +9,8 @@ use clickmill_tests::until::until;
 use clickmill_tests::{Answer, Ask, Http, TENANT, World};
 use serde_json::Value;
 
+use crate::engine::example;
+
 /// Asks the relay as a web server does.
 async fn ask(world: &World, path: &str, key: &str) -> Answer {
     let url = format!("{}/v1/visitors/{path}", world.relay.url);
@@ -77,5 +79,37 @@ async fn a_team_builds_a_view_of_its_own_over_the_same_clicks() {
         (looks().await.as_deref() == Some(r#"{"kettle":3,"mug":1}"#)).then_some(())
     })
     .await;
+    assert!(own.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_joins_clicks_to_products_and_keeps_what_it_cannot_read() {
+    /// What every product of the harness costs.
+    const PRICE: u64 = 1_999;
+    let world = World::start().await;
+    world.kafka.stock(&[("kettle", 5), ("mug", 5)]);
+    let page = world.page();
+    assert_eq!(page.send(vec![page.views("kettle"), page.views("mug")]).await.accepted, 2);
+    let key = format!("{TENANT}:{}", page.visitor());
+    // Past the collector, which lets nothing of the kind through.
+    world.kafka.put("web.clicks.raw.pii.v1", &[(key.clone(), Some("no click".to_owned()))]);
+    let mut own = example("examples/looked_at", &world.kafka, world.folder());
+    let newest = async |topic: &str, key: &str| {
+        if !world.kafka.has(topic).await {
+            return None;
+        }
+        let records = world.kafka.records_of(topic).await.into_iter();
+        records.rev().find(|record| record.key.as_deref() == Some(key)).map(|record| record.value)
+    };
+    // Nothing is folded before all prices are known, so none is missing.
+    let is = async |cents: u64| {
+        (newest("looked.at.view", &key).await? == cents.to_string()).then_some(())
+    };
+    until("both looks have their prices", || is(2 * PRICE)).await;
+    assert_eq!(newest("looked.at.poisoned", &key).await.as_deref(), Some("no click"));
+    own.kill();
+    assert_eq!(page.send(vec![page.views("kettle")]).await.accepted, 1);
+    let mut own = example("examples/looked_at", &world.kafka, world.folder());
+    until("it goes on where it was", || is(3 * PRICE)).await;
     assert!(own.stop().await.success());
 }

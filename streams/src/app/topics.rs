@@ -25,10 +25,12 @@ pub(super) struct Topics {
     pub(super) beside: Vec<&'static str>,
     pub(super) changelog: String,
     pub(super) writes: Vec<&'static str>,
+    pub(super) tables: Vec<&'static str>,
 }
 
 /// Makes what is missing, with as many partitions as the topic that drives the view: the changelog,
-/// and what the view writes. The topics that it reads must be there.
+/// what the view writes, and the tables that it looks into. The topics that it is fed by must be
+/// there.
 pub(super) async fn make(arguments: &Arguments, topics: &Topics) -> Result<(), Failure> {
     let Arguments { prefix, topic, .. } = arguments;
     let admin = admin(arguments)?;
@@ -40,8 +42,10 @@ pub(super) async fn make(arguments: &Arguments, topics: &Topics) -> Result<(), F
         let found = admin.partitions(&name).await?;
         partitions = found.ok_or(Failure::NoTopic(name))?;
     }
-    let compacted = [("cleanup.policy".to_owned(), "compact".to_owned())].into();
-    let mut wanted = vec![spec(full(&topics.changelog), partitions, compacted)];
+    let compacted: BTreeMap<_, _> = [("cleanup.policy".to_owned(), "compact".to_owned())].into();
+    let tables = topics.tables.iter().map(|name| spec(full(name), 1, compacted.clone()));
+    let mut wanted: Vec<_> = tables.collect();
+    wanted.push(spec(full(&topics.changelog), partitions, compacted));
     let writes = topics.writes.iter().map(|name| spec(full(name), partitions, BTreeMap::new()));
     wanted.extend(writes);
     create(&admin, &wanted).await
