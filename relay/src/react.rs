@@ -270,8 +270,12 @@ impl React {
         signals.time = now;
         signals.page = match wish.sku {
             Some(_) => PageKind::Product,
+            None if wish.category.is_some() && wish.page.is_none() => PageKind::Category,
             None => wish.page.unwrap_or(signals.page),
         };
+        if wish.is_about_something() {
+            signals.category = wish.category.map(str::to_owned);
+        }
         if let Some(sku) = wish.sku {
             signals.seen.retain(|seen| seen != sku);
             signals.seen.insert(0, sku.clone());
@@ -279,7 +283,7 @@ impl React {
         // Before anything is said, as with a click.
         let source = (wish.partition, epoch);
         self.mark((&signals, subject), &self.means.tables.shelf(&signals.tenant, now), source);
-        let is_about = wish.sku.is_some() || wish.page.is_some();
+        let is_about = wish.is_about_something();
         let held = self.means.hub.holding(subject, now);
         let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
         let (mut said, taken) =
@@ -383,11 +387,18 @@ pub struct Wish<'a> {
     pub sku: Option<&'a Sku>,
     /// What sort of page it is, where the server says so.
     pub page: Option<PageKind>,
+    /// The category that the page is about.
+    pub category: Option<&'a str>,
     /// The partition that the visitor lies in.
     pub partition: u32,
 }
 
 impl Wish<'_> {
+    /// Whether it says what page it is.
+    fn is_about_something(&self) -> bool {
+        self.sku.is_some() || self.page.is_some() || self.category.is_some()
+    }
+
     /// A visitor of whom nothing is known.
     fn nothing_known(&self, now: Millis) -> Signals {
         Signals {
@@ -399,6 +410,7 @@ impl Wish<'_> {
             personalization: None,
             asks: true,
             page: self.page.unwrap_or_default(),
+            category: None,
             locale: None,
             lesson: None,
             seen: Vec::new(),

@@ -2,9 +2,9 @@
 //!
 //! The body is `{"visitor": id, "slots": [slot, …]}` with up to [`SLOTS_MAX`] slots. `"sku"` names
 //! the product that the page is about, though its view was not told yet, `"page"` what sort of page it
-//! is (as in `page_view`), and `"after": place`, as a receipt tells it, has the answer wait until that
-//! event is in it. `Authorization: Bearer <key>`
-//! shows the server's key, which names its tenant.
+//! is (as in `page_view`), `"category"` the category that it lists, and `"after": place`, as a receipt
+//! tells it, has the answer wait until that event is in it. `Authorization: Bearer <key>` shows the
+//! server's key, which names its tenant.
 //!
 //! The answer is `{"visitor": id, "hints": [{"id", "event", "data"}, …]}`: what a stream would tell,
 //! at the most one hint for each slot. What is told here counts as told: other pages of the visitor
@@ -63,6 +63,8 @@ struct Asked {
     sku: Option<Sku>,
     #[serde(default)]
     page: Option<PageKind>,
+    #[serde(default)]
+    category: Option<String>,
     #[serde(default)]
     after: Option<Place>,
 }
@@ -162,6 +164,7 @@ impl Render {
             slots: &asked.slots,
             sku: asked.sku.as_ref(),
             page: asked.page,
+            category: asked.category.as_deref(),
             partition,
         };
         match self.delivery.react.decide(subject, &wish, known) {
@@ -207,7 +210,7 @@ impl Asked {
 fn malformed() -> Told {
     let detail = format!(
         "the body must be `{{\"visitor\": id, \"slots\": [slot, …]}}` with 1 to {SLOTS_MAX} slots; \
-         \"sku\", \"page\" and \"after\" may be in it"
+         \"sku\", \"page\", \"category\" and \"after\" may be in it"
     );
     let refusal = Refusal { error: RefusalCode::Malformed, detail, retry_after_ms: None };
     Told { status: StatusCode::BAD_REQUEST, answer: refusal.to_json() }
@@ -239,7 +242,7 @@ mod tests {
     #[test]
     fn what_is_asked_is_bounded_and_has_no_unknown_fields() {
         let reads = |body: &str| Asked::read(body.as_bytes()).is_some();
-        let all = r#"{"visitor":"v","slots":["a","b"],"sku":"K","page":"home","after":"1.2"}"#;
+        let all = r#"{"visitor":"v","slots":["a","b"],"sku":"K","page":"home","category":"c","after":"1.2"}"#;
         assert!(reads(all));
         for bad in [
             r#"{"visitor":"v","slots":[]}"#,

@@ -51,7 +51,9 @@ pub use record::{
     StockBeat,
 };
 pub use session::{SessionEnd, SessionRule};
-pub use session_view::{Asked, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit, Wait};
+pub use session_view::{
+    Asked, BasketWord, Gap, QueueMark, SessionView, SessionViewParts, Sight, Visit, Wait, Word,
+};
 pub(crate) use site::URGENT;
 pub use site::{Flush, SiteConfig};
 pub(crate) use text::Put;

@@ -25,6 +25,11 @@ fn batch() {
     // The collector reads the envelope first; the events stay as they came.
     let raw = check::<RawBatch>(golden);
     assert!(raw.events.iter().all(|event| golden.contains(event.as_str())));
+    // Purposes that only later senders know, or nobody, grant nothing, and the batch is as good.
+    let later = include_str!("../golden/batch_later.json");
+    assert_eq!(serde_json::from_str::<Batch>(later).unwrap().to_json(), golden);
+    assert_eq!(serde_json::from_str::<RawBatch>(later).unwrap().to_json(), golden);
+    assert!(serde_json::from_str::<RawBatch>(&later.replace("\"telepathy\"", "7")).is_err());
 }
 
 #[test]
@@ -45,6 +50,9 @@ fn refusal() {
 fn site_config() {
     let golden = include_str!("../golden/site_config.json");
     assert_eq!(SiteConfig::read(golden), Ok(check::<SiteConfig>(golden)));
+    let later = golden.replace(r#"["analytics"]"#, r#"["telepathy","analytics"]"#);
+    assert_eq!(SiteConfig::read(&later), SiteConfig::read(golden));
+    assert_eq!(serde_json::from_str::<SiteConfig>(&later).ok(), SiteConfig::read(golden).ok());
 }
 
 #[test]
@@ -99,6 +107,13 @@ fn what_is_waited_for() {
 }
 
 #[test]
+fn the_events_by_which_something_is_known() {
+    let view = check::<SessionView>(include_str!("../golden/session_view_words.json"));
+    assert_eq!(view.basket_words[0].sku.as_str(), "TOA-1");
+    assert_eq!(view.customer_word.map(|word| word.seq), Some(7));
+}
+
+#[test]
 fn tables() {
     check::<Customer>(include_str!("../golden/customer.json"));
     let view = check::<SessionView>(include_str!("../golden/session_view_proven.json"));
@@ -136,6 +151,7 @@ fn the_small_reader_sees_what_serde_sees() {
     }
     for golden in [
         include_str!("../golden/batch.json"),
+        include_str!("../golden/batch_later.json"),
         include_str!("../golden/record_enriched.json"),
         include_str!("../golden/dead_letter.json"),
         include_str!("../golden/stock.json"),

@@ -32,8 +32,17 @@ export interface Hint {
   readonly kind: "promote" | "reset" | "stock" | "suggest" | "variant" | "withdraw";
   /** The slot it is for; none where it is for the whole page. */
   readonly slot?: string;
-  /** What to show. */
-  readonly content: { title?: string; items?: Item[]; [more: string]: unknown };
+  /** What to show: products with a heading or, of the kind `stock`, how one product is stocked. */
+  readonly content: {
+    title?: string;
+    items?: Item[];
+    /** It is there again, or running out. */
+    state?: "back" | "low";
+    /** How many pieces of it can be had. */
+    available?: number;
+    product?: Item;
+    [more: string]: unknown;
+  };
   /** What found it, and what that went by. */
   readonly why?: { model: string; inputs: string[] };
   /** When it stops being true, ms since 1970. */

@@ -23,31 +23,62 @@ const api = (call) => {
 
 // ---- Hints that hold ----
 
+// The snapshot that follows a reset has this long to come, ms.
+const PATIENCE = 1000;
+
 const hints = new Map();
 const ears = new Set();
+// The ids of hints that were there before a reset and did not come again yet.
+const stale = new Set();
+let patience;
 const set = (slot, hint) => {
   if (hint) hints.set(slot, hint);
   else if (!hints.delete(slot)) return;
   ears.forEach((run) => run());
 };
-const expire = (slot, hint) => {
-  const left = hint.expires_at - Date.now();
-  if (hints.get(slot) !== hint || !(left < Infinity)) return;
+const expire = (slot, { id, expires_at }) => {
+  const left = expires_at - Date.now();
+  // With fewer products it is still the same hint.
+  if (hints.get(slot)?.id !== id || !(left < Infinity)) return;
   if (left <= 0) set(slot);
-  else setTimeout(expire, Math.min(left, 2 ** 31 - 1), slot, hint);
+  else setTimeout(expire, Math.min(left, 2 ** 31 - 1), slot, { id, expires_at });
+};
+const show = (slot, hint) => {
+  const { id, content, expires_at } = hint;
+  stale.delete(id);
+  // A hint that comes twice changes nothing.
+  if (hints.get(slot)?.id === id) return;
+  if (expires_at <= Date.now() || !content || content.items?.length === 0) return;
+  set(slot, hint);
+  expire(slot, hint);
+};
+// A withdrawal names products, a hint or a whole slot.
+const withdraw = (slot, content) => {
+  const { hint, id = hint, sku, skus = [], items = [] } = content || {};
+  const gone = new Set([sku, ...skus, ...items.map((item) => item?.sku)].filter(Boolean));
+  for (const [place, shown] of [...hints]) {
+    if ((slot && place !== slot) || (id && shown.id !== id)) continue;
+    const { items, product } = shown.content;
+    const all = Array.isArray(items) ? items : product ? [product] : [];
+    const left = all.filter((item) => !gone.has(item?.sku));
+    if (!gone.size || (all.length && !left.length)) set(place);
+    else if (left.length < all.length) set(place, { ...shown, content: { ...shown.content, items: left } });
+  }
+};
+// What comes again with the snapshot was never away.
+const forget = () => {
+  hints.forEach(({ id }) => stale.add(id));
+  clearTimeout(patience);
+  patience = setTimeout(() => {
+    for (const [slot, { id }] of [...hints]) if (stale.has(id)) set(slot);
+    stale.clear();
+  }, PATIENCE);
 };
 const hear = ({ detail }) => {
-  const { kind, slot = "page", id, content } = detail;
-  if (kind === "suggest" || kind === "promote") {
-    if (hints.get(slot)?.id === id) return;
-    set(slot, detail);
-    expire(slot, detail);
-  } else if (kind === "withdraw") {
-    const gone = content?.hint;
-    for (const [place, hint] of [...hints]) {
-      if ((!detail.slot || place === slot) && (!gone || hint.id === gone)) set(place);
-    }
-  } else if (kind === "reset") [...hints.keys()].forEach((place) => set(place));
+  const { kind, slot, content } = detail;
+  if (/suggest|promote|stock/.test(kind)) show(slot || "page", detail);
+  else if (kind === "withdraw") withdraw(slot, content);
+  else if (kind === "reset") forget();
 };
 
 // ---- Beginning ----

@@ -83,7 +83,7 @@
     }
     const { href } = element;
     if (!href || dataset.cmClick) return;
-    const sku = at(values, "sku");
+    const sku = at(values, "sku") || at(values, "product.sku");
     dataset.cmClick = sku ? "product_click" : "click";
     dataset.cmProps = JSON.stringify(
       sku ? { sku, ...place } : { element: "a", href: href.slice(0, 2048), hint: place.hint },
@@ -139,9 +139,9 @@
   };
 
   class Slot extends HTMLElement {
-    // What it shows: the hint and its elements.
+    // What it shows: the hint and its element.
     #hint;
-    #shown = [];
+    #shown;
     #waits;
 
     get name() {
@@ -191,14 +191,12 @@
     }
 
     #paint(hint) {
-      this.#shown.forEach((element) => element.remove());
-      this.#shown = [];
+      this.#shown?.remove();
       this.#hint = hint;
-      const body = hint && this.#make(hint);
-      for (const child of this.children) child.toggleAttribute("data-cm-away", !!body);
-      if (body) {
-        this.#shown = [...body.children];
-        this.append(body);
+      const shown = (this.#shown = hint && this.#make(hint));
+      for (const child of this.children) child.toggleAttribute("data-cm-away", !!shown);
+      if (shown) {
+        this.append(shown);
         this.dataset.cmHint = hint.id;
       } else delete this.dataset.cmHint;
       watch(this);
@@ -219,7 +217,11 @@
         this.setAttribute("aria-label", title || this.name);
       }
       say(title);
-      return body;
+      // In the slot's one cell several elements would lie over each other.
+      if (!body.children[1]) return body.firstElementChild;
+      const box = doc.createElement("div");
+      box.append(body);
+      return box;
     }
 
     // Who was on what is gone is still here.
@@ -256,13 +258,17 @@
   };
 
   const show = (name, detail) => {
-    const { id, content, expires_at } = detail;
+    const { id, expires_at } = detail;
+    let { content } = detail;
     const before = held.get(name);
     // A hint that comes twice changes nothing.
     if (before?.id === id) return (before.isStale = false);
     if (expires_at <= now() || !content || content.items?.length === 0) return;
-    const title = fill(doc.documentElement, "{title}", content) || "";
-    const hint = { ...detail, title };
+    const { state, available, product } = content;
+    // What is said of one product is a list of one; how many there are has the name of their state.
+    if (product) content = { items: [product], [state]: available, ...content };
+    const title = fill(doc.documentElement, "{title}|{product.name}", content) || "";
+    const hint = { ...detail, content, title };
     put(name, hint);
     expire(name, hint);
   };
@@ -289,7 +295,7 @@
 
   const hear = ({ detail }) => {
     const { kind, slot } = detail;
-    if (kind === "suggest" || kind === "promote") show(slot || "page", detail);
+    if (/suggest|promote|stock/.test(kind)) show(slot || "page", detail);
     else if (kind === "withdraw") withdraw(slot, detail);
     else if (kind === "reset") reset();
   };

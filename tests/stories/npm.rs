@@ -51,8 +51,9 @@ track("wishlist_add", { sku: "KET-1" });
 const end: () => void = on("hint", (hint: Hint) => console.log(hint.content.items?.[0]?.sku));
 const arm: number = variant("checkout");
 const shown = useHint("suggested")?.content.title?.length;
+const left: number | undefined = useHint("stock")?.content.available;
 const told = (event: TypedEvent): number => (event.type === "order" ? event.props.total_cents : 0);
-export { arm, end, shown, told };
+export { arm, end, left, shown, told };
 "#;
 
 /// What they do not take, one mistake a line from the third one on.
@@ -102,6 +103,41 @@ const COMPONENT: &str = r#"<!doctype html><html lang="en"><title>Component</titl
   window.render = () => root.render(createElement(Suggested, { renders: renders++ }));
   window.render();
   track("product_view", { sku: "kettle" });
+</script></html>"#;
+
+/// Components that show what holds in two slots; a hint is said by the page itself.
+const PARTS: &str = r#"<!doctype html><html lang="en"><title>Parts</title><h1>Parts</h1><main></main>
+<script type="importmap">IMPORTS</script>
+<script type="module">
+  import { createElement } from "react";
+  import { createRoot } from "react-dom/client";
+  import { init } from "/files/index.js";
+  import { useExposure, useHint } from "/files/react.js";
+  init(SETTINGS);
+  const show = ({ state, available, product, items }) =>
+    product ? `${state} ${available} ${product.sku}` : items.map(({ sku }) => sku).join();
+  window.shown = {};
+  const Part = ({ slot }) => {
+    const hint = useHint(slot);
+    const text = hint ? show(hint.content) : "none";
+    (window.shown[slot] ??= []).push(text);
+    return createElement("p", { ref: useExposure(hint), id: slot }, text);
+  };
+  const parts = ["stock", "offers"].map((slot) => createElement(Part, { slot, key: slot }));
+  createRoot(document.querySelector("main")).render(parts);
+  window.told = [];
+  document.addEventListener("clickmill:event", ({ detail: { type, props } }) => {
+    if (type === "exposure") told.push(`${props.slot} ${props.hint}`);
+  });
+  window.say = (kind, slot, id, content) => document.dispatchEvent(new CustomEvent("clickmill:hint", {
+    detail: { id, kind, slot, content, expires_at: Date.now() + 60000 },
+  }));
+  window.suggest = (id, ...skus) => say("suggest", "offers", id, { items: skus.map((sku) => ({ sku })) });
+  window.text = (slot) => document.getElementById(slot).textContent;
+  window.see = (isHidden) => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
 </script></html>"#;
 
 /// Runs a command to its end: whether it went well, and all that it said.
@@ -321,6 +357,85 @@ export default module.exports;\nexport const {{ {hands_out} }} = module.exports;
     file
 }
 
+/// The page with the parts of React that it imports.
+fn with_react(page: &str, folder: &Folder, settings: &Value) -> String {
+    let file = |part: (&'static str, &str, &[&str])| {
+        (part.0.to_owned(), Value::from(format!("/files/{}", put_module(folder, part))))
+    };
+    let imports: serde_json::Map<_, _> = REACT.into_iter().map(file).collect();
+    let page = page.replace("IMPORTS", &json!({ "imports": imports }).to_string());
+    page.replace("SETTINGS", &settings.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_takes_hints_and_looks_as_a_slot_does() {
+    let (edge, browser) = (World::builder().edge().await, Browser::start().await);
+    let (folder, path) = served();
+    let settings = json!({
+        "key": edge.write_key(), "collector": edge.collector.url,
+        "core": "/files/clickmill_core.js", "consent": ["analytics"],
+    });
+    let site = Front::of_files(path, with_react(PARTS, &folder, &settings)).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    let text = async |slot: &str, what: &str| {
+        let text = || async { browser.run(&format!("return text('{slot}')")).await };
+        until_enough(&format!("{what} in {slot}"), text, |text| text == what).await;
+    };
+    let told = async |what: &str| {
+        let told = || async { browser.run("return told").await };
+        let is_told =
+            |told: &Value| told.as_array().is_some_and(|told| told.contains(&what.into()));
+        until_enough(&format!("{what} was seen"), told, is_told).await;
+    };
+
+    // How one product is stocked; a product that is gone takes its hint along.
+    let low = r#"{ state: "low", available: 2, product: { sku: "A" } }"#;
+    browser.run(&format!("say('stock', 'stock', 's.0.1.0', {low})")).await;
+    text("stock", "low 2 A").await;
+    told("stock s.0.1.0").await;
+    browser.run("say('withdraw', 'stock', 'w.0.1.0', { skus: ['B'] })").await;
+    browser.run("say('withdraw', 'stock', 'w.0.1.1', { skus: ['A'] })").await;
+    text("stock", "none").await;
+    assert_eq!(browser.run("return shown.stock").await, json!(["none", "low 2 A", "none"]));
+
+    // Of several only those go that are named.
+    browser.run("suggest('o.0.1.0', 'A', 'B', 'C')").await;
+    text("offers", "A,B,C").await;
+    browser.run("say('withdraw', 'offers', 'w.0.2.0', { sku: 'B' })").await;
+    text("offers", "A,C").await;
+    browser
+        .run("say('withdraw', undefined, 'w.0.3.0', { items: [{ sku: 'A' }, { sku: 'C' }] })")
+        .await;
+    text("offers", "none").await;
+
+    // What comes again after a reset was never away; what does not, goes.
+    browser.run("suggest('o.0.2.0', 'D')").await;
+    text("offers", "D").await;
+    browser.run("shown.offers.length = 0; say('reset'); suggest('o.0.2.0', 'D')").await;
+    let later =
+        "const done = arguments[arguments.length - 1]; setTimeout(() => done(shown.offers), 1500)";
+    assert_eq!(browser.later(later).await, json!([]), "nothing was shown anew");
+    let stays = "say('reset'); return text('offers')";
+    assert_eq!(browser.run(stays).await, "D", "until it is known that it does not come");
+    text("offers", "none").await;
+
+    // Whoever looks elsewhere after a moment has not seen it.
+    let briefly = "const done = arguments[arguments.length - 1]; see(false); suggest('o.0.3.0', 'E');
+        setTimeout(() => see(true), 200); setTimeout(() => done(told.includes('offers o.0.3.0')), 2000)";
+    assert_eq!(browser.later(briefly).await, false, "a hidden page is seen by nobody");
+    browser.run("see(false)").await;
+    told("offers o.0.3.0").await;
+
+    // Half of it is never in view.
+    browser.run("document.getElementById('offers').style.height = '300vh'").await;
+    browser.run("suggest('o.0.4.0', 'F')").await;
+    told("offers o.0.4.0").await;
+    let once = browser.run("return told.length === new Set(told).size").await;
+    assert_eq!(once, true, "each once");
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_shows_a_hint_and_tells_once_that_it_was_seen() {
     let (world, browser, (folder, path)) = (World::start().await, Browser::start().await, served());
@@ -329,16 +444,11 @@ async fn a_component_shows_a_hint_and_tells_once_that_it_was_seen() {
     others.send(vec![others.views("kettle"), others.views("toaster")]).await;
     world.enriched(2).await;
 
-    let file = |part: (&'static str, &str, &[&str])| {
-        (part.0.to_owned(), Value::from(format!("/files/{}", put_module(&folder, part))))
-    };
-    let imports: serde_json::Map<_, _> = REACT.into_iter().map(file).collect();
     let settings = json!({
         "key": world.write_key(), "collector": world.collector.url, "hints": world.relay.url,
         "core": "/files/clickmill_core.js", "consent": ["analytics", "personalization"],
     });
-    let page = COMPONENT.replace("IMPORTS", &json!({ "imports": imports }).to_string());
-    let site = Front::of_files(path, page.replace("SETTINGS", &settings.to_string())).await;
+    let site = Front::of_files(path, with_react(COMPONENT, &folder, &settings)).await;
     browser.open(&format!("{}/page", site.url)).await;
     let shown = "const shown = document.querySelector('main p');
         return [shown?.textContent ?? '', shown?.id ?? '']";

@@ -60,14 +60,28 @@ say('suggest', { content: { title: '<img src=x onerror="window.owned = 1">', ite
 ] } });
 "#;
 
-/// The one record of that type whose properties name a hint, once it is there.
-async fn of_a_hint(world: &World, kind: &str) -> Value {
+/// A slot that says of a product that it is there again, or how few of it are left.
+const STOCK: &str = r#"
+document.body.insertAdjacentHTML('afterbegin', `
+  <clickmill-slot name="stock">
+    <p>What there is</p>
+    <template>
+      <a data-cm-href="{product.url}" data-cm-text="Only {low} left of {product.name}|{product.name} is back"></a>
+      <ul><li data-cm-each="items" data-cm-text="{sku}"></li></ul>
+    </template>
+  </clickmill-slot>`);
+window.stock = document.querySelector('clickmill-slot[name=stock]');
+window.said = () => stock.querySelector('a')?.textContent ?? '';
+"#;
+
+/// The one record of that type whose properties name a hint in that slot, once it is there.
+async fn of_a_hint(world: &World, kind: &str, slot: &str) -> Value {
     until(&format!("a {kind} of a hint"), || async {
         let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
         let of_kind = records.iter().filter(|record| record.kind.as_str() == kind);
         of_kind
             .map(|record| serde_json::from_str::<Value>(record.props.as_str()).expect("properties"))
-            .find(|props| props["hint"].is_string())
+            .find(|props| props["hint"].is_string() && props["slot"] == slot)
     })
     .await
 }
@@ -90,8 +104,7 @@ async fn a_hint_fills_its_slot_moves_nothing_and_tells_what_becomes_of_it() {
         )
         .await;
     assert_eq!((&seen[0], &seen[1], &seen[2]), (&json!("region"), &json!(true), &json!("q")));
-    let exposed = of_a_hint(&visit.world, "exposure").await;
-    assert_eq!(exposed["slot"], json!("suggested"));
+    of_a_hint(&visit.world, "exposure", "suggested").await;
     assert_eq!(visit.run("return shifts").await, json!([]), "nothing moved");
 
     let link = visit.client.find(Locator::Css("clickmill-slot[data-cm-hint] .slot a[href]")).await;
@@ -100,9 +113,8 @@ async fn a_hint_fills_its_slot_moves_nothing_and_tells_what_becomes_of_it() {
     let props: Value = serde_json::from_str(&props).expect("properties");
     link.click().await.expect("a click");
     visit.arrives(&format!("/p/{}", props["sku"].as_str().expect("a product"))).await;
-    let clicked = of_a_hint(&visit.world, "product_click").await;
+    let clicked = of_a_hint(&visit.world, "product_click", "suggested").await;
     assert_eq!(clicked, props);
-    assert_eq!(clicked["slot"], json!("suggested"));
     assert!(clicked["position"].is_u64(), "{clicked}");
     visit.world.books_balance().await;
     visit.close().await;
@@ -197,5 +209,59 @@ async fn a_slot_changes_around_who_is_in_it_and_empties_when_a_hint_no_longer_ho
     visit.run("document.body.prepend(Object.assign(document.createElement('h1'), { textContent: 'x' }))").await;
     let moved = || async { visit.run("return shifts.length").await };
     until_enough("a shift", moved, |shifts| shifts.as_u64() > Some(0)).await;
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_low_or_is_back_fills_its_slot_and_tells_what_becomes_of_it() {
+    let world = World::builder().relay("stock.low_at = 3");
+    let visit = Visit::builder().world(world).at("/p/KET-4").start().await;
+    visit.world.kafka.stock(&[("kettle", 0)]);
+    visit.run(STOCK).await;
+    let said = || async { visit.run("return said()").await };
+    until_enough("how few are left", said, |said| {
+        said == "Only 3 left of Clear Water glass kettle"
+    })
+    .await;
+    let shown = visit
+        .run("return [stock.getAttribute('aria-label'), stock.querySelector('li').textContent, stock.dataset.cmHint]")
+        .await;
+    assert_eq!((&shown[0], &shown[1]), (&json!("Clear Water glass kettle"), &json!("KET-4")));
+    let exposed = of_a_hint(&visit.world, "exposure", "stock").await;
+    assert!(exposed["hint"].as_str().is_some_and(|hint| !hint.starts_with("back.")), "{exposed}");
+
+    visit
+        .run("clickmill.track('back_in_stock_wanted', { sku: 'kettle' }); clickmill.flush()")
+        .await;
+    until("the relay knows who waits", || async {
+        let records: Vec<Record> = visit.world.read(Topic::ClicksEnriched).await;
+        records.iter().any(|record| record.kind.as_str() == "back_in_stock_wanted").then_some(())
+    })
+    .await;
+    visit.world.kafka.levels().say("kettle", 7);
+    until_enough("that it is back", said, |said| said == "Product kettle is back").await;
+    let id = visit.run("return stock.dataset.cmHint").await;
+    let link = visit.client.find(Locator::Css("clickmill-slot[name=stock] a")).await;
+    link.expect("a link").click().await.expect("a click: nothing lies over it");
+    visit.arrives("/p/kettle").await;
+    let clicked = of_a_hint(&visit.world, "product_click", "stock").await;
+    assert_eq!(clicked, json!({ "sku": "kettle", "hint": id, "slot": "stock" }));
+
+    // It is taken back by its product, too.
+    visit.go("").await;
+    let another =
+        STOCK.replace("name=\"stock\"", "name=\"there\"").replace("name=stock", "name=there");
+    visit.run(&another).await;
+    let say = |kind: &str, content: Value| {
+        format!(
+            "document.dispatchEvent(new CustomEvent('clickmill:hint', {{ detail: {{
+               id: 'stock.0.1.0', kind: '{kind}', slot: 'there', content: {content} }} }}))"
+        )
+    };
+    let low = json!({ "state": "low", "available": 2, "product": { "sku": "A", "name": "A", "url": "/p/A" } });
+    visit.run(&say("stock", low)).await;
+    assert_eq!(said().await, "Only 2 left of A");
+    visit.run(&say("withdraw", json!({ "skus": ["A"] }))).await;
+    assert_eq!(said().await, "");
     visit.close().await;
 }

@@ -123,6 +123,19 @@ async fn who_comes_back_finds_what_was_seen_and_who_is_new_what_others_look_at()
     shown.sort();
     assert_eq!(shown, ["hob", "oven"]);
     assert!(popular.content.as_str().starts_with(r#"{"title":"Popular right now""#));
+    // Whoever comes to a list of a category sees what is looked at in that.
+    let new = world.page();
+    let mut stream = new.listen().await;
+    let list = new.event("list_view", r#"{"list":"all things","category":"things"}"#);
+    let popular = answer(&new, &mut stream, list).await;
+    assert_eq!(
+        (popular.why.model.as_str(), &popular.why.inputs[..]),
+        ("category_popular", &[][..])
+    );
+    let mut shown = skus(&popular);
+    shown.truncate(2);
+    shown.sort();
+    assert_eq!(shown, ["hob", "oven"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

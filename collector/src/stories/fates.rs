@@ -289,6 +289,20 @@ async fn consent_decides_about_key_and_signal() {
 }
 
 #[tokio::test]
+async fn a_purpose_that_is_not_known_grants_nothing_and_costs_nothing() {
+    let edge = Edge::start().await;
+    let mut own = event(2);
+    own["context"] = json!({"consent": {"granted": ["everything"]}});
+    let mut sent = batch([event(1), own]);
+    sent["context"]["consent"] = json!({"granted": ["telepathy", "analytics"]});
+    assert_eq!(edge.post(&sent).await.receipt().accepted, 2);
+    let stored = edge.stored(Topic::ClicksRaw);
+    let consents = stored.iter().map(|record| &record["context"]["consent"]["granted"]);
+    assert_eq!(consents.collect::<Vec<_>>(), [&json!(["analytics"]), &json!([])]);
+    assert_eq!(stored[1]["context"]["visitor"], json!(null));
+}
+
+#[tokio::test]
 async fn a_retry_says_when() {
     let edge = Edge::start().await;
     edge.sink.set(Faults { by_text: Some(("sku-2\"", Class::QueueFull)), ..Faults::default() });

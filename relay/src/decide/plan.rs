@@ -14,7 +14,7 @@ pub enum Model {
     BoughtTogether,
     /// What the visitor looked at before.
     RecentlyViewed,
-    /// What is looked at most in the categories of the products that were seen.
+    /// What is looked at most in the category of the page and those of the products that were seen.
     CategoryPopular,
     /// What is looked at most in the whole shop.
     ShopPopular,

@@ -232,19 +232,20 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    /// What is seen most in the categories of what was seen, the newest category first.
+    /// What is seen most in the category of the page, then in those of what was seen, the newest first.
     fn popular(&self) -> Vec<Offer> {
         let visits = self.learned.as_deref().map(|learned| &learned.visits);
         let mut categories: Vec<&str> = Vec::new();
         let mut offers = Vec::new();
-        for sku in &self.signals.seen {
-            let Some(product) = self.shelf.product(sku) else { continue };
-            if offers.len() >= CANDIDATES_MAX || categories.contains(&product.category.as_str()) {
+        let seen = self.signals.seen.iter().filter_map(|sku| self.shelf.product(sku));
+        let seen = seen.map(|product| product.category.as_str());
+        for category in self.signals.category.as_deref().into_iter().chain(seen) {
+            if offers.len() >= CANDIDATES_MAX || categories.contains(&category) {
                 continue;
             }
-            categories.push(&product.category);
+            categories.push(category);
             let seen = |sku| (sku, visits.map_or(0.0, |visits| visits.seen(sku)));
-            let all = self.shelf.category(&product.category).take(CATEGORY_MAX);
+            let all = self.shelf.category(category).take(CATEGORY_MAX);
             let mut all: Vec<(&Sku, f64)> = all.map(seen).collect();
             all.sort_unstable_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
             let sights = |seen| visits.map(|visits| visits.sights(seen, self.signals.time));

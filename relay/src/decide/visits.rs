@@ -212,6 +212,11 @@ impl Visits {
         self.products.len()
     }
 
+    /// How many clicks are known: the products of all visits.
+    pub fn clicks(&self) -> usize {
+        self.visits.iter().map(|visit| visit.products.len()).sum()
+    }
+
     /// How many visits are known.
     pub fn visits(&self) -> usize {
         self.slots.len()

@@ -372,6 +372,7 @@ impl Hub {
         (happened_at, now): (Millis, Millis),
     ) -> u64 {
         let mut told = 0;
+        let low = notice.is_low.then(|| notice.content("low"));
         for shard in &self.shards {
             let mut shard = lock(shard);
             for subject in of_tenant(shard.wanted.get(sku), tenant) {
@@ -379,7 +380,9 @@ impl Hub {
                 let Some(interest) = visitor.interest() else { continue };
                 let source = interest.source;
                 let awaited = visitor.stop_waiting(sku);
-                if awaited.is_none() && !notice.is_low {
+                // Sources repeat their levels: that as few are left as was said is no news.
+                let is_news = low.as_ref().is_some_and(|low| !visitor.shows(low, now));
+                if awaited.is_none() && !is_news {
                     continue;
                 }
                 let hint = notice.hint(awaited, source, now);

@@ -325,7 +325,11 @@ fn a_record_that_cannot_be_read_goes_to_the_dead_letters() {
     assert_eq!((text.original.as_deref(), text.original_hex), (Some("<xml/>"), None));
     let bytes = letter(b"\xff\x00");
     assert_eq!((bytes.original, bytes.original_hex.as_deref()), (None, Some("ff00")));
-    assert_eq!(inner.react.poisoned(at, None, &poison).map(|letter| letter.topic), None);
+    // Of what was never read there is the place.
+    let letter = inner.react.poisoned(at, None, &poison).unwrap();
+    let place = serde_json::from_slice::<Poisoned>(letter.value.as_deref().unwrap()).unwrap();
+    assert_eq!((letter.key, place.partition, place.offset), (None, 2, 9));
+    assert_eq!((place.original, place.original_hex), (None, None));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod promoting;
 pub mod queues;
 pub mod sessions;
 pub mod waits;
+mod words;
 
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub struct Limits {
     pub basket_max: usize,
     /// Products ordered last.
     pub bought_max: usize,
+    /// Products of which the last word about the basket is known; of others what comes last counts.
+    pub words_max: usize,
     /// Products that are waited for; beyond it the one waited for longest is forgotten.
     pub waits_max: usize,
     /// For so long after the last proof a visitor counts as a customer, ms.
@@ -62,6 +65,7 @@ impl Default for Limits {
             recent_max: 10,
             basket_max: 50,
             bought_max: 30,
+            words_max: 10,
             waits_max: 20,
             proven_ms: CustomersConfig::default().proven_ms(),
         }
@@ -153,6 +157,8 @@ pub struct Signals {
     pub asks: bool,
     /// On what sort of page it happened.
     pub page: PageKind,
+    /// The category that the page is about.
+    pub category: Option<String>,
     /// The page's language, as the browser names it.
     pub locale: Option<String>,
     /// What is learned from the event.
@@ -247,7 +253,8 @@ impl VisitorView {
     ) -> Enriched {
         let Some(visitor) = click.visitor.take() else { return Enriched::without_visitor(click) };
         let (visit, visits) = state.sessions.take(&click, &visitor, &self.rule);
-        let first = state.products.take(&click.doing, (click.time, visit.number), &self.limits);
+        let word = (&words::word(&click), visit.number);
+        let first = state.products.take(&click.doing, word, &self.limits);
         visit.products = visit.products.saturating_add(first.is_some().into());
         let asks = click.doing.asks();
         let has_left = state.identity.take(&click, self.limits.proven_ms);
@@ -263,7 +270,7 @@ impl VisitorView {
                 personalization: personalization(click.consent.as_ref()),
             };
             let facts = || Facts {
-                customer: state.identity.0.clone(),
+                customer: state.identity.proven.clone(),
                 ..promoting::facts(&click, (visit, visits), &state.products)
             };
             let ended = has_left.then(|| promoter.end(&mut state.promotions, &asking));
@@ -293,6 +300,7 @@ impl VisitorView {
             personalization: personalization(click.consent.as_ref()),
             page: click.doing.page(),
             locale: click.locale.take(),
+            category: click.doing.category().map(str::to_owned),
         };
         let now = click.time.max(Millis(now_ms));
         let waits = match &self.stock {
@@ -308,7 +316,8 @@ impl VisitorView {
         let (tenant, (id, kind)) = (click.tenant.clone(), (click.id, click.kind.clone()));
         let (key, text) = click.enriched(&known);
         let known = asks.then_some(&state.products);
-        let (promotions, customer) = (promotions.unwrap_or_default(), state.identity.0.clone());
+        let (promotions, customer) =
+            (promotions.unwrap_or_default(), state.identity.proven.clone());
         let known = signals((tenant, visitor), &asked, known);
         let signals = Signals { lesson, promotions, waits, taken, customer, has_left, ..known };
         if signals.personalization == Some(false) {
@@ -340,7 +349,7 @@ impl Visitor {
         let asked = self.asked.as_ref()?;
         let place = Place { partition: asked.partition, offset: asked.offset };
         let standing = Some(Box::new(self.standing(asked.personalization)));
-        let (waits, customer) = (self.waits.0.clone(), self.identity.0.clone());
+        let (waits, customer) = (self.waits.0.clone(), self.identity.proven.clone());
         let known = signals(of, asked, Some(&self.products));
         Some((place, Signals { standing, waits, customer, ..known }))
     }
@@ -368,7 +377,9 @@ impl Visitor {
             queues: &self.queues.0,
             promotions: &self.promotions.0,
             waits: &self.waits.0,
-            customer: self.identity.0.as_ref(),
+            customer: self.identity.proven.as_ref(),
+            basket_words: &self.products.words,
+            customer_word: self.identity.word.as_ref(),
         }
     }
 }
@@ -377,14 +388,15 @@ impl From<SessionView> for Visitor {
     fn from(view: SessionView) -> Self {
         let SessionView { visits, sessions, seen, basket, bought, asked, .. } = view;
         let SessionView { queues, promotions, waits, customer, .. } = view;
+        let SessionView { basket_words: words, customer_word: word, .. } = view;
         Self {
             queues: Queues(queues),
             sessions: Sessions { known: sessions, visits },
-            products: Products { seen, basket, bought },
+            products: Products { seen, basket, bought, words },
             asked,
             promotions: History(promotions),
             waits: Waits(waits),
-            identity: Identity(customer),
+            identity: Identity { proven: customer, word },
         }
     }
 }
@@ -404,6 +416,7 @@ fn signals(
         personalization: asked.personalization,
         asks: known.is_some(),
         page: asked.page,
+        category: asked.category.clone(),
         locale: asked.locale.clone(),
         lesson: None,
         seen: known.map(|products| products.seen().cloned().collect()).unwrap_or_default(),

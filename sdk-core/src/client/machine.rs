@@ -130,7 +130,7 @@ impl Machine {
         self.said.clear();
         self.take(now, what, number.min(text::NUMBER_MAX), text);
         self.settle_footing(now);
-        self.keep_bounds(now);
+        self.keep_bounds();
         self.send_due(now);
         if what == told::HIDDEN {
             self.copy(now, b"");

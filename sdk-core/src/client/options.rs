@@ -40,7 +40,8 @@ pub struct QueueBounds {
     pub events_max: usize,
     /// Bytes of their texts together.
     pub bytes_max: usize,
-    /// Age at which an event is given up, ms.
+    /// Age at which an event is given up, ms. Of a time in which the page slept or its clock was set an
+    /// hour counts.
     pub age_ms_max: u64,
 }
 

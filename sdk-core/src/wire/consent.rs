@@ -47,10 +47,46 @@ impl ToJson for Purpose {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default))]
 pub struct Consent {
-    /// The purposes that were granted; what is not named is refused.
+    /// The purposes that were granted; what is not named is refused. A purpose that is not known here,
+    /// of a later sender's or misspelt, grants nothing, and costs nothing else.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "known"))]
     pub granted: Vec<Purpose>,
     /// The browser asks not to be sold or shared (Global Privacy Control).
     pub gpc: bool,
+}
+
+/// The purposes of a list that are known.
+#[cfg(feature = "serde")]
+fn known<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<Purpose>, D::Error> {
+    use std::fmt;
+
+    use serde::de::{Deserialize, Error, Visitor};
+
+    /// A purpose by name, where it is known.
+    struct Named(Option<Purpose>);
+
+    struct Name;
+
+    impl Visitor<'_> for Name {
+        type Value = Named;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a purpose")
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<Named, E> {
+            Ok(Named(Purpose::parse(name)))
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Named {
+        fn deserialize<D: serde::Deserializer<'de>>(name: D) -> Result<Self, D::Error> {
+            name.deserialize_str(Name)
+        }
+    }
+
+    let all = Vec::<Named>::deserialize(list)?;
+    Ok(all.into_iter().filter_map(|Named(purpose)| purpose).collect())
 }
 
 impl Consent {

@@ -28,6 +28,46 @@ pub struct SessionView {
     pub waits: Vec<Wait>,
     /// The customer that the visitor was proven to be.
     pub customer: Option<Proven>,
+    /// The last words about products in the basket or taken out of it, newest last, each product once.
+    /// Of no use to anybody but the relay.
+    pub basket_words: Vec<BasketWord>,
+    /// The last word about which customer it is, or that it is none. Likewise.
+    pub customer_word: Option<Word>,
+}
+
+/// Which event something is known by: what an earlier one says comes too late. A list in JSON, since each
+/// click writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(from = "(Millis, u32, u64)"))]
+pub struct Word {
+    /// When it happened.
+    pub at: Millis,
+    /// The queue it stood in: a hash of the name.
+    pub queue: u32,
+    /// Its place in that queue.
+    pub seq: u64,
+}
+
+/// The last word about a product in the basket or taken out of it; likewise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(from = "(Sku, Millis, u32, u64)"))]
+pub struct BasketWord {
+    /// The product.
+    pub sku: Sku,
+    /// The word.
+    pub word: Word,
+}
+
+impl From<(Millis, u32, u64)> for Word {
+    fn from((at, queue, seq): (Millis, u32, u64)) -> Self {
+        Self { at, queue, seq }
+    }
+}
+
+impl From<(Sku, Millis, u32, u64)> for BasketWord {
+    fn from((sku, at, queue, seq): (Sku, Millis, u32, u64)) -> Self {
+        Self { sku, word: Word { at, queue, seq } }
+    }
 }
 
 /// One visit.
@@ -108,6 +148,9 @@ pub struct Asked {
     /// The page's language, as the browser names it.
     #[cfg_attr(feature = "serde", serde(default))]
     pub locale: Option<String>,
+    /// The category that the page is about.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub category: Option<String>,
 }
 
 /// A kind that a later relay knows and this one does not is another one.
@@ -157,6 +200,10 @@ pub struct SessionViewParts<'a> {
     pub waits: &'a [Wait],
     /// See [`SessionView::customer`].
     pub customer: Option<&'a Proven>,
+    /// See [`SessionView::basket_words`].
+    pub basket_words: &'a [BasketWord],
+    /// See [`SessionView::customer_word`].
+    pub customer_word: Option<&'a Word>,
 }
 
 impl ToJson for SessionView {
@@ -172,6 +219,8 @@ impl ToJson for SessionView {
             promotions: &self.promotions,
             waits: &self.waits,
             customer: self.customer.as_ref(),
+            basket_words: &self.basket_words,
+            customer_word: self.customer_word.as_ref(),
         }
         .write(w);
     }
@@ -190,6 +239,8 @@ impl ToJson for SessionViewParts<'_> {
             w.list_field("promotions", self.promotions);
             w.list_field("waits", self.waits);
             w.field("customer", self.customer);
+            w.list_field("basket_words", self.basket_words);
+            w.field("customer_word", self.customer_word);
         });
     }
 }
@@ -244,6 +295,28 @@ impl ToJson for Asked {
             w.field("personalization", self.personalization.as_ref());
             w.field("page", Some(&self.page).filter(|page| **page != PageKind::Other));
             w.field("locale", self.locale.as_ref());
+            w.field("category", self.category.as_ref());
+        });
+    }
+}
+
+impl Word {
+    fn write_parts(self, w: &mut Writer) {
+        [self.at.0, self.queue.into(), self.seq].iter().for_each(|number| number.write(w));
+    }
+}
+
+impl ToJson for Word {
+    fn write(&self, w: &mut Writer) {
+        w.array(|w| self.write_parts(w));
+    }
+}
+
+impl ToJson for BasketWord {
+    fn write(&self, w: &mut Writer) {
+        w.array(|w| {
+            self.sku.write(w);
+            self.word.write_parts(w);
         });
     }
 }

@@ -340,6 +340,40 @@ fn the_queue_is_bounded_and_gives_up_the_plain_events_first() {
 }
 
 #[test]
+fn a_clock_that_jumps_forward_makes_no_event_old() {
+    const HOUR: u64 = 3_600_000;
+    let mut page = Page::new();
+    page.track("order");
+    page.fail();
+    page.track("search");
+    page.now += 30 * HOUR;
+    page.track("order");
+    page.step(Input::Flush);
+    assert_eq!(page.client.books().dropped_old, 0);
+    assert_eq!(page.kinds(), ["order", "search", "order"]);
+    // It is set right again, and by now they have waited for a day indeed.
+    page.fail();
+    page.now -= 30 * HOUR;
+    page.step(Input::Flush);
+    for hour in 0..24 {
+        assert_eq!((hour, page.client.queued()), (hour, 3));
+        page.now += HOUR;
+        page.step(Input::Flush);
+        page.fail();
+    }
+    page.now += 1;
+    page.step(Input::Flush);
+    assert_eq!((page.client.books().dropped_old, page.client.queued()), (3, 0));
+
+    // Of an earlier page's events nobody knows more than the clock says.
+    let mut page = Page::new();
+    page.track("order");
+    page.now += 30 * HOUR;
+    page.reload();
+    assert_eq!((page.client.books().dropped_old, page.client.queued()), (1, 0));
+}
+
+#[test]
 fn what_is_worth_least_is_given_up_first() {
     let queue = QueueBounds { events_max: 3, bytes_max: 100_000, age_ms_max: 100_000 };
     let mut page = Page::with(ClientOptions { queue, ..all_granted() });

@@ -98,8 +98,9 @@ pub fn measure(folder: &Path, style: Style) -> Result<(), String> {
     print("clicks_learned", train.iter().map(|v| v.clicks.len()).sum::<usize>() as f64, "clicks");
     print("clicks_judged", judge.iter().map(|v| v.clicks.len()).sum::<usize>() as f64, "clicks");
 
-    print("bytes_per_click", bytes_per_click(&train), "bytes");
     let own = learned(&train);
+    print("clicks_kept", own.clicks() as f64, "clicks");
+    print("bytes_per_click_kept", bytes_per_click_kept(&train), "bytes");
     let models: [(&str, Box<dyn Model>); 7] = [
         ("", Box::new(own)),
         ("without_order.", Box::new(orders(&train))),
@@ -179,13 +180,14 @@ fn orders(visits: &[Visit]) -> Orders {
     orders
 }
 
-/// What a learned click takes, by what the process grows.
-fn bytes_per_click(visits: &[Visit]) -> f64 {
+/// What a click takes that is kept, by what the process grows: what a visit sees twice, and what visits
+/// saw that are forgotten, is learned and not kept.
+fn bytes_per_click_kept(visits: &[Visit]) -> f64 {
     let process = std::process::id();
     let before = memory_mb(process, "VmRSS");
     let kept: Vec<Visits> = (0..WEIGHED).map(|_| learned(visits)).collect();
     let grown = memory_mb(process, "VmRSS") - before;
-    let clicks = kept.len() * visits.iter().map(|visit| visit.clicks.len()).sum::<usize>();
+    let clicks: usize = kept.iter().map(Visits::clicks).sum();
     grown * 1e6 / clicks as f64
 }
 

@@ -1,7 +1,5 @@
 //! One CloudEvent in our terms.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clickmill_sdk_core::wire::{
@@ -129,24 +127,18 @@ fn context(fields: &mut Fields<'_>) -> Result<Context, Rejection> {
     let visitor = fields.label("visitor")?;
     let session = fields.label("session")?.map(SessionId::parse).transpose();
     let customer = fields.label("customer")?.map(CustomerId::parse).transpose();
-    let consent = fields.label("consent")?.map(|text| consent(&text)).transpose();
+    let consent = fields.label("consent")?.map(|text| consent(&text));
     Ok(Context {
         visitor: visitor.and_then(|name| translate::visitor(&name)),
         session: session.map_err(|error| fields.wrong("session", error))?,
         customer: customer.map_err(|error| fields.wrong("customer", error))?,
-        consent: consent.map_err(|error: Cow<'_, str>| fields.wrong("consent", error))?,
+        consent,
         ..Context::default()
     })
 }
 
-/// Purposes with spaces between; `none` is none.
-fn consent(text: &str) -> Result<Consent, Cow<'static, str>> {
-    let names = text.split_ascii_whitespace().filter(|name| *name != "none");
-    let granted = names.map(|name| {
-        Purpose::parse(name).ok_or(Cow::Borrowed(
-            "purposes with spaces between are expected: advertising, analytics, experiments, \
-             personalization; or none",
-        ))
-    });
-    Ok(Consent { granted: granted.collect::<Result<_, _>>()?, gpc: false })
+/// Purposes with spaces between; what is no purpose that is known, such as `none`, grants nothing.
+fn consent(text: &str) -> Consent {
+    let granted = text.split_ascii_whitespace().filter_map(Purpose::parse);
+    Consent { granted: granted.collect(), gpc: false }
 }

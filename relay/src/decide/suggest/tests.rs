@@ -28,6 +28,7 @@ fn signals(page: PageKind, seen: &[&str], basket: &[&str]) -> Signals {
         personalization: None,
         asks: true,
         page,
+        category: None,
         locale: None,
         lesson: None,
         seen: skus(seen),
@@ -102,6 +103,23 @@ fn what_is_often_seen_together_comes_first() {
     let visits: &[&[&str]] = &[&["A", "B"], &["A", "C"], &["A", "C"], &["A", "C"], &["D", "B"]];
     let mut known = learned(visits, &[]);
     assert_eq!(ask(&on_product(&["A"], &[]), &mut known, &tables), ["nearest_visits C B"]);
+}
+
+#[test]
+fn who_comes_anew_to_a_category_is_shown_what_is_looked_at_most_in_it() {
+    let tables = stocked(&[("A", "x", 1), ("B", "y", 1), ("C", "y", 1), ("D", "z", 1)]);
+    let visits: &[&[&str]] = &[&["A"], &["A"], &["A"], &["B"], &["C"], &["C"], &["D"]];
+    let mut known = learned(visits, &[]);
+    let mut of = |category: Option<&str>, seen: &[&str]| {
+        let on = signals(PageKind::Category, seen, &[]);
+        let category = category.map(str::to_owned);
+        ask(&Signals { category, ..on }, &mut known, &tables)
+    };
+    assert_eq!(of(Some("y"), &[]), ["category_popular C B"]);
+    assert_eq!(of(None, &[]), ["shop_popular A C B"]);
+    assert_eq!(of(Some("nothing known"), &[]), ["shop_popular A C B"]);
+    // The page's comes before those of what was seen.
+    assert_eq!(of(Some("y"), &["D"]), ["category_popular C B"]);
 }
 
 #[test]

@@ -401,6 +401,8 @@ fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
     assert_eq!(can_be_had(&hub, "A", (41, false)), 0);
     assert_eq!(can_be_had(&hub, "A", (42, true)), 2);
     assert_eq!((taken(&waiting).len(), taken(&looking).len(), taken(&other).len()), (1, 1, 0));
+    // That as few are left as before is no news.
+    assert_eq!(can_be_had(&hub, "A", (42, true)), 0);
     // What was told is taken back like any other hint.
     assert_eq!(sold_out(&hub, "A", 43), 2);
     assert_eq!(taken(&looking), ["withdraw 43"]);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use clickmill_sdk_core::wire::{HintId, HintKind, Millis, Sku};
+use clickmill_sdk_core::wire::{HintId, HintKind, Json, Millis, Sku};
 use clickmill_streams::Place;
 
 use super::Telling;
@@ -239,6 +239,15 @@ impl Visitor {
     pub(super) fn showing(&self, sku: &Sku, now: Millis) -> Vec<Active> {
         let shows = |active: &&Active| active.frame.expires_at > now && active.skus.contains(sku);
         self.active.iter().filter(shows).cloned().collect()
+    }
+
+    /// Whether a hint of stock with that content holds.
+    pub(super) fn shows(&self, content: &Json, now: Millis) -> bool {
+        let mut held = self.active.iter().map(|active| &active.frame);
+        held.any(|frame| {
+            let holds = frame.kind == HintKind::Stock && frame.expires_at > now;
+            holds && frame.data().contains(content.as_str())
+        })
     }
 
     /// The hints that hold and show any of these products.

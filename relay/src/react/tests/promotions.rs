@@ -235,6 +235,7 @@ fn a_promotion_of_a_rendered_page_is_told_to_the_servers_of_that_page() {
         slots: &[Slot::parse("suggested").unwrap()],
         sku: Some(&sku),
         page: None,
+        category: None,
         partition: 0,
     };
     inner.react.decide(&Subject::new(&tenant, &visitor), &wish, None).unwrap();
@@ -259,6 +260,7 @@ fn a_page_that_a_server_renders_is_promoted_and_counts_with_the_next_event() {
             slots: &slots,
             sku: Some(&sku),
             page: None,
+            category: None,
             partition: 0,
         };
         let frames = inner.react.decide(&subject, &wish, None).unwrap();

@@ -76,8 +76,10 @@ pub enum Doing {
     PutsBack(Sku),
     /// The basket is bought.
     Buys(Order),
-    /// A page is looked at.
-    Reads(PageKind),
+    /// A page is looked at, and of one that lists a category's products that category.
+    Reads(PageKind, Option<String>),
+    /// Products of a category are looked at in a list.
+    Lists(String),
     /// Something is searched for.
     Searches(String),
     /// A page was engaged with for so long, ms.
@@ -226,7 +228,12 @@ impl Doing {
             "basket_add" => with(Self::Takes),
             "basket_remove" => with(Self::PutsBack),
             "order" => Self::Buys(order(props)),
-            "page_view" => Self::Reads(page_kind(props)),
+            "page_view" => match page_kind(props) {
+                PageKind::Category => Self::Reads(PageKind::Category, category(props)),
+                // There it is the site's name of the sort of page.
+                page => Self::Reads(page, None),
+            },
+            "list_view" => category(props).map_or(Self::Other, Self::Lists),
             "search" => query(props).map_or(Self::Other, Self::Searches),
             "engagement" => Self::Engages(engaged_ms(props)),
             "exposure" => hint(props).map_or(Self::Other, Self::Exposes),
@@ -253,7 +260,16 @@ impl Doing {
 
     /// Whether suggestions answer it.
     pub fn asks(&self) -> bool {
-        matches!(self, Self::Sees(_) | Self::Takes(_) | Self::Buys(_) | Self::Reads(_))
+        match self {
+            Self::Sees(_) | Self::Takes(_) | Self::Buys(_) | Self::Reads(..) | Self::Lists(_) => {
+                true
+            }
+            Self::PutsBack(_)
+            | Self::Searches(_)
+            | Self::Engages(_)
+            | Self::Exposes(_)
+            | Self::Other => false,
+        }
     }
 
     /// The sort of page that it happens on, as far as it tells.
@@ -262,9 +278,21 @@ impl Doing {
             Self::Sees(_) => PageKind::Product,
             Self::Takes(_) | Self::PutsBack(_) => PageKind::Basket,
             Self::Buys(_) => PageKind::Order,
-            Self::Reads(page) => *page,
+            Self::Reads(page, _) => *page,
+            Self::Lists(_) => PageKind::Category,
             Self::Searches(_) => PageKind::Search,
             Self::Engages(_) | Self::Exposes(_) | Self::Other => PageKind::Other,
+        }
+    }
+}
+
+impl Doing {
+    /// The category that the page it happens on is about, as far as it tells.
+    pub fn category(&self) -> Option<&str> {
+        match self {
+            Self::Reads(_, category) => category.as_deref(),
+            Self::Lists(category) => Some(category),
+            _ => None,
         }
     }
 }
@@ -318,6 +346,17 @@ fn page_kind(props: &str) -> PageKind {
     }
     serde_json::from_str(props)
         .map_or(PageKind::Other, |props: Props<'_>| PageKind::named(&props.kind))
+}
+
+fn category(props: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Props<'a> {
+        #[serde(borrow)]
+        category: Cow<'a, str>,
+    }
+    let props: Props<'_> = serde_json::from_str(props).ok()?;
+    let category = shortened(&props.category);
+    (!category.is_empty()).then(|| category.to_owned())
 }
 
 fn query(props: &str) -> Option<String> {

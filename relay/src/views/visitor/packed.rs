@@ -9,15 +9,20 @@
 //! Each form that was ever kept stays readable, see `golden/states`.
 
 use clickmill_sdk_core::wire::{
-    Asked, Campaign, CustomerId, EventId, Gap, Millis, PageKind, PromotionMark, Proven, QueueId,
-    QueueMark, RuleName, SessionId, SessionView, SessionViewParts, Sight, Sku, Visit, Wait,
+    Asked, BasketWord, Campaign, CustomerId, EventId, Gap, Millis, PageKind, PromotionMark, Proven,
+    QueueId, QueueMark, RuleName, SessionId, SessionView, SessionViewParts, Sight, Sku, Visit,
+    Wait, Word,
 };
 use clickmill_streams::Poison;
 
 /// The form that is written.
-pub(super) const FORM: u8 = 4;
+pub(super) const FORM: u8 = 5;
 
-/// The form before it, which knew no customers.
+/// The form before it, which did not know by which events basket and customer are known, nor the
+/// category of a page.
+const FORM_4: u8 = 4;
+
+/// The form before that, which knew no customers.
 const FORM_3: u8 = 3;
 
 /// The form before that, which knew nothing of what is waited for.
@@ -30,6 +35,7 @@ const FORM_1: u8 = 1;
 pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     let SessionViewParts { visits, sessions, seen, basket, bought, asked, .. } = *state;
     let SessionViewParts { queues, promotions, waits, customer, .. } = *state;
+    let SessionViewParts { basket_words, customer_word, .. } = *state;
     into.push(FORM);
     let mut to = Packer { to: into, moment: 0 };
     to.number(visits.into());
@@ -44,6 +50,12 @@ pub(super) fn pack(state: &SessionViewParts<'_>, into: &mut Vec<u8>) {
     to.list(promotions, Packer::promotion);
     to.list(waits, Packer::wait);
     to.list(customer.as_slice(), |to, proven| to.proven(proven));
+    to.texts([asked.and_then(|asked| asked.category.as_deref())]);
+    to.list(basket_words, |to, BasketWord { sku, word }| {
+        to.text(sku.as_str());
+        to.word(word);
+    });
+    to.list(customer_word.as_slice(), |to, word| to.word(word));
 }
 
 /// Reads a state.
@@ -54,7 +66,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
     let mut from = Unpacker { from: bytes, moment: 0 };
     let state = match from.byte()? {
         FORM_1 => from.state()?,
-        form @ (FORM_2 | FORM_3 | FORM) => {
+        form @ (FORM_2 | FORM_3 | FORM_4 | FORM) => {
             let mut state = from.state()?;
             state.bought = from.list(Unpacker::sight)?;
             let [page, locale] = from.texts()?;
@@ -66,8 +78,16 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<SessionView, Poison> {
             if form != FORM_2 {
                 state.waits = from.list(Unpacker::wait)?;
             }
-            if form == FORM {
+            if matches!(form, FORM_4 | FORM) {
                 state.customer = from.list(Unpacker::proven)?.pop();
+            }
+            if form == FORM {
+                let [category] = from.texts()?;
+                if let Some(asked) = &mut state.asked {
+                    asked.category = category.map(str::to_owned);
+                }
+                state.basket_words = from.list(Unpacker::basket_word)?;
+                state.customer_word = from.list(Unpacker::word)?.pop();
             }
             state
         }
@@ -197,6 +217,12 @@ impl Packer<'_> {
         self.text(id.as_str());
         self.moment(*until);
     }
+
+    fn word(&mut self, Word { at, queue, seq }: &Word) {
+        self.moment(*at);
+        self.number((*queue).into());
+        self.number(*seq);
+    }
 }
 
 struct Unpacker<'a> {
@@ -217,6 +243,8 @@ impl<'a> Unpacker<'a> {
             promotions: Vec::new(),
             waits: Vec::new(),
             customer: None,
+            basket_words: Vec::new(),
+            customer_word: None,
         })
     }
 
@@ -323,6 +351,7 @@ impl<'a> Unpacker<'a> {
             },
             page: PageKind::Other,
             locale: None,
+            category: None,
         })
     }
 
@@ -366,6 +395,14 @@ impl<'a> Unpacker<'a> {
     fn proven(&mut self) -> Result<Proven, Poison> {
         let id = CustomerId::parse(self.text()?).map_err(Poison::malformed)?;
         Ok(Proven { id, until: self.moment()? })
+    }
+
+    fn word(&mut self) -> Result<Word, Poison> {
+        Ok(Word { at: self.moment()?, queue: self.small()?, seq: self.number()? })
+    }
+
+    fn basket_word(&mut self) -> Result<BasketWord, Poison> {
+        Ok(BasketWord { sku: self.sku()?, word: self.word()? })
     }
 }
 

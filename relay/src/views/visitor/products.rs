@@ -1,12 +1,13 @@
 //! The products one visitor saw last and ordered last, and what is in the basket.
 //!
 //! Seen products are ordered by when they were seen, not by when that was heard: a late event finds
-//! its place, or none.
+//! its place, or none. So it is with the basket: what comes after a later word about the same product
+//! neither puts it in nor takes it out, see [`words`].
 
-use clickmill_sdk_core::wire::{Millis, Sight, Sku};
+use clickmill_sdk_core::wire::{BasketWord, Sight, Sku, Word};
 
-use super::Limits;
 use super::click::Doing;
+use super::{Limits, words};
 
 /// Products of one visitor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,40 +18,46 @@ pub struct Products {
     pub(super) basket: Vec<Sku>,
     /// Newest first, each once.
     pub(super) bought: Vec<Sight>,
+    /// The last words about products in the basket, newest last, each product once.
+    pub(super) words: Vec<BasketWord>,
 }
 
 impl Products {
-    /// Takes note of what an event does, at a time, in a visit. Returns the product that was seen for
+    /// Takes note of what an event does, in a visit. Returns the product that was seen for
     /// the first time in it.
     pub fn take(
         &mut self,
         doing: &Doing,
-        (at, visit): (Millis, u32),
+        (word, visit): (&Word, u32),
         limits: &Limits,
     ) -> Option<Sku> {
+        let at = word.at;
         match doing {
             Doing::Sees(sku) => self.see(Sight { sku: sku.clone(), at, visit }, limits),
             Doing::Takes(sku) => {
-                self.basket.retain(|held| held != sku);
-                self.basket.push(sku.clone());
-                if self.basket.len() > limits.basket_max {
-                    self.basket.remove(0);
+                if words::is_last(&mut self.words, (sku, word), limits.words_max) {
+                    self.basket.retain(|held| held != sku);
+                    self.basket.push(sku.clone());
+                    if self.basket.len() > limits.basket_max {
+                        self.basket.remove(0);
+                    }
                 }
                 self.see(Sight { sku: sku.clone(), at, visit }, limits)
             }
             Doing::PutsBack(sku) => {
-                self.basket.retain(|held| held != sku);
+                self.put_back(sku, word, limits);
                 None
             }
             Doing::Buys(order) => {
-                self.basket.retain(|held| !order.skus.contains(held));
                 for sku in &order.skus {
+                    self.put_back(sku, word, limits);
                     let sight = Sight { sku: sku.clone(), at, visit };
                     put(&mut self.bought, sight, limits.bought_max);
                 }
                 None
             }
-            Doing::Reads(_)
+            Doing::Reads(..)
+            | Doing::Lists(_)
             | Doing::Searches(_)
             | Doing::Engages(_)
             | Doing::Exposes(_)
@@ -66,6 +73,12 @@ impl Products {
     /// The products in the basket.
     pub fn basket(&self) -> &[Sku] {
         &self.basket
+    }
+
+    fn put_back(&mut self, sku: &Sku, word: &Word, limits: &Limits) {
+        if words::is_last(&mut self.words, (sku, word), limits.words_max) {
+            self.basket.retain(|held| held != sku);
+        }
     }
 
     /// A product seen again in the same visit is no first sight.

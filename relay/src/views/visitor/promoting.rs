@@ -51,7 +51,7 @@ impl Visitor {
         Standing {
             facts: Facts {
                 consent: personalization.unwrap_or(false),
-                customer: self.identity.0.clone(),
+                customer: self.identity.proven.clone(),
                 ..facts
             },
             history: self.promotions.clone(),

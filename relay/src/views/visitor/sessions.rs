@@ -71,7 +71,7 @@ fn add(visit: &mut Visit, click: &Click) {
     visit.last = visit.last.max(click.time);
     visit.events = visit.events.saturating_add(1);
     match &click.doing {
-        Doing::Reads(_) => visit.pages = visit.pages.saturating_add(1),
+        Doing::Reads(..) => visit.pages = visit.pages.saturating_add(1),
         Doing::Engages(engaged_ms) => {
             visit.engaged_ms = visit.engaged_ms.saturating_add(*engaged_ms);
         }

@@ -502,7 +502,7 @@ fn an_event_of_a_huge_visit_writes_no_more_than_one_of_a_short_visit() {
 }
 
 /// What relays have written so far, the oldest first; see the README beside them.
-const WRITTEN: [&[u8]; 8] = [
+const WRITTEN: [&[u8]; 10] = [
     include_bytes!("../../../golden/states/1.json"),
     include_bytes!("../../../golden/states/2.packed"),
     include_bytes!("../../../golden/states/3.json"),
@@ -511,6 +511,8 @@ const WRITTEN: [&[u8]; 8] = [
     include_bytes!("../../../golden/states/6.packed"),
     include_bytes!("../../../golden/states/7.json"),
     include_bytes!("../../../golden/states/8.packed"),
+    include_bytes!("../../../golden/states/9.json"),
+    include_bytes!("../../../golden/states/10.packed"),
 ];
 
 #[test]
@@ -541,7 +543,7 @@ fn a_state_that_an_earlier_relay_wrote_is_gone_on_with() {
 #[test]
 fn what_was_proven_before_an_upgrade_holds_after_it_and_nothing_else_does() {
     for (written, customer) in
-        WRITTEN.into_iter().zip([[None; 6].as_slice(), &[Some("ada"); 2]].concat())
+        WRITTEN.into_iter().zip([[None; 6].as_slice(), &[Some("ada"); 4]].concat())
     {
         let state = Visitor::read(written.trim_ascii_end()).unwrap();
         let proven = state.parts().customer.map(|proven| proven.id.as_str());
@@ -583,6 +585,135 @@ fn only_what_a_collector_found_proven_makes_a_visitor_a_customer() {
     assert_eq!(proven_after(&[proven, ("identify", Some("bob"), None), view]), None);
     let bob = ("identify", Some("bob"), Some("bob"));
     assert_eq!(proven_after(&[proven, bob]).as_deref(), Some("bob"));
+}
+
+/// Both in one queue and, by the clock, in two: the second number is the place in the queue.
+#[test]
+fn a_proof_that_comes_after_what_ended_it_proves_nothing() {
+    let after = |events: &[(&str, u64, &'static str, u64, bool)]| {
+        let mut visit = Visit::new();
+        for (kind, minute, queue, seq, is_proven) in events {
+            let say = Say { seq: Some(*seq), ..Say::default() };
+            let mut record = visit.record(kind, *minute, &say);
+            record.queue = QueueId::parse(*queue).unwrap();
+            record.proven = is_proven.then(|| CustomerId::parse("ada").unwrap());
+            visit.feed(&record).unwrap();
+        }
+        let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+        state.parts().customer.is_some()
+    };
+    let (out, late) = (("logout", 5, "q", 2, false), ("identify", 4, "q", 1, true));
+    assert!(!after(&[out, late]));
+    assert!(!after(&[out, ("identify", 6, "q", 1, true)]), "in a queue its numbers tell");
+    assert!(after(&[out, ("identify", 6, "q", 3, true)]));
+    assert!(!after(&[out, ("identify", 4, "other", 9, true)]));
+    assert!(!after(&[out, ("identify", 5, "other", 9, true)]), "in doubt it has ended");
+    assert!(after(&[out, ("identify", 6, "other", 9, true)]));
+    // What ends it is late only where that is sure.
+    assert!(after(&[("identify", 6, "q", 3, true), out]));
+    assert!(!after(&[("identify", 6, "other", 3, true), out]));
+}
+
+#[test]
+fn what_was_put_back_later_does_not_come_back_when_its_add_is_late() {
+    let after = |events: &[(&str, u64, &'static str, u64)]| {
+        let mut visit = Visit::new();
+        let mut signals = None;
+        for (kind, minute, queue, seq) in events {
+            let mut record = visit.record(kind, *minute, &Say { seq: Some(*seq), ..sku("A") });
+            record.queue = QueueId::parse(*queue).unwrap();
+            if *kind == "order" {
+                record.props = Json::trusted(r#"{"order":"1","lines":[{"sku":"A"}]}"#.to_owned());
+            }
+            signals = visit.feed(&record).unwrap().signals;
+        }
+        drop(signals);
+        let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+        let words = state.parts().basket_words.len();
+        assert_eq!(words, 1);
+        state.parts().basket.len()
+    };
+    let (add, remove) = (("basket_add", 1, "q", 1), ("basket_remove", 2, "q", 2));
+    assert_eq!(after(&[add, remove]), 0);
+    assert_eq!(after(&[remove, add]), 0);
+    assert_eq!(after(&[remove, ("basket_add", 3, "q", 1)]), 0, "in a queue its numbers tell");
+    assert_eq!(after(&[remove, ("basket_add", 1, "other", 9)]), 0);
+    assert_eq!(after(&[remove, ("basket_add", 3, "other", 1)]), 1);
+    // A late removal, and a late order, take nothing out that was put in again.
+    assert_eq!(after(&[("basket_add", 3, "q", 3), remove]), 1);
+    assert_eq!(after(&[("basket_add", 3, "q", 3), ("order", 2, "q", 2)]), 1);
+    assert_eq!(after(&[("order", 2, "q", 2), add]), 0);
+}
+
+proptest::proptest! {
+    /// However the events of one queue arrive, what lies in the basket is what lay there in the end.
+    #[test]
+    fn a_basket_does_not_depend_on_the_order_of_arrival(
+        doings in proptest::collection::vec((0..3_u8, 0..5_usize), 1..30),
+        by in proptest::collection::vec(proptest::prelude::any::<u32>(), 30),
+    ) {
+        const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
+        const KINDS: [&str; 3] = ["basket_add", "basket_add", "basket_remove"];
+        let basket = |order: &[usize]| {
+            let mut visit = Visit::new();
+            for n in order {
+                let (kind, name) = doings[*n];
+                let say = Say { seq: Some(*n as u64), ..sku(NAMES[name]) };
+                visit.say(KINDS[usize::from(kind)], 1, &say);
+            }
+            let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+            let mut basket: Vec<String> =
+                state.parts().basket.iter().map(ToString::to_string).collect();
+            basket.sort();
+            basket
+        };
+        let mut order: Vec<usize> = (0..doings.len()).collect();
+        let in_order = basket(&order);
+        order.sort_by_key(|n| by[*n]);
+        proptest::prop_assert_eq!(basket(&order), in_order);
+    }
+}
+
+#[test]
+fn the_last_words_about_so_many_products_are_known() {
+    let mut visit = Visit::new();
+    for n in 0..60 {
+        let mut record = visit.record("basket_add", 1, &Say::default());
+        record.props = Json::trusted(format!(r#"{{"sku":"A{n}"}}"#));
+        visit.feed(&record).unwrap();
+    }
+    let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+    let parts = state.parts();
+    assert_eq!((parts.basket.len(), parts.basket_words.len()), (50, Limits::default().words_max));
+}
+
+#[test]
+fn a_list_of_a_category_asks_and_names_it() {
+    let mut visit = Visit::new();
+    let mut page = |kind: &str, props: &str| {
+        let mut record = visit.record(kind, 1, &Say::default());
+        record.props = Json::trusted(props.to_owned());
+        let signals = visit.feed(&record).unwrap().signals.unwrap();
+        let state = visit.driver.state(b"shop:5d1c0d8a").unwrap().unwrap();
+        let (_, kept) = state
+            .last_asked((Tenant::parse("shop").unwrap(), VisitorId::parse("5d1c0d8a").unwrap()))
+            .unzip();
+        if signals.asks {
+            assert_eq!(kept.unwrap().category, signals.category, "a relay after this one knows it");
+        }
+        (signals.asks, signals.page, signals.category)
+    };
+    let kettles = Some("kettles".to_owned());
+    let lists = page("list_view", r#"{"category":"kettles","skus":["A"]}"#);
+    assert_eq!(lists, (true, PageKind::Category, kettles.clone()));
+    let views = page("page_view", r#"{"kind":"category","category":"kettles"}"#);
+    assert_eq!(views, (true, PageKind::Category, kettles));
+    // Elsewhere it is the sort of page, and a list without one is no page.
+    let home = page("page_view", r#"{"kind":"home","category":"landing"}"#);
+    assert_eq!(home, (true, PageKind::Home, None));
+    for props in ["{}", r#"{"category":7}"#, r#"{"category":""}"#] {
+        assert!(!page("list_view", props).0, "{props}");
+    }
 }
 
 #[test]

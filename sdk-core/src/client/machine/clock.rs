@@ -1,4 +1,9 @@
-//! Two readings of one clock: what the browser says, and a time that never runs backwards.
+//! Readings of one clock: what the browser says, a time that never runs backwards, and for how long
+//! nobody was there to read it.
+
+/// The longest time between two steps that counts as waited, ms. Whoever waits is woken by the
+/// minute. After much longer the device has slept or its clock was set, and nobody can tell which.
+const WATCHED_MS_MAX: u64 = 60 * 60 * 1000;
 
 /// The moment of a step, ms.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +21,7 @@ pub(super) struct Now {
 pub(super) struct Clock {
     last: u64,
     behind_ms: u64,
+    unwatched_ms: u64,
 }
 
 impl Clock {
@@ -23,8 +29,18 @@ impl Clock {
     pub(super) fn read(&mut self, wall: u64) -> Now {
         let steady = wall + self.behind_ms;
         self.behind_ms += super::since(self.last, steady);
+        if self.last > 0 {
+            self.unwatched_ms += super::since(steady, self.last + WATCHED_MS_MAX);
+        }
         self.last = self.last.max(steady);
         Now { wall, steady: self.last }
+    }
+
+    /// The steady time less what went by unwatched since the first step, ms. By it events grow old: a
+    /// clock that jumps forward makes nothing old. How old something was when it came here, nobody
+    /// knows but the wall clock.
+    pub(super) fn watched(&self) -> u64 {
+        self.last - self.unwatched_ms
     }
 }
 
@@ -40,5 +56,16 @@ mod tests {
         assert_eq!(clock.read(4 * hour).steady, before);
         assert_eq!(clock.read(4 * hour + 250).steady, before + 250);
         assert_eq!(clock.read(4 * hour + 250).wall, 4 * hour + 250);
+    }
+
+    #[test]
+    fn of_what_nobody_watched_an_hour_counts() {
+        let mut clock = Clock::default();
+        for (at, watched) in
+            [(100, 100), (160, 160), (100, 160), (220, 220), (280, 280), (5000, 340), (280, 340)]
+        {
+            clock.read(at * 60_000);
+            assert_eq!(clock.watched(), watched * 60_000, "{at}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Events that wait, in the order they happened, and the books about them.
 
-use super::Facts;
 use super::clock::Now;
 use super::site::Site;
 use super::text::{FIELD, PART, cut, cut_number, is_plain};
+use super::{Facts, since};
 use crate::wire::Put;
 
 /// Where an event's text has its id: behind `{"id":"`.
@@ -42,6 +42,8 @@ pub(super) struct Queued {
     pub(super) at: u64,
     /// When it was put here, by the steady clock.
     pub(super) since: u64,
+    /// When it happened, by the time that was watched.
+    pub(super) born: u64,
     /// Its name in storage; mostly also its `seq` on the wire.
     pub(super) place: u64,
     /// How often it was sent.
@@ -146,7 +148,12 @@ impl Queue {
     /// Takes up what storage kept of an earlier page's queue: its head, then each event after its
     /// place. They stand behind the first `in_flight` ones, name and numbering go on, the books are
     /// added. Gives back the place of the first event of our own.
-    pub(super) fn adopt(&mut self, mut kept: &[u8], now: Now, in_flight: usize) -> Option<u64> {
+    pub(super) fn adopt(
+        &mut self,
+        mut kept: &[u8],
+        (now, watched): (Now, u64),
+        in_flight: usize,
+    ) -> Option<u64> {
         let rest = &mut kept;
         let head = &mut cut(rest, PART);
         let id = cut(head, FIELD);
@@ -177,8 +184,17 @@ impl Queue {
             self.books[CREATED] += 1;
             self.bytes += text.len();
             let facts = self.share(event.to_vec());
-            let since = now.steady;
-            let event = Queued { kind, at, since, place, tries: 0, facts, text, is_gone: false };
+            let event = Queued {
+                kind,
+                at,
+                since: now.steady,
+                born: since(watched, since(now.wall, at)),
+                place,
+                tries: 0,
+                facts,
+                text,
+                is_gone: false,
+            };
             self.events.insert(index, event);
             index += 1;
         }

@@ -42,7 +42,7 @@ impl Machine {
 
     fn take_up(&mut self, queue: &[u8], now: Now) {
         let in_flight = self.delivery.in_flight();
-        let first_new = self.queue.adopt(queue, now, in_flight);
+        let first_new = self.queue.adopt(queue, (now, self.clock.watched()), in_flight);
         if first_new.is_some() {
             // What an earlier page left has waited long enough.
             self.flush_to = self.queue.next;
@@ -86,13 +86,14 @@ impl Machine {
 
     /// Drops what is beyond the queue's bounds.
     #[inline(never)]
-    pub(super) fn keep_bounds(&mut self, now: Now) {
+    pub(super) fn keep_bounds(&mut self) {
         let in_flight = self.delivery.in_flight();
         let bounds = self.options.queue;
+        let watched = self.clock.watched();
         let queue = &mut self.queue;
         let mut old = 0;
         for event in queue.waiting(in_flight) {
-            if since(now.wall, event.at) <= bounds.age_ms_max {
+            if since(watched, event.born) <= bounds.age_ms_max {
                 break;
             }
             event.is_gone = true;

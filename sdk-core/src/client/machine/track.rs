@@ -4,7 +4,7 @@ use super::clock::Now;
 use super::queue::{CREATED, LARGE, Queued, SINCE};
 use super::settle::{TOO_LARGE, tell_verdict};
 use super::text::{FIELD, PART, cut};
-use super::{Facts, Footing, Machine};
+use super::{Facts, Footing, Machine, since};
 use crate::wire::Put;
 use crate::wire::bucket;
 
@@ -30,6 +30,7 @@ impl Machine {
             kind: kind.to_vec(),
             at,
             since: now.steady,
+            born: since(self.clock.watched(), since(now.wall, at)),
             place: self.queue.next,
             tries: 0,
             facts,

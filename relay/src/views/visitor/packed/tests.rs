@@ -46,11 +46,12 @@ prop_compose! {
         (offset, received_at, time) in any::<(u64, u64, u64)>(),
         personalization in any::<Option<bool>>(),
         (page, locale) in (0..PageKind::ALL.len(), prop::option::of("[a-zA-Z-]{2,16}")),
+        category in prop::option::of(".{1,20}"),
     ) -> Asked {
         let event = EventId::from_uuid(uuid::Uuid::from_u128(event));
         let (received_at, time) = (Millis(received_at), Millis(time));
         let page = PageKind::ALL[page];
-        Asked { event, partition, offset, received_at, time, personalization, page, locale }
+        Asked { event, partition, offset, received_at, time, personalization, page, locale, category }
     }
 }
 
@@ -93,6 +94,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn word()((at, queue, seq) in any::<(u64, u32, u64)>()) -> Word {
+        Word { at: Millis(at), queue, seq }
+    }
+}
+
+prop_compose! {
+    fn basket_word()(sku in sku(), word in word()) -> BasketWord {
+        BasketWord { sku, word }
+    }
+}
+
+prop_compose! {
     fn state()(
         visits in any::<u32>(),
         sessions in prop::collection::vec(visit(), 0..3),
@@ -103,10 +116,12 @@ prop_compose! {
         queues in prop::collection::vec(queue(), 0..5),
         promotions in prop::collection::vec(promotion(), 0..3),
         waits in prop::collection::vec(wait(), 0..3),
-        customer in prop::option::of(proven()),
+        (customer, customer_word) in (prop::option::of(proven()), prop::option::of(word())),
+        basket_words in prop::collection::vec(basket_word(), 0..5),
     ) -> SessionView {
         SessionView {
             visits, sessions, seen, basket, bought, asked, queues, promotions, waits, customer,
+            basket_words, customer_word,
         }
     }
 }
@@ -143,5 +158,5 @@ proptest! {
 #[test]
 fn a_form_that_is_not_known_is_named() {
     let error = unpack(&[FORM + 1, 0, 0]).unwrap_err().to_string();
-    assert!(error.contains("form 5"), "{error}");
+    assert!(error.contains("form 6"), "{error}");
 }
