@@ -1,25 +1,32 @@
-// The page's eyes and hands: sees page views and clicks from the first tick, posts batches,
-// dispatches DOM events. The core, loaded when the page is idle, is its memory and judgement;
-// where the core is refused, this script goes on alone.
+// The page's eyes and hands: sees page views and clicks from the first tick, dispatches DOM events,
+// posts bodies. The core, loaded when the page is idle, is its memory and judgement; where the core
+// is refused or late, `clickmill_alone.js` beside it takes its place.
 //
-// Who sends an event: the stub mints its id the moment it happens, and holds it. When the core
-// comes, it takes over all that is still held. When the page goes away before that, when the core
-// cannot come or is not there after PATIENCE, the stub begins to send what it holds. Whoever has
-// begun to send an event keeps it, so no event is sent by both.
+// Who sends an event: the stub mints its id the moment it happens, and holds it. The core or its
+// stand-in takes over all that is still held when it comes. When the page goes away before that, or
+// nobody can come, the stub writes what it holds into letters and sends those. Whoever has begun to
+// send an event keeps it. A letter lies in storage, where that is allowed, until its fate is known;
+// whoever comes first, on this page or the next, sends it again.
+//
+// What it tells by itself can be switched off: `data-off="page,click"`.
 (() => {
   const PATIENCE = 4000;
+  // Where more is held, the stub begins to send.
   const HELD_MAX = 500;
-  const BATCH_MAX = 50;
+  // The length of all letters of a page, and of all that the site stores when another one comes to it.
+  const MAX = 1000000;
+  // The length of a letter, of up to three bytes each: what is on its way when a page ends may have
+  // 64 KiB.
+  const FULL = 20000;
   const doc = document;
   const script = doc.currentScript || doc.querySelector("script[data-collector]");
   if (!script || window.clickmill) return;
   const { dataset } = script;
-  const { key, collector, core: source } = dataset;
+  const { key, collector, core: source, off } = dataset;
   const address = (path) => `${collector}/v1/${path}?k=${encodeURIComponent(key)}`;
-  // What names in storage begin with. What this script keeps lies under its queue's id, which begins
-  // with a 0.
+  // What names in storage begin with; those of letters go on with a 0.
   const prefix = `cm.${key}.`;
-  const gpc = navigator.globalPrivacyControl || undefined;
+  const gpc = navigator.globalPrivacyControl;
   const json = JSON.stringify;
   const now = Date.now;
   // The object that a text may hold.
@@ -31,40 +38,41 @@
     }
   };
 
+  // What takes events: the core, or what sends alone in its place.
   let core;
-  let alone;
-  // Whether the page went away.
+  // Whether that was asked for, whether the page went away, and whether letters are under way.
+  let asked = 0;
   let away;
+  let busy;
   let granted = dataset.consent;
   // Circumstances of what happens now, as JSON.
   let facts;
-  // Events that nobody has begun to send, and those that this script sends; of the latter the
-  // first `flying` are on their way.
+  // Events that nobody has begun to send, and letters by their names in storage.
   const held = [];
-  const own = [];
-  let flying = 0;
-
-  const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
+  const own = {};
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
   const mint = (at = now()) => {
     let hex = 0 + at.toString(16);
-    for (const byte of random(18)) hex += (byte & 15).toString(16);
+    for (const byte of crypto.getRandomValues(new Uint8Array(18))) hex += (byte & 15).toString(16);
     return hex.replace(/(.{8})(....)(...)(...)/, "$1-$2-7$3-a$4-");
   };
 
   const emit = (name, detail) =>
     doc.dispatchEvent(new CustomEvent(`clickmill:${name}`, { detail, cancelable: true }));
 
-  // The status of an answer, its text and the wait that it asks for.
-  const ask = (path, wait, options) =>
-    fetch(address(path), { signal: AbortSignal.timeout?.(wait), ...options })
+  // The status of an answer, its text and the wait that it asks for. A body that is text makes a
+  // request which browsers send without asking first.
+  const post = (body, keepalive) =>
+    fetch(address("events"), {
+      signal: AbortSignal.timeout?.(30000),
+      method: "POST",
+      body,
+      keepalive,
+      credentials: "include",
+    })
       .then(async (reply) => [reply.status, await reply.text(), reply.headers.get("retry-after")])
       .catch(() => [0]);
-
-  // A body that is text makes a request which browsers send without asking first.
-  const post = (body, keepalive) =>
-    ask("events", 30000, { method: "POST", body, keepalive, credentials: "include" });
 
   const copy = (body) => navigator.sendBeacon(address("events"), body);
 
@@ -81,20 +89,24 @@
     }
   };
 
+  // The core, or what stands in for it.
+  const enter = (source) =>
+    import(source)
+      .then((module) => module.default(host))
+      .then((next) => {
+        core = next;
+        held.splice(0).forEach(give);
+      });
+
   const goOn = (error) => {
     if (error) console.warn("clickmill:", error);
-    alone = true;
-    send();
+    if (asked++) sendAlone();
+    else enter((source || script.src).replace(/[^/]*$/, "clickmill_alone.js")).catch(sendAlone);
   };
 
   const give = (event) => {
     if (tell("track", event)) return;
-    if (held.push(event) > HELD_MAX) {
-      held.shift();
-      books.created++;
-      books.dropped_full++;
-    }
-    if (alone) send();
+    if (held.push(event) > HELD_MAX || away) send();
   };
 
   const take = (type, props) => {
@@ -113,9 +125,9 @@
   const campaign = () => {
     const marks = new URLSearchParams(location.search);
     let found;
-    for (const mark of ["source", "medium", "campaign", "term", "content"]) {
-      const value = marks.get(`utm_${mark}`);
-      if (value) found = { ...found, [mark === "campaign" ? "name" : mark]: value };
+    for (const mark of ["source", "medium", "name", "term", "content"]) {
+      const value = marks.get("utm_" + mark.replace("name", "campaign"));
+      if (value) found = { ...found, [mark]: value };
     }
     return found;
   };
@@ -149,163 +161,129 @@
       return;
     }
     const found = target.closest?.("a[href],button,[role=button],input[type=submit]");
-    if (found) {
+    if (found && !/\bclick\b/.test(off) && !found.closest("[data-cm-private]")) {
       take("click", {
         element: found.localName,
         id: found.id.slice(0, 128) || undefined,
-        href: found.href?.slice?.(0, 2048),
+        // What stands in a query is often somebody's.
+        href: /^https?:/.test(found.href)
+          ? (found.origin + found.pathname).slice(0, 2048)
+          : undefined,
       });
     }
   };
 
-  // ---- Sending alone ----
+  // ---- Letters ----
 
-  const books = { created: 0, settled: 0, dropped_full: 0, since: now() };
+  const books = { created: 0, settled: 0, dropped_full: 0, dropped_consent: 0, since: now() };
   const queue = mint();
-  let size = BATCH_MAX;
+
+  // What the visitor has granted, as far as there is such a purpose; none where nobody has said.
+  const purposes = () =>
+    granted
+      ?.split(/[\s,]+/)
+      .filter((word) => /^(advertising|analytics|experiments|personalization)$/.test(word));
 
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
-  // granted, the test reads the word "undefined".
+  // granted, there is a visit only where the core was allowed to store one. Who has refused is
+  // forgotten, and taken out of what is still to be sent.
   const stored = (run) => {
     try {
-      if (/analytics|undef/.test(granted)) return run(localStorage);
+      const all = localStorage;
+      if (purposes()?.includes("analytics") ?? prefix + "visit" in all) return run(all);
+      if (granted != null) {
+        for (const name in all) if (name.startsWith(prefix)) delete all[name];
+        for (const name in own) if (/"visitor":"/.test(own[name])) settle(name, "dropped_consent");
+      }
     } catch {}
   };
 
-  // The core stores the visitor only where that is allowed.
   const visitor = () => stored((all) => all[`${prefix}me`].split("\x1d")[0]);
 
-  // Until their fate is known, the events that this script sends lie in storage, too: the page may
-  // be gone when the answer comes.
-  const keep = () =>
+  // Says to the next core which customer is next, or nobody. Whose the browser was is another visitor:
+  // until that core makes one there is none.
+  const change = (next) =>
     stored((all) => {
-      if (own[0]?.visitor) all[prefix + queue] = batch(own);
-      else delete all[prefix + queue];
+      const was = all[`${prefix}out`] ?? all[`${prefix}customer`];
+      if (next && next === was) return;
+      if (was || !next) delete all[`${prefix}me`];
+      all[`${prefix}out`] = next;
     });
 
-  // Sends what earlier pages kept. Whoever sends it twice does no harm: ids and places are the same.
-  const resend = () =>
-    stored((all) => {
-      for (const name in all) {
-        if (name.startsWith(prefix + 0)) {
-          post(all[name].replace(/\d+/, now())).then(([, text]) => {
-            const isKnown = /accepted"|malformed|too_large/.test(text);
-            if (isKnown && !/"retry"/.test(text)) delete all[name];
-          });
-        }
-      }
-    });
-
-  const batch = (events) => {
-    const purposes = granted?.split(",").filter((purpose) => purpose);
-    return json({
-      sent_at: now(),
-      context: {
-        consent: purposes && { granted: purposes, gpc },
-        sdk: { name: "web-stub", version: "0.1.0", books },
-      },
-      events: events.map(({ props, facts, visitor, ...event }) => ({
-        ...event,
-        queue,
-        props: read(props),
-        context: { visitor, ...read(facts) },
-      })),
-    });
+  // An event as it travels, with its place in the queue. Whose it is: by the time it is sent again,
+  // the browser may be somebody else's.
+  const begin = ({ facts, props, ...event }) => {
+    const { customer } = (props = read(props));
+    if (event.type === "identify" && customer?.match?.(/^[ -~]{1,128}$/)) change(customer);
+    const granted = purposes();
+    const consent = granted && { granted, gpc };
+    const context = { visitor: visitor(), ...read(facts), consent };
+    if (event.type === "logout") change("");
+    return { ...event, queue, seq: books.created++, props, context };
   };
 
-  const send = async () => {
-    for (const event of held.splice(0)) {
-      // Whose it is: by the time it is sent again, the browser may be somebody else's.
-      own.push({ ...event, seq: books.created++ - books.dropped_full, visitor: visitor() });
-      // Nobody, until the next core makes the browser another visitor's.
-      if (event.type === "logout" && visitor()) {
-        stored((all) => (all[`${prefix}out`] = delete all[`${prefix}me`]));
-      }
-    }
-    keep();
-    if (flying || !own[0]) return;
-    const sent = own.slice(0, size);
-    flying = sent.length;
-    const wait = settle(sent, ...(await post(batch(sent), true)));
-    flying = 0;
-    keep();
-    if (own[0]) setTimeout(send, wait);
+  // A letter's fate is known.
+  const settle = (name, how) => {
+    books[how] += read(own[name]).events?.length || 0;
+    delete own[name];
+    stored((all) => delete all[name]);
   };
 
-  // How long the next try has to wait.
-  const settle = (sent, status, text, asked) => {
-    const answer = read(text);
-    // A count, and nothing that JavaScript would take for one.
-    if (status < 300 && answer.accepted === answer.accepted >>> 0) {
-      let wait;
-      const again = sent.filter((event, i) => {
-        const verdict = { ...answer.verdicts?.find((verdict) => verdict.index === i) };
-        const { outcome = "accepted", reason, after_ms } = verdict;
-        const { id, type, at } = event;
-        emit("verdict", { id, type, outcome, reason, latency_ms: now() - at });
-        if (outcome === "retry") return (wait = after_ms || 1000);
-        books.settled++;
+  // Writes what is held into letters and sends them, unless that is done with a better ear.
+  const send = (isQuiet) => {
+    while (held[0]) {
+      const events = [];
+      while (held[0] && json(events).length < FULL / 2) events.push(begin(held.shift()));
+      const name = prefix + mint();
+      const text = json({
+        sent_at: now(),
+        context: { sdk: { name: "web-stub", version: "0.1.0", books } },
+        events,
       });
-      own.splice(0, flying, ...again);
-      return wait;
-    }
-    // Any other refusal may be the word of something in between.
-    if (status === 413 || (status === 400 && /malformed|too_large/.test(answer.error))) {
-      // Halved until the one event is found that is to blame.
-      size = sent.length >> 1;
-      if (!size) {
-        size = BATCH_MAX;
-        own.shift();
-        books.settled++;
+      own[name] = text;
+      if (json(own).length > MAX) settle(name, "dropped_full");
+      else {
+        stored((all) => json(all).length < MAX && (all[name] = text));
+        isQuiet || copy(text) || post(text);
       }
-      return;
-    }
-    // A longer wait than timers know would be none.
-    return Math.min(answer.retry_after_ms || asked * 1000 || 5000, 1e9) + Math.random() * 5000;
-  };
-
-  const leave = () => {
-    send();
-    if (own[flying]) copy(batch(own.slice(flying)));
-  };
-
-  // ---- Loading the core ----
-
-  const load = async () => {
-    try {
-      const site = ask("config", 2000);
-      const begin = await (await import(source)).default();
-      const [, settings] = await site;
-      // A core that starts on a page that is gone would hold a place in storage for nobody.
-      if (away) await new Promise((back) => addEventListener("pageshow", back));
-      const guard = (run) => tell("run", run);
-      const host = { ...dataset, consent: granted, gpc, random, post, copy, emit, guard, address };
-      core = await begin(host, settings);
-      if (away) return core.gone();
-      alone = false;
-      held.splice(0).forEach(give);
-    } catch (error) {
-      goOn(error);
     }
   };
+
+  // Where nobody can come who does it better: a letter is sent until there is a count of what was
+  // accepted, and nothing that is to be sent again.
+  const sendAlone = async () => {
+    if (core || busy) return;
+    busy = true;
+    send(true);
+    for (const name in own) {
+      const text = own[name];
+      const [status, answer] = await post(text.replace(/\d+/, now()), text.length < FULL);
+      if (status < 300 && /^{"accepted":\d(?!.*"retry")/.test(answer)) settle(name, "settled");
+    }
+    busy = false;
+    setTimeout(sendAlone, 1e4 * Math.random());
+  };
+
+  // ---- Beginning ----
+
+  const host = { ...dataset, post, copy, emit, tell, address, own, books, begin, stored, purposes };
 
   addEventListener("click", clicked, true);
   addEventListener("visibilitychange", () => {
-    if (doc.hidden) tell("hidden") || leave();
+    if (doc.hidden) tell("hidden") || send();
   });
   // What happens while the page goes away is sent by this script: the core's queue is the next
   // page's already.
   addEventListener("pagehide", () => {
     tell("gone");
-    away = alone = true;
-    leave();
+    away = true;
+    send();
   });
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     away = false;
-    alone = !core;
     tell("back");
-    page({}, "restore");
+    view("restore");
   });
 
   window.clickmill = {
@@ -318,15 +296,20 @@
     visitor,
     consent: (purposes) => {
       if (purposes != null) tell("consent", (granted = `${purposes}`));
+      visitor();
       return granted;
     },
   };
 
+  const view = (navigation) => /\bpage\b/.test(off) || page(0, navigation);
+
   const start = () => {
-    resend();
-    if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => page({}, "load"));
-    else page({}, "load");
-    if (source) (window.requestIdleCallback || setTimeout)(load, { timeout: 2000 });
+    if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => view("load"));
+    else view("load");
+    if (source) {
+      const join = () => enter(source).catch(goOn);
+      (window.requestIdleCallback || setTimeout)(join, { timeout: 2000 });
+    }
     setTimeout(() => core || goOn(), source && PATIENCE);
   };
 

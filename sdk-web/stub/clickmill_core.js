@@ -237,322 +237,349 @@ const pack = (body) => {
   return new Response(packed).arrayBuffer();
 };
 
-/** Fetches the core; gives back what begins it in a page. */
-export default async () => {
+// As long as the page is away: what ends when it is back.
+let away;
+addEventListener("pagehide", () => {
+  away = new Promise((back) => addEventListener("pageshow", () => back((away = 0))));
+});
+
+/** Fetches the core and what the site says, and begins: what the stub calls. */
+export default async (host) => {
+  const { key, hints, post, copy, emit, tell: call, address, own, stored: allowed, purposes } = host;
+  const settings = fetch(address("config"), { signal: AbortSignal.timeout?.(2000) })
+    .then((reply) => reply.json())
+    .catch(() => {});
   const at = new URL("clickmill_core_bg.wasm", import.meta.url);
   // Whether it is missing or another one, no browser tells.
   const file = await fetch(at, { integrity: SUM }).catch(() => {
-    throw Error(`${at} is not there, or not the core that its script was built with`);
+    throw Error(`${at} is not there, or not the core of its script`);
   });
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, new: create, room, step: hear, said } = instance.exports;
 
-  return async ({ key, hints, consent, gpc, random, post, copy, emit, guard, address }, settings) => {
-    const core = create();
-    const site = settings && read(settings);
-    const prefix = `cm.${key}.`;
-    const whose = `${prefix}customer`;
-    const who = `${prefix}me`;
-    const visit = `${prefix}visit`;
-    const out = `${prefix}out`;
-    let granted = consent;
-    let lane;
-    let timer;
-    let pause;
-    let source;
-    // The token and the last hint of the stream that the core has asked for.
-    let stream;
-    // Circumstances of what happens on this page, as the stub says them.
-    let page = "{}";
-    // Whether the last delivery had no answer.
-    let lost;
-    // What happens while storage is asked.
-    let waiting;
-    // The question that waits for storage's answer, and the life that a request belongs to.
-    let turn;
-    let life;
-    // The visit as this page told it to storage last.
-    let mine;
-    // Takes back the copy that goes off by itself once this page has ended, in whatever way.
-    let parting;
+  const site = await settings;
+  const gpc = navigator.globalPrivacyControl || undefined;
+  // A core that starts on a page that is gone would hold a place in storage for nobody.
+  await away;
+  const core = create();
+  const prefix = `cm.${key}.`;
+  const whose = `${prefix}customer`;
+  const who = `${prefix}me`;
+  const visit = `${prefix}visit`;
+  const out = `${prefix}out`;
+  let lane;
+  let timer;
+  let pause;
+  let source;
+  // The token and the last hint of the stream that the core has asked for.
+  let stream;
+  // Circumstances of what happens on this page, as the stub says them.
+  let page = "{}";
+  // Whether the last delivery had no answer.
+  let lost;
+  // What happens while storage is asked.
+  let waiting;
+  // The question that waits for storage's answer, and the life that a request belongs to.
+  let turn;
+  let life;
+  // The visit as this page told it to storage last.
+  let mine;
+  // Takes back the copy that goes off by itself once this page has ended, in whatever way.
+  let parting;
 
-    const hand = (bytes) => {
-      const at = room(core, bytes.length);
-      new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
-    };
+  const hand = (bytes) => {
+    const at = room(core, bytes.length);
+    new Uint8Array(memory.buffer, at, bytes.length).set(bytes);
+  };
 
-    const tell = (what, text = "", number) => {
-      hand(encoder.encode(text));
-      told(what, number);
-    };
+  const tell = (what, text = "", number) => {
+    hand(encoder.encode(text));
+    told(what, number);
+  };
 
-    const told = (what, number = 0) => {
-      const length = hear(core, what, number, now());
-      const heard = new Uint8Array(memory.buffer, said(core), length);
-      for (const effect of decoder.decode(heard).split("\x1e").slice(1)) {
-        const [number, ...parts] = effect.split("\x1f");
-        effects[number](...parts);
-      }
-      lane?.renew();
-    };
-
-    // A report, or what is to be done in its turn among them.
-    const step = (...report) => {
-      if (waiting) waiting.push(report);
-      else if (lane?.isLost()) ask(BEGIN, report);
-      else if (report[0].call) report[0]();
-      else tell(...report);
-    };
-
-    // What happens by itself: nothing, once the page is gone or the core has failed.
-    const later = (...report) => guard(() => step(...report));
-
-    const close = () => {
-      stream = undefined;
-      listen();
-    };
-
-    // Opens the stream that the core has asked for, behind the last hint that came, or closes it: of a
-    // browser's tabs the one that is seen has it, and each goes on where it was once it is seen again.
-    const listen = () => {
-      source?.close();
-      if (!stream || !hints || document.hidden) return;
-      // Both are made of what a query may hold as it is.
-      const [token, last] = stream;
-      const mine = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
-      source = mine;
-      const hear = ({ lastEventId, type, data }) => {
-        const { epoch, expires_at, cause } = read(data);
-        stream[1] = lastEventId || last;
-        later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
-      };
-      for (const kind of KINDS) mine.addEventListener(kind, hear);
-      // Short breaks the browser mends by itself.
-      mine.onopen = mine.onerror = () => {
-        if (mine.readyState) later(mine.readyState > 1 ? STREAM_FAILED : STREAM_OPENED);
-      };
-    };
-
-    const recall = (item) => stored((all) => all[prefix + item]);
-
-    // In the order of their numbers.
-    const effects = [
-      async (request, body, keepalive) => {
-        const mine = life;
-        const reply = await post(await pack(body), !!keepalive);
-        const [what, text] = judge(...reply);
-        lost = !reply[0];
-        if (mine === life) later(what, text, +request);
-      },
-      (body, isGone) => {
-        parting?.abort();
-        parting = new AbortController();
-        const { signal } = parting;
-        // Not every browser has that, and those that do may have no room for it.
-        try {
-          fetchLater(address("events"), { method: "POST", body, credentials: "include", signal });
-        } catch {
-          if (isGone) copy(body);
-        }
-      },
-      (item, text) => {
-        if (item >= 0) lane?.put(+item, text);
-        else if (item === "queue") lane?.put(item, text);
-        else if (text) {
-          if (item === "visit") mine = text;
-          stored((all) => (all[prefix + item] = text));
-        }
-        else {
-          // The visitor is to be forgotten, and that there was one.
-          stored((all) => {
-            for (const name in all) if (name.startsWith(prefix)) delete all[name];
-          });
-          lane?.clear();
-          parting?.abort();
-        }
-      },
-      (wait) => {
-        clearTimeout(timer);
-        timer = setTimeout(later, Math.min(wait, WAIT_MAX), TICK);
-      },
-      (...asked) => {
-        stream = asked;
-        listen();
-      },
-      close,
-      (id, kind, latency, replayed, data) => {
-        const latency_ms = latency ? +latency : undefined;
-        emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...read(data) });
-      },
-      (id, type, latency_ms, verdict) => {
-        latency_ms = +latency_ms;
-        emit("verdict", { outcome: "accepted", ...read(verdict), id, type: parse(type), latency_ms });
-      },
-      (delivery, stream, queued, books) => {
-        queued = +queued;
-        emit("state", { delivery, stream, queued, books: parse(books) });
-        clearTimeout(pause);
-        if (delivery === "idle" && !queued) {
-          parting?.abort();
-          if (lane?.hasOthers()) pause = setTimeout(help, PAUSE);
-        }
-      },
-    ];
-
-    // What the visitor said or, where they said nothing, the site.
-    const names = () => granted?.split(/[\s,]+/) || site?.consent?.granted || [];
-    const allows = (purpose) => names().includes(purpose);
-    // That in bits, and as a field of circumstances.
-    const granting = () => {
-      if (granted === undefined && !site?.as_of) return [CONSENT];
-      const all = PURPOSES.filter(allows);
-      const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
-      return [CONSENT, fields({ consent: { granted: all, gpc } }), bits];
-    };
-
-    // Goes to a lane that another tab left behind, where this page's own is empty.
-    const help = async () => {
-      try {
-        if (lane.isHeld() && (await lane.isAsked()) && !waiting) ask(BEGIN);
-        else if (lane.hasOthers()) pause = setTimeout(help, PAUSE);
-      } catch {}
-    };
-
-    // The page, and which customer sees it.
-    const view = (shown = page) => {
-      const customer = recall("customer");
-      return fields({ ...parse(shown), ...(customer?.match(ID)?.[0] && { customer }) });
-    };
-    const show = (shown = page) => step(() => tell(PAGE, view(shown)));
-
-    // The browser is this customer's from here on, or nobody's where that is empty. Whose it was is
-    // another visitor. What is no id would cost the events that carry it. Not before the core has heard
-    // what happened until then: other tabs are told who the new visitor is.
-    const become = (customer, shown = page) =>
-      step(() => {
-        const was = recall("customer");
-        if (!customer?.match?.(ID) || !allows("analytics") || (customer && customer === was)) return;
-        const isOther = was || !customer;
-        if (isOther) step(RENEWED);
-        // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
-        // first who that is, in place of a customer.
-        stored((all) => {
-          if (isOther) all[whose] = all[who];
-          all[whose] = customer;
-        });
-        show(shown);
-      });
-
-    // Carries out a log-out that the stub sent and no core has heard of, as soon as that may be
-    // stored. Several tabs may see it.
-    const leave = () =>
-      step(() => {
-        if (allows("analytics") && stored((all) => all[out] && delete all[out])) become("");
-      });
-
-    // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
-    const ask = async (what, report) => {
-      waiting ??= [];
-      if (report) waiting.push(report);
-      const mine = (turn = { what });
-      let kept;
-      try {
-        lane ??= await open(`cm.${key}`);
-        kept = await lane.claim(() => allows("analytics"));
-      } catch {}
-      if (mine !== turn) return;
-      if (life) guard(() => go(what, kept));
-      else go(what, kept);
-    };
-
-    const go = (what, kept) => {
-      const text = join(recall("me"), recall("visit"), ...(kept || [""]));
-      if (!kept) lane = undefined;
-      const waited = waiting;
-      turn = waiting = undefined;
-      if (what === BEGIN) {
-        life = {};
-        close();
-        clearTimeout(timer);
-        hand([...random(32), ...encoder.encode(text)]);
-        told(BEGIN, kept && KEPT);
-        tell(PAGE, view());
-        if (site) {
-          const { as_of, urgent, flush = {} } = site;
-          const list = urgent && stringify(urgent);
-          tell(SITE, join(as_of, list, flush.events, flush.bytes, flush.age_ms, limits(site.limits)));
-        }
-        tell(...granting());
-        leave();
-      } else tell(what, text);
-      waited.forEach((report) => step(...report));
-    };
-
-    const hide = () => {
-      step(HIDDEN);
-      lane?.flush();
-    };
-
-    await ask(BEGIN);
-    const heard = {
-      // A page that freezes may never thaw.
-      freeze: hide,
-      online: () => lost && step(ONLINE),
-      visibilitychange: listen,
-      storage: ({ key, oldValue, newValue }) => {
-        // Not all tabs at once: each would make another visitor.
-        if (key === out) setTimeout(guard, Math.random() * 500, leave);
-        const isVisitor = (text) => text?.includes("\x1d");
-        if (key !== whose || isVisitor(newValue)) return;
-        // Before it heard of another visitor, this page may have put back who was here before.
-        if (isVisitor(oldValue)) {
-          stored((all) => {
-            if (!all[who].startsWith(oldValue.split("\x1d")[0])) all[who] = oldValue;
-            if (all[visit] === mine) delete all[visit];
-          });
-        }
-        ask(BEGIN);
-      },
-    };
-    for (const name in heard) {
-      addEventListener(name, (event) => guard(() => heard[name](event)), true);
+  const told = (what, number = 0) => {
+    const length = hear(core, what, number, now());
+    const heard = new Uint8Array(memory.buffer, said(core), length);
+    for (const effect of decoder.decode(heard).split("\x1e").slice(1)) {
+      const [number, ...parts] = effect.split("\x1f");
+      effects[number](...parts);
     }
-    return {
-      // What comes by itself: nothing, once this core is given up.
-      run: (run) => run(),
-      track: ({ id, type, at, props, facts }) => {
-        // Another customer in the same browser is another visitor.
-        if (type === "identify") become(read(props).customer);
-        if (page !== facts) show((page = facts));
-        step(TRACK, join(id, stringify(type), props), at);
-        if (type === "logout") become("");
-      },
-      flush: () => step(FLUSH),
-      consent: (purposes) => {
-        granted = purposes;
-        const report = granting();
-        if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
-        else step(...report);
-        show();
-        leave();
-      },
-      hidden: hide,
-      gone: () => {
-        // There is no time left for storage's answer.
-        if (waiting) go(turn.what);
-        tell(GONE);
-        clearTimeout(timer);
-        clearTimeout(pause);
-        lane?.close();
-      },
-      back: () => {
-        if (!lane) {
-          step(BACK);
-          return leave();
-        }
-        lane = undefined;
-        ask(BEGIN);
-      },
+    lane?.renew();
+  };
+
+  // A report, or what is to be done in its turn among them.
+  const step = (...report) => {
+    if (waiting) waiting.push(report);
+    else if (lane?.isLost()) ask(BEGIN, report);
+    else if (report[0].call) report[0]();
+    else tell(...report);
+  };
+
+  const guard = (run) => call("run", run);
+
+  // What happens by itself: nothing, once the page is gone or the core has failed.
+  const later = (...report) => guard(() => step(...report));
+
+  const close = () => {
+    stream = undefined;
+    listen();
+  };
+
+  // Opens the stream that the core has asked for, behind the last hint that came, or closes it: of a
+  // browser's tabs the one that is seen has it, and each goes on where it was once it is seen again.
+  const listen = () => {
+    source?.close();
+    if (!stream || !hints || document.hidden) return;
+    // Both are made of what a query may hold as it is.
+    const [token, last] = stream;
+    const mine = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
+    source = mine;
+    const hear = ({ lastEventId, type, data }) => {
+      const { epoch, expires_at, cause } = read(data);
+      stream[1] = lastEventId || last;
+      later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
+    };
+    for (const kind of KINDS) mine.addEventListener(kind, hear);
+    // Short breaks the browser mends by itself.
+    mine.onopen = mine.onerror = () => {
+      if (mine.readyState) later(mine.readyState > 1 ? STREAM_FAILED : STREAM_OPENED);
     };
   };
+
+  const recall = (item) => stored((all) => all[prefix + item]);
+
+  // In the order of their numbers.
+  const effects = [
+    async (request, body, keepalive) => {
+      const mine = life;
+      const reply = await post(await pack(body), !!keepalive);
+      const [what, text] = judge(...reply);
+      lost = !reply[0];
+      if (mine === life) later(what, text, +request);
+    },
+    (body, isGone) => {
+      parting?.abort();
+      parting = new AbortController();
+      const { signal } = parting;
+      // Not every browser has that, and those that do may have no room for it.
+      try {
+        fetchLater(address("events"), { method: "POST", body, credentials: "include", signal });
+      } catch {
+        if (isGone) copy(body);
+      }
+    },
+    (item, text) => {
+      if (item >= 0) lane?.put(+item, text);
+      else if (item === "queue") lane?.put(item, text);
+      else if (text) {
+        if (item === "visit") mine = text;
+        stored((all) => (all[prefix + item] = text));
+      }
+      else {
+        // The visitor is to be forgotten, and that there was one.
+        stored((all) => {
+          for (const name in all) if (name.startsWith(prefix)) delete all[name];
+        });
+        lane?.clear();
+        parting?.abort();
+      }
+    },
+    (wait) => {
+      clearTimeout(timer);
+      timer = setTimeout(later, Math.min(wait, WAIT_MAX), TICK);
+    },
+    (...asked) => {
+      stream = asked;
+      listen();
+    },
+    close,
+    (id, kind, latency, replayed, data) => {
+      const latency_ms = latency ? +latency : undefined;
+      emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...read(data) });
+    },
+    (id, type, latency_ms, verdict) => {
+      latency_ms = +latency_ms;
+      emit("verdict", { outcome: "accepted", ...read(verdict), id, type: parse(type), latency_ms });
+    },
+    (delivery, stream, queued, books) => {
+      queued = +queued;
+      emit("state", { delivery, stream, queued, books: parse(books) });
+      clearTimeout(pause);
+      if (delivery === "idle" && !queued) {
+        parting?.abort();
+        resend();
+        if (lane?.hasOthers()) pause = setTimeout(help, PAUSE);
+      }
+    },
+  ];
+
+  // Has letters sent again that stubs have sent and not heard of.
+  const resend = () => {
+    const letters = { ...own, ...allowed((all) => all) };
+    if (Object.keys(letters).some((name) => name.startsWith(prefix + 0))) {
+      import("./clickmill_alone.js").then((module) => module.resend(host)).catch(() => {});
+    }
+  };
+
+  // What the visitor said or, where they said nothing, the site.
+  const allows = (purpose) => !!(purposes() || site?.consent?.granted)?.includes(purpose);
+  // That in bits, and as a field of circumstances.
+  const granting = () => {
+    if (!purposes() && !site?.as_of) return [CONSENT];
+    const all = PURPOSES.filter(allows);
+    const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
+    return [CONSENT, fields({ consent: { granted: all, gpc } }), bits];
+  };
+
+  // Goes to a lane that another tab left behind, where this page's own is empty.
+  const help = async () => {
+    try {
+      if (lane.isHeld() && (await lane.isAsked()) && !waiting) ask(BEGIN);
+      else if (lane.hasOthers()) pause = setTimeout(help, PAUSE);
+    } catch {}
+  };
+
+  // The page, and which customer sees it.
+  const view = (shown = page) => {
+    const customer = recall("customer");
+    return fields({ ...parse(shown), ...(customer?.match(ID)?.[0] && { customer }) });
+  };
+  const show = (shown = page) => step(() => tell(PAGE, view(shown)));
+
+  // The browser is this customer's from here on, or nobody's where that is empty. Whose it was is
+  // another visitor. What is no id would cost the events that carry it. Not before the core has heard
+  // what happened until then: other tabs are told who the new visitor is.
+  const become = (customer, isOther, shown = page) =>
+    step(() => {
+      const was = recall("customer");
+      if (!customer?.match?.(ID) || !allows("analytics")) return;
+      if (customer && customer === was && !isOther) return;
+      isOther ||= was || !customer;
+      if (isOther) step(RENEWED);
+      // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
+      // first who that is, in place of a customer.
+      stored((all) => {
+        if (isOther) all[whose] = all[who];
+        all[whose] = customer;
+      });
+      show(shown);
+    });
+
+  // Carries out what the stub sent and no core has heard of, as soon as that may be stored: who is
+  // next, a customer or nobody. Several tabs may see it; one that was open until then may know a
+  // visitor whom the stub has given up.
+  const leave = () =>
+    step(() => {
+      const next = recall("out");
+      if (next === undefined || !allows("analytics")) return;
+      stored((all) => delete all[out]);
+      become(next, !recall("me"));
+    });
+
+  // Asks storage for a lane and what is kept in it; then the core begins, or is reminded.
+  const ask = async (what, report) => {
+    waiting ??= [];
+    if (report) waiting.push(report);
+    const mine = (turn = { what });
+    let kept;
+    try {
+      lane ??= await open(`cm.${key}`);
+      kept = await lane.claim(() => allows("analytics"));
+    } catch {}
+    if (mine !== turn) return;
+    if (life) guard(() => go(what, kept));
+    else go(what, kept);
+  };
+
+  const go = (what, kept) => {
+    const text = join(recall("me"), recall("visit"), ...(kept || [""]));
+    if (!kept) lane = undefined;
+    const waited = waiting;
+    turn = waiting = undefined;
+    if (what === BEGIN) {
+      life = {};
+      close();
+      clearTimeout(timer);
+      hand([...crypto.getRandomValues(new Uint8Array(32)), ...encoder.encode(text)]);
+      told(BEGIN, kept && KEPT);
+      tell(PAGE, view());
+      if (site) {
+        const { as_of, urgent, flush = {} } = site;
+        const list = urgent && stringify(urgent);
+        tell(SITE, join(as_of, list, flush.events, flush.bytes, flush.age_ms, limits(site.limits)));
+      }
+      tell(...granting());
+      leave();
+      resend();
+    } else tell(what, text);
+    waited.forEach((report) => step(...report));
+  };
+
+  const hide = () => {
+    step(HIDDEN);
+    lane?.flush();
+  };
+
+  await ask(BEGIN);
+  const heard = {
+    // A page that freezes may never thaw.
+    freeze: hide,
+    online: () => lost && step(ONLINE),
+    visibilitychange: listen,
+    storage: ({ key, oldValue, newValue }) => {
+      // Not all tabs at once: each would make another visitor.
+      if (key === out) setTimeout(guard, Math.random() * 500, leave);
+      const isVisitor = (text) => text?.includes("\x1d");
+      if (key !== whose || isVisitor(newValue)) return;
+      // Before it heard of another visitor, this page may have put back who was here before.
+      if (isVisitor(oldValue)) {
+        stored((all) => {
+          if (!all[who].startsWith(oldValue.split("\x1d")[0])) all[who] = oldValue;
+          if (all[visit] === mine) delete all[visit];
+        });
+      }
+      ask(BEGIN);
+    },
+  };
+  for (const name in heard) {
+    addEventListener(name, (event) => guard(() => heard[name](event)), true);
+  }
+  const api = {
+    // What comes by itself: nothing, once this core is given up.
+    run: (run) => run(),
+    track: ({ id, type, at, props, facts }) => {
+      // Another customer in the same browser is another visitor.
+      if (type === "identify") become(read(props).customer);
+      if (page !== facts) show((page = facts));
+      step(TRACK, join(id, stringify(type), props), at);
+      if (type === "logout") become("");
+    },
+    flush: () => step(FLUSH),
+    consent: () => {
+      const report = granting();
+      if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
+      else step(...report);
+      show();
+      leave();
+    },
+    hidden: hide,
+    gone: () => {
+      // There is no time left for storage's answer.
+      if (waiting) go(turn.what);
+      tell(GONE);
+      clearTimeout(timer);
+      clearTimeout(pause);
+      lane?.close();
+    },
+    back: () => {
+      if (!lane) {
+        step(BACK);
+        return leave();
+      }
+      lane = undefined;
+      ask(BEGIN);
+    },
+  };
+  if (away) api.gone();
+  return api;
 };

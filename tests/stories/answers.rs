@@ -11,12 +11,12 @@ macro_rules! source {
 }
 
 #[test]
-fn answers_mean_the_same_to_stub_and_glue() {
+fn answers_mean_the_same_with_a_core_and_without() {
     let mut node = Command::new("node");
     node.args([
         source!("clients/answers.mjs"),
-        source!("../sdk-web/stub/clickmill.js"),
         source!("../sdk-web/stub/clickmill_core.js"),
+        source!("../sdk-web/stub/clickmill_alone.js"),
         source!("../sdk-core/golden/answers.json"),
     ]);
     let ended = node.output().expect("Node.js: `cargo xtask test` brings it");

@@ -43,11 +43,11 @@ if (sessionStorage.getItem('late')) {
   window.fetch = async (url, options) => {
     const reply = await ask(url, options);
     if (!String(url).includes('/v1/config')) return reply;
-    const text = await reply.text();
+    const settings = await reply.json();
     mark('settings');
     await new Promise((gone) => addEventListener('pagehide', gone));
     mark('settled');
-    return { ok: true, text: () => text };
+    return { ok: true, json: () => settings };
   };
   WebAssembly.instantiate = async (...all) => {
     const made = await make(...all);
@@ -62,6 +62,7 @@ in_each_engine!(
     a_page_that_is_gone_starts_no_core,
     who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too,
     what_is_under_way_when_its_visitor_logs_out_stays_theirs,
+    who_is_named_before_the_core_is_there_is_known_on_the_next_page,
 );
 
 /// Clicks a product and waits for its page.
@@ -180,6 +181,43 @@ async fn who_logs_out_before_the_core_is_there_is_gone_from_the_next_page_too(en
     let left = until_enough("both log-outs", left, |left| left.len() >= 2).await;
     let left: BTreeSet<_> = left.into_iter().collect();
     assert_eq!(left, BTreeSet::from([ada.0, bob.0]), "who logs out is who was there");
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+async fn who_is_named_before_the_core_is_there_is_known_on_the_next_page(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(BUSY).start().await;
+    let nobody = who(&visit, "", "before").await;
+    // On a page that never has its core.
+    let identify = async |call: &str| {
+        visit.run("sessionStorage.busy = 1").await;
+        visit.go("/c/kettles").await;
+        visit.run(&format!("clickmill.identify({call}); clickmill.flush()")).await;
+        let kept = format!("return localStorage['cm.{}.out']", visit.world.write_key());
+        let said = visit.run(&format!("{kept} + ' ' + (clickmill.visitor() ?? 'nobody')")).await;
+        visit.run("delete sessionStorage.busy").await;
+        visit.go("").await;
+        visit.has_core().await;
+        said
+    };
+    // The word to the next core has no proof in it.
+    assert_eq!(identify("'ada', 'signed'").await, format!("ada {}", nobody.0));
+    let ada = who(&visit, "", "by ada").await;
+    assert_eq!(ada, (nobody.0, nobody.1, Some("ada".to_owned())));
+    assert_eq!(identify("'ada'").await, format!("undefined {}", ada.0));
+    assert_eq!(who(&visit, "", "by ada again").await, ada);
+
+    // Without a word of goodbye: whose the browser was is another visitor, at once.
+    assert_eq!(identify("'bob'").await, "bob nobody");
+    let bob = who(&visit, "", "by bob").await;
+    assert_eq!(bob.2.as_deref(), Some("bob"));
+    assert!(bob.0 != ada.0 && bob.1 != ada.1, "{bob:?} {ada:?}");
+    visit.go("/c/kettles").await;
+    visit.has_core().await;
+    assert_eq!(who(&visit, "", "by bob again").await, bob);
+    let named = || visitors_of(&visit.world, "identify");
+    let named = until_enough("what named a visitor's customer", named, |all| all.len() >= 2).await;
+    assert!(named.iter().all(|visitor| *visitor == ada.0), "{named:?}");
     visit.world.books_balance().await;
     visit.close().await;
 }

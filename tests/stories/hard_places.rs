@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Record, Topic};
+use clickmill_sdk_core::wire::{Purpose, Record, Topic};
 use clickmill_tests::browser::{Browser, Engine, SeenState, WITNESS};
 use clickmill_tests::child::built;
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Folder, Front, Mishap, Visit, World};
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::before_the_core::each_is_there_once;
 
@@ -54,6 +55,36 @@ window.warnings = [];
 console.warn = (...said) => warnings.push(said.join(' '));
 ";
 
+/// A page whose address and title are long, where a lot happens.
+const LONG: &str = "
+document.title = 't'.repeat(2000);
+history.replaceState(0, '', `/page?${'q'.repeat(1900)}`);
+clickmill.page();
+for (let n = 0; n < 60; n++) clickmill.track('product_view', { sku: `KET-${n}` });
+clickmill.flush();
+";
+
+/// Links and buttons, each clicked.
+const CLICKS: &str = "
+document.body.innerHTML = `<a id=out href='https://who:word@shop.example/a?mail=ada#end'>Out</a>
+  <a id=mail href='mailto:ada@shop.example'>Mail</a><a id=call href='tel:123'>Call</a>
+  <form data-cm-private><button id=secret type=button>Secret</button></form>
+  <a id=marked href='/b' data-cm-click=product_click data-cm-props='{\"sku\":\"KET-1\"}'>Marked</a>`;
+document.body.addEventListener('click', (event) => event.preventDefault());
+for (const each of document.body.querySelectorAll('[id]')) each.click();
+clickmill.flush();
+";
+
+/// What lies in a site's storage of the SDK's.
+const STORED: &str = "
+const done = arguments[arguments.length - 1];
+(async () => {
+  const bases = await indexedDB.databases();
+  done([...Object.keys(localStorage), ...bases.map(({ name }) => name)].filter((name) =>
+    name.startsWith('cm.')).sort());
+})();
+";
+
 /// Marks a page that comes back as it was.
 const MARK: &str = "
 addEventListener('pageshow', ({ persisted }) => {
@@ -67,6 +98,13 @@ in_each_engine!(
     a_full_disk_costs_no_event,
     where_a_policy_forbids_the_core_the_stub_sends_alone,
     where_somebody_changed_the_core_the_stub_sends_alone,
+    where_nothing_can_be_loaded_the_stub_sends_by_itself,
+    purposes_that_nobody_knows_cost_no_event,
+    what_is_long_arrives_without_the_core_too,
+    who_withdraws_consent_without_the_core_is_forgotten,
+    who_may_not_send_without_the_core_stops_and_loses_nothing,
+    a_link_is_told_without_its_query_and_what_is_private_not_at_all,
+    what_the_stub_tells_by_itself_can_be_switched_off,
 );
 in_engines!(what_a_killed_tab_held_in_memory_alone_still_arrives: chromium);
 in_engines!(a_page_with_a_stream_comes_back_as_it_was: chromium, webkit);
@@ -81,13 +119,24 @@ async fn plain_page(world: &World, policy: &str) -> Front {
 
 /// Likewise, with the SDK's files of a folder.
 async fn page_of_files(world: &World, policy: &str, sdk: PathBuf) -> Front {
+    let (key, url) = (world.write_key(), &world.collector.url);
+    page_with(key, url, policy, r#"data-consent="analytics""#, sdk).await
+}
+
+/// Likewise, where a policy forbids the core; with these attributes of the stub's tag.
+async fn page_alone(key: &str, collector: &str, tag: &str) -> Front {
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let site = page_with(key, collector, "script-src 'self'", tag, sdk).await;
+    site.before_pages(WITNESS);
+    site
+}
+
+async fn page_with(key: &str, collector: &str, policy: &str, tag: &str, sdk: PathBuf) -> Front {
     let page = format!(
         r#"<!doctype html><html lang="en"><title>Plain</title>
-<meta http-equiv="Content-Security-Policy" content="{policy}; connect-src 'self' {0}">
-<script src="/files/clickmill.js" data-key="{1}" data-collector="{0}" data-consent="analytics"
+<meta http-equiv="Content-Security-Policy" content="{policy}; connect-src 'self' {collector}">
+<script src="/files/clickmill.js" data-key="{key}" data-collector="{collector}" {tag}
   data-core="/files/clickmill_core.js" defer></script><h1>Plain</h1></html>"#,
-        world.collector.url,
-        world.write_key(),
     );
     Front::of_files(sdk, page).await
 }
@@ -243,7 +292,9 @@ async fn where_a_policy_forbids_the_core_the_stub_sends_alone(engine: Engine) {
 async fn where_somebody_changed_the_core_the_stub_sends_alone(engine: Engine) {
     let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
     let sdk = Folder::new("sdk");
-    for name in ["clickmill.js", "clickmill_core.js", "clickmill_core_bg.wasm"] {
+    for name in
+        ["clickmill.js", "clickmill_alone.js", "clickmill_core.js", "clickmill_core_bg.wasm"]
+    {
         fs::copy(built(&format!("sdk/{name}")), sdk.path().join(name)).expect("a copy");
     }
     // A section that no engine reads: the core would run as before.
@@ -261,13 +312,171 @@ async fn where_somebody_changed_the_core_the_stub_sends_alone(engine: Engine) {
         warnings[0].as_str().map(str::to_owned)
     };
     let warning = until("a word to the developer", warned).await;
-    let says =
-        "clickmill_core_bg.wasm is not there, or not the core that its script was built with";
+    let says = "clickmill_core_bg.wasm is not there, or not the core of its script";
     assert!(warning.contains(says), "{warning}");
     browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
     each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;
     let sent = browser.sent().await;
     assert!(!sent.is_empty() && sent.iter().all(|sent| sent.by == "web-stub"), "{sent:?}");
+    browser.close().await;
+}
+
+async fn where_nothing_can_be_loaded_the_stub_sends_by_itself(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let sdk = Folder::new("sdk");
+    fs::copy(built("sdk/clickmill.js"), sdk.path().join("clickmill.js")).expect("a copy");
+    let site = page_of_files(&world, "script-src 'self'", sdk.path().to_owned()).await;
+    site.before_pages(WITNESS);
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.run(LONG).await;
+    // None of them before there was a count of what was accepted.
+    let kept = || async { browser.run("return Object.keys(localStorage).length").await };
+    let letters = kept().await.as_u64().expect("a count");
+    assert!(letters > 10, "{letters} of 270 kB");
+    each_is_there_once(&world, &[("page_view", 2), ("product_view", 60)]).await;
+    until_enough("nothing is kept", kept, |kept| *kept == 0).await;
+    // As it is left.
+    browser.run("clickmill.track('product_view', { sku: 'KET-1' })").await;
+    browser.open(&format!("{}/page", site.url)).await;
+    each_is_there_once(&world, &[("page_view", 3), ("product_view", 61)]).await;
+    browser.close().await;
+}
+
+async fn purposes_that_nobody_knows_cost_no_event(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let consent = r#"data-consent="analytics,  marketing personalization,""#;
+    let site = page_alone(world.write_key(), &world.collector.url, consent).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    each_is_there_once(&world, &[("page_view", 1)]).await;
+    browser
+        .run("clickmill.consent('all, analytics'); clickmill.track('search', { query: 'a' })")
+        .await;
+    each_is_there_once(&world, &[("page_view", 1), ("search", 1)]).await;
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let granted = records.iter().map(|record| {
+        let purposes = record.context.consent.as_ref().map(|consent| consent.granted.clone());
+        (record.kind.as_str(), purposes.expect("what was granted"))
+    });
+    let granted: Vec<_> = granted.collect();
+    let (analytics, hints) = (Purpose::Analytics, Purpose::Personalization);
+    assert_eq!(granted, [("page_view", vec![analytics, hints]), ("search", vec![analytics])]);
+    browser.close().await;
+}
+
+async fn what_is_long_arrives_without_the_core_too(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let line = Front::before(&world.collector.url, []).await;
+    let site = page_alone(world.write_key(), &line.url, r#"data-consent="analytics""#).await;
+    // What the first page could not send the next one sends.
+    line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""));
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.run(LONG).await;
+    until_enough("a refusal", || async { line.met() }, |met| *met > 0).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    line.mends();
+    browser.run(LONG).await;
+    each_is_there_once(&world, &[("page_view", 4), ("product_view", 120)]).await;
+    let verdicts = || async { browser.verdicts().await.len() };
+    until_enough("a verdict on each of the second page", verdicts, |count| *count >= 62).await;
+    let kept = || async { browser.run("return Object.keys(localStorage).length").await };
+    until_enough("nothing is kept", kept, |kept| *kept == 0).await;
+    let longest = line.passed().iter().map(|passed| passed.body.len()).max();
+    assert!(longest.is_some_and(|longest| longest < 64 * 1024), "{longest:?}");
+    browser.close().await;
+}
+
+async fn who_withdraws_consent_without_the_core_is_forgotten(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let line = Front::before(&world.collector.url, []).await;
+    let key = world.write_key();
+    let site = page_alone(key, &line.url, r#"data-consent="analytics""#).await;
+    line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""));
+    browser.open(&format!("{}/page", site.url)).await;
+    // As an earlier page with a core left it.
+    let known = format!(
+        "localStorage['cm.{key}.me'] = 'somebody\x1d1';
+         localStorage['cm.{key}.customer'] = 'ada';
+         const done = arguments[arguments.length - 1];
+         indexedDB.open('cm.{key}').onsuccess = ({{ target }}) => done(target.result.close());"
+    );
+    browser.later(&known).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    let search = "clickmill.track('search', { query: 'secret' }); return clickmill.visitor()";
+    assert_eq!(browser.run(search).await, "somebody");
+    let kept = || async { browser.later(STORED).await.to_string() };
+    let is_there = |kept: &String| kept.contains(".0") && kept.contains(&format!("\"cm.{key}\""));
+    until_enough("it is kept", kept, is_there).await;
+    let met = line.met();
+    until_enough("a refusal", || async { line.met() }, |now| *now > met).await;
+
+    browser.run("clickmill.consent(''); clickmill.track('wishlist_add', { sku: 'KET-1' })").await;
+    until_enough("nothing is kept", kept, |kept| kept == "[]").await;
+    assert_eq!(browser.run("return clickmill.visitor() ?? null").await, json!(null));
+    line.mends();
+    let wish = until("the wish", || async {
+        let all: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        all.into_iter().find(|record| record.kind.as_str() == "wishlist_add")
+    })
+    .await;
+    assert_eq!(wish.context.visitor, None);
+    world.books_balance().await;
+    let passed = line.passed();
+    let named = passed.iter().filter(|passed| passed.body.contains("somebody"));
+    assert_eq!(named.count(), 0, "{passed:?}");
+    let counted = passed.iter().any(|passed| passed.body.contains("\"dropped_consent\":2"));
+    assert!(counted, "the page view and the search: {passed:?}");
+    browser.close().await;
+}
+
+async fn who_may_not_send_without_the_core_stops_and_loses_nothing(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let line = Front::before(&world.collector.url, []).await;
+    let site = page_alone(world.write_key(), &line.url, r#"data-consent="analytics""#).await;
+    line.befalls(Mishap::Answered(StatusCode::FORBIDDEN, r#"{"error":"origin_not_allowed"}"#));
+    browser.open(&format!("{}/page", site.url)).await;
+    until_enough("a refusal", || async { line.met() }, |met| *met > 0).await;
+    browser.run("clickmill.track('search', { query: 'a' }); clickmill.flush()").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(line.met(), 1, "it stopped");
+    line.mends();
+    browser.open(&format!("{}/page", site.url)).await;
+    each_is_there_once(&world, &[("page_view", 2), ("search", 1)]).await;
+    browser.close().await;
+}
+
+async fn a_link_is_told_without_its_query_and_what_is_private_not_at_all(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let consent = r#"data-consent="analytics""#;
+    let site = page_alone(world.write_key(), &world.collector.url, consent).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.run(CLICKS).await;
+    each_is_there_once(&world, &[("click", 3), ("page_view", 1), ("product_click", 1)]).await;
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let clicks = records.iter().filter(|record| record.kind.as_str() == "click");
+    let clicks = clicks.map(|record| {
+        let props: Value = serde_json::from_str(record.props.as_str()).expect("properties");
+        (props["id"].clone(), props["href"].clone())
+    });
+    let clicks: Vec<_> = clicks.collect();
+    let none = Value::Null;
+    let expected = [
+        (json!("out"), json!("https://shop.example/a")),
+        (json!("mail"), none.clone()),
+        (json!("call"), none),
+    ];
+    assert_eq!(clicks, expected);
+    browser.close().await;
+}
+
+async fn what_the_stub_tells_by_itself_can_be_switched_off(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let tag = r#"data-consent="analytics" data-off="page,click""#;
+    let site = page_alone(world.write_key(), &world.collector.url, tag).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.run(CLICKS).await;
+    each_is_there_once(&world, &[("product_click", 1)]).await;
+    browser.run("clickmill.page()").await;
+    each_is_there_once(&world, &[("page_view", 1), ("product_click", 1)]).await;
     browser.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! Writes the files of a bundle: `clickmill.js`, `clickmill_core.js`, `clickmill_core_bg.wasm`, and
-//! the modules that a page may load beside them.
+//! Writes the files of a bundle: `clickmill.js`, `clickmill_core.js`, `clickmill_core_bg.wasm`,
+//! `clickmill_alone.js`, and the modules that a page may load beside them.
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,8 @@ use crate::thin::thin;
 pub(crate) const STUB: &str = "clickmill.js";
 /// The glue's file.
 pub(crate) const GLUE: &str = "clickmill_core.js";
+/// The file that the stub loads where it has no core.
+pub(crate) const ALONE: &str = "clickmill_alone.js";
 /// The core's file.
 pub(crate) const CORE: &str = "clickmill_core_bg.wasm";
 
@@ -28,8 +30,9 @@ macro_rules! script {
     };
 }
 
-/// What every page has.
-const SCRIPTS: [(&str, &str); 2] = [script!("clickmill.js"), script!("clickmill_core.js")];
+/// What no page has to ask for.
+const SCRIPTS: [(&str, &str); 3] =
+    [script!("clickmill.js"), script!("clickmill_core.js"), script!("clickmill_alone.js")];
 
 /// What a page may have beside it, each a file of its own.
 pub(crate) const MODULES: [(&str, &str); 9] = [

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha384};
 
-use crate::bundle::{CORE, GLUE, MODULES, STUB, put, stub};
+use crate::bundle::{ALONE, CORE, GLUE, MODULES, STUB, put, stub};
 use crate::thin::thin;
 
 /// A file of the package as it was written.
@@ -82,7 +82,7 @@ fn short(file: &str) -> &str {
 
 /// Copies the bundle; a script that has a source map says so.
 fn dist(sdk: &Path, out: &Path) -> anyhow::Result<()> {
-    let scripts = [STUB, GLUE].into_iter().chain(MODULES.map(|(file, _)| file));
+    let scripts = [STUB, GLUE, ALONE].into_iter().chain(MODULES.map(|(file, _)| file));
     for file in scripts {
         let mut script = read(&sdk.join(file))?;
         let map = format!("{file}.map");

@@ -8,7 +8,7 @@ use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::bundle::{CORE, GLUE, MODULES, STUB};
+use crate::bundle::{ALONE, CORE, GLUE, MODULES, STUB};
 
 /// Brotli's best: what a site compresses once, ahead of time.
 const BROTLI_QUALITY: u32 = 11;
@@ -49,7 +49,7 @@ pub(crate) fn weigh(dir: &Path) -> anyhow::Result<Vec<Size>> {
     sizes.push(Size::new("total_gzip_bytes", gzip_total));
     sizes.push(Size::new("total_brotli_bytes", brotli_total));
     // Not every page has them: `clickmill_auto.js` is `auto_gzip_bytes`.
-    for (file, _) in MODULES {
+    for file in MODULES.map(|(file, _)| file).into_iter().chain([ALONE]) {
         let name = file.trim_start_matches("clickmill_").trim_end_matches(".js");
         sizes.push(Size::new(format!("{name}_gzip_bytes"), gzip(&read(dir, file)?)?));
     }
