@@ -252,7 +252,7 @@ export default async (host) => {
   const at = new URL("clickmill_core_bg.wasm", import.meta.url);
   // Whether it is missing or another one, no browser tells.
   const file = await fetch(at, { integrity: SUM }).catch(() => {
-    throw Error(`${at} is not there, or not the core of its script`);
+    throw Error(`not the core of its script: ${at}`);
   });
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, new: create, room, step: hear, said } = instance.exports;

@@ -76,8 +76,7 @@ pub(super) fn wasm(place: &Place, made: &Path, interrupt: &Interrupt) -> Result<
 pub(super) fn script(place: &Place, file: &Path, interrupt: &Interrupt) -> Result<(), Error> {
     let folder = file.parent().unwrap_or(file).display();
     let map = format!("includeSources,base='{folder}'");
-    let options =
-        ["--module", "--compress", "passes=3,hoist_vars", "--mangle", "--source-map", &map];
+    let options = ["--module", "--compress", "passes=3", "--mangle", "--source-map", &map];
     in_place(place, (UGLIFY, "bin/uglifyjs"), file, &options, interrupt)?;
     let (written, map) = (file.with_extension("squeezed.map"), file.with_extension("js.map"));
     fs::rename(&written, &map).map_err(Error::file(&written))
