@@ -13,8 +13,9 @@
   const PATIENCE = 4000;
   // Where more is held, the stub begins to send.
   const HELD_MAX = 500;
-  // The length of all letters of a page, and of all that the site stores when another one comes to it.
+  // The length of all letters of a page, and how many names of ours lie in storage at the most.
   const MAX = 1000000;
+  const NAMES_MAX = 50;
   // The length of a letter, of up to three bytes each: what is on its way when a page ends may have
   // 64 KiB.
   const FULL = 20000;
@@ -243,7 +244,7 @@
       own[name] = text;
       if (json(own).length > MAX) settle(name, "dropped_full");
       else {
-        stored((all) => json(all).length < MAX && (all[name] = text));
+        stored((all) => json(all).split(prefix)[NAMES_MAX] || (all[name] = text));
         isQuiet || copy(text) || post(text);
       }
     }

@@ -10,9 +10,8 @@
 const FULL = 20000;
 // What of it is left to the books.
 const HEAD = 1000;
-// Letters of this page that wait, and what a site stores in all when another one comes to it.
+// Letters of this page that wait, and those of all pages that lie in storage.
 const LETTERS_MAX = 50;
-const STORED_MAX = 1000000;
 // The longest wait after the first failure and at all, and the shortest that a receipt asks for, ms.
 const WAIT = 1000;
 const WAIT_MAX = 60000;
@@ -149,11 +148,13 @@ export default async (host) => {
     return stringify({ sent_at: now(), context: { sdk }, events });
   };
 
+  const keptBy = (all) => Object.keys(all).filter((name) => name.startsWith(`${prefix}0`));
+
   // Until its fate is known a letter lies in storage, too: the page may be gone when it is.
   const keep = (letter) =>
     stored((all) => {
       if (!letter.events.length) delete all[letter.name];
-      else if (letter.name in all || stringify(all).length < STORED_MAX) {
+      else if (letter.name in all || keptBy(all).length < LETTERS_MAX) {
         all[letter.name] = body(letter);
       }
     });

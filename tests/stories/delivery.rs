@@ -228,6 +228,8 @@ async fn where_storage_is_denied_everything_is_sent_from_memory(engine: Engine) 
 async fn what_the_stub_sent_unheard_the_next_page_sends_again(engine: Engine) {
     let visit = Visit::builder().engine(engine).before_pages(BUSY).start().await;
     all_is_settled(&visit).await;
+    // A site that stores much of its own.
+    visit.run("localStorage.site = 'x'.repeat(1200000)").await;
     let mishaps = [Mishap::Unheard, Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, "")];
     for mishap in mishaps {
         // A page without a core, and no good answer to what it sends as it goes away.

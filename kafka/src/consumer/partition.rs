@@ -115,10 +115,19 @@ impl Asking {
         client: &BaseConsumer<Context>,
         (partition, wait): (i32, Duration),
     ) -> Result<(i64, i64), Error> {
-        let doing = || format!("asking for the ends of {}[{partition}]", self.topic);
-        let bounds = client.fetch_watermarks(&self.topic, partition, wait);
-        bounds.map_err(|error| Error::doing(doing(), &error))
+        ends(client, (&self.topic, partition), wait)
     }
+}
+
+/// The first offset of a partition there is, and the one behind the last record that the client sees.
+fn ends(
+    client: &BaseConsumer<Context>,
+    (topic, partition): (&str, i32),
+    wait: Duration,
+) -> Result<(i64, i64), Error> {
+    let doing = || format!("asking for the ends of {topic}[{partition}]");
+    let ends = client.fetch_watermarks(topic, partition, wait);
+    ends.map_err(|error| Error::doing(doing(), &error))
 }
 
 impl fmt::Debug for Ends {
@@ -147,6 +156,7 @@ impl PartitionReader {
         Ok(Self { inner, at })
     }
 
+    /// Reads on from there.
     fn go_to(&self, offset: i64) -> Result<(), Error> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.at.topic, self.at.partition, Offset::Offset(offset))
@@ -156,14 +166,10 @@ impl PartitionReader {
 
     /// Whether the partition's leader knows that it is committed up to there.
     fn is_known_to(&self, end: i64) -> Result<bool, Error> {
-        let TopicPartition { topic, partition } = &self.at;
-        let doing = || format!("asking for the ends of {}", self.at);
-        match self.inner.fetch_watermarks(topic, *partition, ASK_WAIT) {
+        match ends(&self.inner, (&self.at.topic, self.at.partition), ASK_WAIT) {
             Ok((_, settled)) => Ok(settled >= end),
-            Err(error) => match Error::doing(doing(), &error) {
-                error if matches!(error.class(), Class::Retriable | Class::TimedOut) => Ok(false),
-                error => Err(error),
-            },
+            Err(error) if matches!(error.class(), Class::Retriable | Class::TimedOut) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

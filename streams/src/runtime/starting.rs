@@ -64,12 +64,12 @@ fn start(next: u64, (low, high): (u64, u64)) -> Start {
         // folding them again is what views are made for; passing over new ones is not.
         let misfit =
             Some("the topic is shorter than what was read of it: it was made anew, or cut");
-        Start { next: low, misfit, is_unknown: false }
+        Start { next: low, misfit, ..Start::default() }
     } else if next < low {
         let misfit = Some("records are gone that were never read");
-        Start { next: low, misfit, is_unknown: false }
+        Start { next: low, misfit, ..Start::default() }
     } else {
-        Start { next, misfit: None, is_unknown: false }
+        Start { next, ..Start::default() }
     }
 }
 

@@ -9,10 +9,6 @@ use super::{Core, OFFSETS_EVERY, Partitions};
 use crate::task::Refused;
 use crate::{At, Error, Place, Poison, Raw, Sink, View};
 
-fn panicked() -> Poison {
-    Poison { reason: "fold_panicked", detail: "the fold panicked at this record".to_owned() }
-}
-
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Folds a record, and hands what was said to the sink and its records to the transaction.
     pub(in crate::runtime) fn feed(&self, raw: &Raw<'_>) -> Result<(), Error> {
@@ -44,19 +40,19 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         transactions.fill(1);
         let raw = &raw.not_from_the_future(at.now_ms);
         let which = (raw.source, raw.place);
-        let mut said = Vec::new();
-        let mut fold = || {
+        let fold = || {
             if cursed.contains(&which) {
                 return (Err(Refused::Poison(panicked())), None);
             }
+            let mut said = Vec::new();
             let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
             // Whom a record has woken has said something, even where the record itself is poison.
             let says = fed.is_ok() || !said.is_empty();
-            (fed, says.then(|| self.sink.live(at, std::mem::take(&mut said))))
+            (fed, says.then(|| self.sink.live(at, said)))
         };
         // What a panic left half done goes with the transaction: all is taken up again from what was
         // committed, and the record that it came at is poison then.
-        let Ok((fed, produce)) = catch_unwind(AssertUnwindSafe(&mut fold)) else {
+        let Ok((fed, produce)) = catch_unwind(AssertUnwindSafe(fold)) else {
             cursed.insert(which);
             return Err(Error::Panicked(raw.place));
         };
@@ -139,4 +135,8 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         }
         Ok(())
     }
+}
+
+fn panicked() -> Poison {
+    Poison { reason: "fold_panicked", detail: "the fold panicked at this record".to_owned() }
 }
