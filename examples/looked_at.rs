@@ -1,10 +1,12 @@
-//! What all that a visitor looked at costs, by the table of products. Beside the demo:
+//! Each click with the price that its product has just then, by the table of products, and what each
+//! visitor looked at last. Beside the demo:
 //! `cargo run -p clickmill-streams --example looked_at -- --dev --bootstrap 127.0.0.1:9092`
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use clickmill_streams::app::{self, App, Failure};
+use clickmill_streams::app::{self, App, Failure, output};
 use clickmill_streams::{Around, Poison, Produce, Raw, Rows, Table, View};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Prices by the key `tenant:sku`.
@@ -26,16 +28,32 @@ impl Rows for Products {
 
 #[derive(Deserialize)]
 struct Click {
+    id: String,
     time: u64,
     tenant: String,
     props: Value,
 }
 
-struct LookedAt;
+#[derive(Serialize)]
+struct Priced<'a> {
+    id: &'a str,
+    cents: Option<u64>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Looked {
+    looks: u64,
+    sku: String,
+    cents: Option<u64>,
+}
+
+struct LookedAt {
+    priced: Arc<str>,
+}
 
 impl View for LookedAt {
     type Input = Click;
-    type State = u64;
+    type State = Looked;
     type Tables = Table<Products>;
     type Output = Produce;
 
@@ -47,18 +65,21 @@ impl View for LookedAt {
     }
     fn fold(
         &self,
-        cents: &mut u64,
-        click: Click,
+        looked: &mut Looked,
+        Click { id, tenant, props, .. }: Click,
         around: &Around<'_, Self::Tables>,
     ) -> Vec<Produce> {
-        let key = format!("{}:{}", click.tenant, click.props["sku"].as_str().unwrap_or_default());
-        *cents += around.tables.read().0.get(&key).copied().unwrap_or_default();
-        Vec::new()
+        let sku = props["sku"].as_str().unwrap_or_default();
+        let cents = around.tables.read().0.get(&format!("{tenant}:{sku}")).copied();
+        *looked = Looked { looks: looked.looks + 1, sku: sku.to_owned(), cents };
+        let value = serde_json::to_vec(&Priced { id: &id, cents }).ok();
+        vec![output(&self.priced, around.key.unwrap_or_default().to_vec(), value)]
     }
 }
 
 fn main() -> Result<(), Failure> {
-    let products = "products.catalogue.view.open.v1";
-    let app = App::joined("looked.at", "web.clicks.raw.pii.v1", LookedAt, products);
-    app::run(app.poison_to("looked.at.poisoned"))
+    const PRICED: &str = "looked.at.priced";
+    let (view, products) = (LookedAt { priced: PRICED.into() }, "products.catalogue.view.open.v1");
+    let app = App::joined("looked.at", "web.clicks.raw.pii.v1", view, products);
+    app::run(app.writing(PRICED).poison_to("looked.at.poisoned"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clickmill_sdk_core::wire::{Refusal, RefusalCode, ToJson};
 use clickmill_server::body::BodyError;
 use clickmill_server::reply::{self, Body};
+use clickmill_server::token::TokenError;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
@@ -52,6 +53,9 @@ pub(crate) enum IngestError {
         /// When to try again.
         wait: Duration,
     },
+    /// The link that was followed says nothing.
+    #[error("the link says nothing: {0}")]
+    Link(TokenError),
     /// The method does not exist on the path.
     #[error("only {allow} is understood here")]
     Method {
@@ -66,6 +70,9 @@ pub(crate) enum IngestError {
     /// The request names no write key.
     #[error("the write key is missing; append ?k=<write key>")]
     NoWriteKey,
+    /// The body asks nothing of a link.
+    #[error("the body is no question about a link: {0}")]
+    NotLink(String),
     /// Nothing is there.
     #[error("there is nothing at this path")]
     NotFound,
@@ -113,6 +120,8 @@ impl IngestError {
             Self::Decode(
                 DecodeError::Empty | DecodeError::NotUtf8(_) | DecodeError::NotBatch(_),
             ) => (Code::Malformed, StatusCode::BAD_REQUEST, None),
+            Self::Link(_) => (Code::Unauthorized, StatusCode::UNAUTHORIZED, None),
+            Self::NotLink(_) => (Code::Malformed, StatusCode::BAD_REQUEST, None),
             Self::Encoding => (Code::Malformed, StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::Method { .. } => (Code::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, None),
             Self::NoRoom => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, Some(CROWDED)),
@@ -201,6 +210,8 @@ mod tests {
         check(DecodeError::InflatedTooLarge(1), 413, Code::BodyTooLarge, None);
         check(DecodeError::Gzip("x".to_owned()), 400, Code::BodyBroken, None);
         check(DecodeError::Empty, 400, Code::Malformed, None);
+        check(IngestError::Link(TokenError::Expired), 401, Code::Unauthorized, None);
+        check(IngestError::NotLink("x".to_owned()), 400, Code::Malformed, None);
         check(IngestError::Encoding, 415, Code::Malformed, None);
         check(IngestError::UnknownWriteKey, 401, Code::UnknownWriteKey, None);
         check(IngestError::OriginNotAllowed, 403, Code::OriginNotAllowed, None);

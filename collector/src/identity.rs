@@ -11,6 +11,9 @@
 //!    batch names none. From then on there is a cookie.
 //! 4. A visitor id alone proves nothing: it is readable in every page.
 //!
+//! Who follows a link from another site of the tenant is who they were there: see `link`. Such a link
+//! goes over the cookie too, and is for the browser that was given it alone.
+//!
 //! A visitor who withdraws consent loses the cookie. Where a site asks for it, a visitor who has said
 //! nothing yet is known for a day by a number that neither the browser nor anybody else could tell.
 //!
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use clickmill_sdk_core::wire::{Identity, Millis, Proof, Tenant, VisitorId};
 use clickmill_server::cookie::{self, Reader, SetCookie, Transport};
-use clickmill_server::token::{Claims, KeyError, Signer};
+use clickmill_server::token::{Claims, KeyError, Signer, TokenError};
 use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::config::{Config, CookieConfig, SameSite};
@@ -32,6 +35,12 @@ pub(crate) const HINTS: &str = "hints";
 
 /// What the cookie is signed for.
 const VISITOR: &str = "visitor";
+
+/// What the token of a link to another site is made for.
+const LINK: &str = "link";
+
+/// How long a link may be followed.
+const LINK_LIFETIME_MS: u64 = 120_000;
 
 /// What a day's salt is made for, and then a visitor's number of that day.
 const DAY: &str = "cookieless day";
@@ -71,10 +80,24 @@ impl CookieRead {
 pub(crate) enum Standing {
     /// The cookie says so.
     ByCookie(VisitorId),
+    /// The link that was followed says so.
+    ByLink(VisitorId),
     /// The batch proves it.
     ByProof(VisitorId),
     /// Nobody we know.
     Unknown,
+}
+
+impl Standing {
+    /// Who it is.
+    pub(crate) fn visitor(&self) -> Option<&VisitorId> {
+        match self {
+            Self::ByCookie(visitor) | Self::ByLink(visitor) | Self::ByProof(visitor) => {
+                Some(visitor)
+            }
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Applies the rule above.
@@ -138,10 +161,7 @@ impl Identities {
         tenant: &Tenant,
         now: Millis,
     ) -> Option<Issued> {
-        let visitor = match standing {
-            Standing::ByCookie(visitor) | Standing::ByProof(visitor) => visitor,
-            Standing::Unknown => return None,
-        };
+        let visitor = standing.visitor()?;
         let expires_at = now + millis(self.token_lifetime);
         let claims = Claims::new(tenant.as_str(), visitor.as_str(), expires_at.0).ok()?;
         let token = self.signer.sign(HINTS, &claims);
@@ -149,6 +169,33 @@ impl Identities {
         let young = read.is_some_and(|read| !self.has_aged(read, now));
         let set_cookie = if young { None } else { self.cookie(visitor, tenant, now) };
         Some(Issued { identity, set_cookie })
+    }
+
+    /// A token for a link, with which another site of the tenant knows that visitor: of the same
+    /// browser, as far as its requests show.
+    pub(crate) fn lend(
+        &self,
+        visitor: &VisitorId,
+        to: &Stranger<'_>,
+        now: Millis,
+    ) -> Option<String> {
+        let until = now + LINK_LIFETIME_MS;
+        let claims = Claims::new(to.tenant.as_str(), visitor.as_str(), until.0).ok()?;
+        Some(self.signer.sign(&to.link(), &claims))
+    }
+
+    /// Whom the token of a link is about, where that browser was given it.
+    pub(crate) fn follow(
+        &self,
+        link: &str,
+        by: &Stranger<'_>,
+        now: Millis,
+    ) -> Result<VisitorId, TokenError> {
+        let claims = self.signer.verify(&by.link(), link, now.0)?;
+        if claims.tenant() != by.tenant.as_str() {
+            return Err(TokenError::Forged);
+        }
+        VisitorId::parse(claims.subject()).map_err(|_| TokenError::Malformed)
     }
 
     /// The header that takes the cookie away.
@@ -205,12 +252,20 @@ impl Identities {
     }
 }
 
-/// A visitor who has said nothing yet, as the request shows them.
+/// Somebody as no more than their request shows them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stranger<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) address: IpAddr,
     pub(crate) user_agent: &'a str,
+}
+
+impl Stranger<'_> {
+    /// What the token of a link is signed for. Who makes others follow a link of their own is in
+    /// another place than they are, so it is no link for them. Neither part holds a line break.
+    fn link(&self) -> String {
+        format!("{LINK} {} {}", self.address, self.user_agent)
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -283,7 +338,7 @@ mod tests {
         let standing = match recognise(&evidence) {
             Standing::ByCookie(visitor) => format!("cookie {}", number(&visitor).unwrap()),
             Standing::ByProof(visitor) => format!("proof {}", number(&visitor).unwrap()),
-            Standing::Unknown => "unknown".to_owned(),
+            Standing::ByLink(_) | Standing::Unknown => "unknown".to_owned(),
         };
         assert_eq!(standing, expected);
         let refused = Evidence { consented: false, ..evidence };

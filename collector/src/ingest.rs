@@ -76,7 +76,8 @@ pub(crate) async fn ingest<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let shown = Shown { proof: proof.as_ref(), renewed, cookie: cookie.as_ref(), withdraws };
     let (identity, set_cookie) = recognise(collector, &delivery, &shown);
     let positions = query::find(&head.uri, "positions").is_some_and(|asked| asked == "1");
-    let extras = Extras { positions, limits: collector.limits_told, identity };
+    let (limits, sample) = (collector.limits_told, delivery.site.sample);
+    let extras = Extras { positions, limits, sample, identity };
     let receipt = receipt::assemble(&subjects, &landed, extras)?;
     let mut response = reply::json(StatusCode::OK, dialect.reply(&receipt)?);
     response.headers_mut().extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
@@ -203,7 +204,7 @@ async fn discard<B: hyper::body::Body<Data = Bytes> + Unpin>(
     refused
 }
 
-fn user_agent(head: &Parts) -> Option<String> {
+pub(crate) fn user_agent(head: &Parts) -> Option<String> {
     let text = head.headers.get(USER_AGENT)?.to_str().ok()?;
     // A header that is text is ASCII, so every place is a boundary.
     Some(text[..text.len().min(USER_AGENT_BYTES_MAX)].to_owned())
@@ -251,7 +252,8 @@ fn recognise(
     match &standing {
         Standing::ByCookie(_) => collector.metrics.by_cookie.increment(1),
         Standing::ByProof(_) => collector.metrics.by_proof.increment(1),
-        Standing::Unknown => {}
+        // No batch is from a link.
+        Standing::ByLink(_) | Standing::Unknown => {}
     }
     match collector.identities.issue(&standing, cookie, tenant, now) {
         Some(Issued { identity, set_cookie }) => (Some(identity), set_cookie),

@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod identity;
 mod ingest;
 pub mod inspect;
+mod link;
 mod memory;
 mod metrics;
 mod overflow;

@@ -68,7 +68,7 @@ const NO_ROOM: Counters<0> = Counters::new(
 );
 const IDENTITIES: Counters<1> = Counters::new(
     "clickmill_collector_identities_total",
-    "Tokens for the hint stream, by what they rest on: cookie, proof.",
+    "Tokens for the hint stream, by what they rest on: cookie, link, proof.",
     ["by"],
 );
 const IDENTIFIES: Counters<1> = Counters::new(
@@ -267,10 +267,12 @@ pub(crate) struct CollectorMetrics {
     pub(crate) spans_left_out: Counter,
     pub(crate) events_seconds: Histogram,
     pub(crate) config_seconds: Histogram,
+    pub(crate) link_seconds: Histogram,
     pub(crate) body_bytes: Histogram,
     pub(crate) memory_bytes: Gauge,
     pub(crate) no_room: Counter,
     pub(crate) by_cookie: Counter,
+    pub(crate) by_link: Counter,
     pub(crate) by_proof: Counter,
     proven: Counter,
     claims: Vec<(Doubt, Counter)>,
@@ -311,10 +313,12 @@ impl CollectorMetrics {
             spans_left_out: metrics.counter(&SPANS_LEFT_OUT, []),
             events_seconds: metrics.histogram(&REQUEST_SECONDS, ["events"]),
             config_seconds: metrics.histogram(&REQUEST_SECONDS, ["config"]),
+            link_seconds: metrics.histogram(&REQUEST_SECONDS, ["link"]),
             body_bytes: metrics.histogram(&BODY_BYTES, []),
             memory_bytes: metrics.gauge(&MEMORY_BYTES, []),
             no_room: metrics.counter(&NO_ROOM, []),
             by_cookie: metrics.counter(&IDENTITIES, ["cookie"]),
+            by_link: metrics.counter(&IDENTITIES, ["link"]),
             by_proof: metrics.counter(&IDENTITIES, ["proof"]),
             proven: metrics.counter(&IDENTIFIES, ["proven"]),
             claims: Doubt::ALL.iter().map(claim).collect(),

@@ -34,12 +34,14 @@ impl From<&Judged> for Subject {
 }
 
 /// What else the receipt tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Extras {
     /// Whether the sender asked where its events lie.
     pub(crate) positions: bool,
     /// What senders keep to; told when one did not.
     pub(crate) limits: Limits,
+    /// Of what share of its visitors the site's pages tell.
+    pub(crate) sample: Option<f64>,
     /// Who the visitor is.
     pub(crate) identity: Option<Identity>,
 }
@@ -81,7 +83,8 @@ pub(crate) fn assemble(
     if let Some(longest) = waits.iter().max().filter(|_| waits.len() == landed.len()) {
         return Err(IngestError::Unavailable { wait: Duration::from_millis(*longest) });
     }
-    let mut receipt = Receipt { identity: extras.identity, ..Receipt::default() };
+    let mut receipt =
+        Receipt { identity: extras.identity, sample: extras.sample, ..Receipt::default() };
     // A batch's number of events is far below what 32 bits hold.
     for (index, (subject, landed)) in (0_u32..).zip(subjects.iter().zip(landed)) {
         if landed.outcome == Outcome::Accepted {
@@ -215,7 +218,7 @@ mod tests {
 
     fn receipt(text: &str, positions: bool) -> Result<Receipt, IngestError> {
         let (subjects, landed) = parse(text);
-        let extras = Extras { positions, limits: Limits::default(), identity: None };
+        let extras = Extras { positions, ..Extras::default() };
         assemble(&subjects, &landed, extras)
     }
 
@@ -253,7 +256,7 @@ mod tests {
         let (mut subjects, landed) = parse("a1 a- d-");
         subjects[1].spilled = true;
         subjects[2].spilled = true;
-        let extras = Extras { positions: false, limits: Limits::default(), identity: None };
+        let extras = Extras::default();
         assert_eq!(assemble(&subjects, &landed, extras).unwrap().overflow, [1]);
     }
 
@@ -269,7 +272,7 @@ mod tests {
     fn a_sender_of_too_much_is_told_the_limits() {
         let (subjects, mut landed) = parse("a1 a1");
         landed[1].outcome = rejected(Reason::TooLarge);
-        let extras = Extras { positions: false, limits: Limits::default(), identity: None };
+        let extras = Extras::default();
         assert!(assemble(&subjects, &landed, extras).unwrap().limits.is_some());
     }
 }

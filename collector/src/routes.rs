@@ -20,6 +20,7 @@ use crate::dialect::Dialect;
 use crate::dialect::segment::{self, Shape};
 use crate::error::IngestError;
 use crate::ingest::{Caller, ingest};
+use crate::link::link;
 use crate::reload::Current;
 
 /// What a browser's script may send and read.
@@ -51,6 +52,8 @@ enum To {
     /// A delivery. Its body is bounded by `limits.body_bytes_max`, `inflated_bytes_max` and
     /// `body_timeout`.
     Events(Dialect),
+    /// A visitor who goes on to another site, or has come from one. A body is bounded there.
+    Link,
     /// The settings of Segment's browser SDK, whose path names a key. A body is never read.
     SegmentSettings,
     /// The SDK's settings. A body is never read.
@@ -63,6 +66,7 @@ const ROUTES: &[Route] = &[
     Route::post("/v1/events", To::Events(Dialect::Native)),
     Route::post("/v1/cloudevents", To::Events(Dialect::CloudEvents)),
     Route::get("/v1/config", To::SiteConfig),
+    Route::post("/v1/link", To::Link),
 ];
 
 impl Route {
@@ -78,7 +82,7 @@ impl Route {
     fn dialect(self) -> Dialect {
         match self.to {
             To::Events(dialect) => dialect,
-            To::SegmentSettings | To::SiteConfig => Dialect::Native,
+            To::Link | To::SegmentSettings | To::SiteConfig => Dialect::Native,
         }
     }
 }
@@ -131,6 +135,9 @@ impl Routes {
                 ingest(collector, request, dialect, caller).await,
                 &collector.metrics.events_seconds,
             ),
+            To::Link => {
+                (link(collector, request, caller.peer.ip()).await, &collector.metrics.link_seconds)
+            }
             To::SegmentSettings => (
                 segment_settings(&request.into_parts().0, caller.peer, collector),
                 &collector.metrics.config_seconds,

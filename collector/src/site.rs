@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) consent: Consent,
     /// Whether who has said nothing is known for a day.
     pub(crate) cookieless: bool,
+    /// Of what share of its visitors its pages tell; none where of all.
+    pub(crate) sample: Option<f64>,
     pub(crate) quota: Arc<EventQuota>,
     /// Judges who says to be which customer.
     pub(crate) proofs: Proofs,
@@ -70,6 +72,7 @@ impl Sites {
                 origins: entry.origins.clone(),
                 consent: Consent { granted: entry.consent_default.clone(), gpc: false },
                 cookieless: entry.cookieless,
+                sample: (entry.sample < 1.0).then_some(entry.sample),
                 quota: self.quota(entry),
                 proofs: Proofs::new(&entry.proofs),
                 told: tell(entry, config, as_of),

@@ -59,23 +59,27 @@
   };
 
   const draw = (id, lines) => {
-    const [width, height, left, foot] = [600, 180, 34, 8];
+    const chart = find(id);
+    // As wide as it is on this page, so that its words are as large as the others.
+    const [width, height, left, right, head, foot] = [chart.clientWidth, 180, 34, 4, 8, 20];
     const values = lines.flatMap((line) => line.values).filter(Number.isFinite);
     const top = Math.max(1, ...values) * 1.15;
-    const y = (value) => height - foot - (value / top) * (height - 2 * foot);
-    const x = (at, count) => left + ((KEPT - count + at) / (KEPT - 1)) * (width - left);
+    const y = (value) => height - foot - (value / top) * (height - head - foot);
+    const x = (at, count) => left + ((KEPT - count + at) / (KEPT - 1)) * (width - left - right);
     const nodes = [0, 0.5, 1].flatMap((share) => {
       const value = (top / 1.15) * share;
       return [
-        make("line", { class: "grid", x1: left, x2: width, y1: y(value), y2: y(value) }),
+        make("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
         make("text", { x: 0, y: y(value) + 4 }, shown(value, value < 10 ? 1 : 0)),
       ];
     });
+    nodes.push(make("text", { x: left, y: height - 4 }, "2 min ago"), make("text", { class: "end", x: width - right, y: height - 4 }, "now"));
     for (const { values: points, key } of lines) {
       const path = points.map((value, at) => (Number.isFinite(value) ? `${x(at, points.length).toFixed(1)},${y(value).toFixed(1)}` : ""));
       nodes.push(make("polyline", { class: `drawn stroke-${key}`, points: path.filter(Boolean).join(" ") }));
     }
-    find(id).replaceChildren(...nodes);
+    chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    chart.replaceChildren(...nodes);
   };
 
   const table = (id, rows, empty) => {
@@ -131,7 +135,9 @@
       span.textContent = kind;
       return span;
     });
-    find("kinds").replaceChildren(...keys);
+    const title = document.createElement("span");
+    title.textContent = "Hints a second";
+    find("kinds").replaceChildren(title, ...keys);
 
     const then = new Map(before?.of("hints_total").map((r) => [`${r.labels.kind} ${r.labels.slot}`, r.value]));
     table("by-slot", now.of("hints_total").filter((r) => r.value > 0).sort((a, b) => b.value - a.value).map((r) => {

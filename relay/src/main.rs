@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use clickmill_relay::config::Config;
-use clickmill_relay::promotions::simulate::{Plan, Traffic, simulate};
+use clickmill_relay::promotions::simulate::{Plan, Telling, Traffic, simulate};
 use clickmill_relay::rebuild;
 use clickmill_sdk_core::wire::{Tenant, Topic};
 use clickmill_server::listen::Listeners;
@@ -75,6 +75,9 @@ struct Simulate {
     /// Whose recording, products and customers they are.
     #[arg(long, value_name = "TENANT", default_value = "shop")]
     tenant: String,
+    /// Names the visitors whom each rule is shown to, and who are held out of it.
+    #[arg(long)]
+    who: bool,
     /// Tells it as JSON.
     #[arg(long)]
     json: bool,
@@ -119,22 +122,25 @@ async fn start() -> Result<ExitCode, Box<dyn Error>> {
 /// The exit code that says: compared, and not alike; or simulated, and not all rules are good.
 const DIFFERENT: u8 = 2;
 
-/// Runs a simulation and prints its report. Kafka's part of the configuration is read where traffic
-/// comes from there.
+/// Runs a simulation and prints its report. The configuration is read where one is named or Kafka is;
+/// otherwise the relay is one of which nothing is set.
 fn simulated(
     asked: &Simulate,
     config: Option<&Path>,
 ) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    let relay = match (config, &asked.topic) {
+        (None, None) => Config::default(),
+        (config, _) => Config::load(config)?,
+    };
     let traffic = match (&asked.recording, asked.topic.as_deref()) {
         (Some(file), _) => Traffic::File(file.clone()),
         (None, topic) => {
-            let config = Config::load(config)?;
             let topic = if topic == Some("raw") { Topic::ClicksRaw } else { Topic::ClicksEnriched };
-            let topic = topic.name(&config.topic_prefix);
-            Traffic::Topic(Box::new(config.kafka), topic)
+            Traffic::Topic(Box::new(relay.kafka.clone()), topic.name(&relay.topic_prefix))
         }
     };
     let plan = Plan {
+        relay,
         rules: asked.rules.clone(),
         against: asked.against.clone(),
         products: asked.products.clone(),
@@ -142,10 +148,16 @@ fn simulated(
         tenant: Tenant::parse(asked.tenant.as_str())?,
     };
     let (report, against) = simulate(&plan, &traffic)?;
-    let text =
-        if asked.json { report.json(against.as_ref()) } else { report.table(against.as_ref()) };
+    let against = against.as_ref();
+    let telling = Telling { against, who: asked.who };
+    let text = if asked.json { report.json(telling) } else { report.table(telling) };
     println!("{}", text.trim_end());
-    Ok(if report.refusals().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
+    let mut reports = [Some(&report), against].into_iter().flatten();
+    Ok(if reports.all(|report| report.refusals().is_empty()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIFFERENT)
+    })
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use clickmill_kafka::Headers;
 use clickmill_sdk_core::wire::{
-    Cause, EventId, Hint, HintId, HintKind, Millis, PageKind, Poisoned, Purpose, Sku, Slot, Tenant,
-    ToJson, Topic, VisitorId, hex,
+    Cause, EventId, Hint, HintId, HintKind, Millis, PageKind, Poisoned, Sku, Slot, Tenant, ToJson,
+    Topic, VisitorId, hex,
 };
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{At, Place, Poison, Produce, Raw, Sink, Table, Watch};
@@ -71,7 +71,7 @@ impl Policy {
             poisoned: Topic::ClicksPoisoned.name(&config.topic_prefix).into(),
             rules: suggest.rules(),
             lifetime_ms: millis(suggest.lifetime),
-            personalizes_unasked: suggest.consent_default.contains(&Purpose::Personalization),
+            personalizes_unasked: suggest.personalizes_unasked(),
             learning: suggest.learning(),
             stock: StockPolicy {
                 rule: config.stock.rule(),

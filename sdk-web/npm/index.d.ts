@@ -139,8 +139,13 @@ export interface Options {
   hints?: string;
   /** Where `clickmill_core.js` of this package's `dist` is served; without it the stub sends alone. */
   core?: string;
-  /** What the visitor has granted; left out, the site's configuration says. */
+  /**
+   * What the visitor has granted; left out, the site's configuration says. `"pending"` says that they
+   * have to be asked first: until `consent` is called, what happens is held in memory alone.
+   */
   consent?: readonly Purpose[] | string;
+  /** What the SDK is not to tell by itself. */
+  off?: readonly ("click" | "page")[] | string;
   /** Gives back other properties, `false` to keep an event from being taken, or nothing. */
   beforeSend?: (event: Taken) => Record<string, unknown> | false | void;
   /** The modules to begin with, such as `auto()` of `clickmill/auto`. */
@@ -153,7 +158,10 @@ export function init(options: Options): void;
 export function track<T extends keyof Events>(type: T, props: Events[T]): string | undefined;
 /** Takes a page view inside the page. */
 export function page(props?: EventProps["page_view"]): string | undefined;
-/** What the visitor has decided; without an argument, what was said last. */
+/**
+ * What the visitor has decided; without an argument, what was said last. While nobody has decided, do not
+ * call it: whatever it is called with is a decision.
+ */
 export function consent(purposes?: readonly Purpose[] | string): string | undefined;
 /**
  * Says which customer this is: 1 to 128 printable ASCII characters. `proof` is what your server says
@@ -175,7 +183,7 @@ export function hint(slot?: string): Hint | undefined;
 export function subscribe(run: () => void): () => void;
 /** The arm of an experiment, counted from 0, the control; needs `clickmill/experiments`. */
 export function variant(experiment: string): number;
-/** Resolves when it is known which experiments run. */
+/** Resolves when it is known which experiments run, and who sees them. */
 export function variants(): Promise<void>;
 
 /** Calls by name. */

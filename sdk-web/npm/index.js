@@ -105,15 +105,16 @@ const check = async (key, collector) => {
 };
 
 /** Begins. The first call counts. */
-export const init = ({ key, collector, hints: stream, core, consent, beforeSend, plugins = [] } = {}) => {
+export const init = ({ key, collector, hints: stream, core, consent, off, beforeSend, plugins = [] } = {}) => {
   if (!isPage) return;
   if (window.clickmill) return advise("init came twice, or beside a script tag; the first one counts");
   if (!key || !collector) return advise("init needs a key, the site's write key, and a collector, its address");
   const tag = document.createElement("script");
   // Not a script that runs: the stub reads its settings from here.
   tag.type = "text/plain";
-  const list = Array.isArray(consent) ? consent.join() : consent;
-  for (const [name, value] of Object.entries({ key, collector, hints: stream, core, consent: list })) {
+  const list = (words) => (Array.isArray(words) ? words.join() : words);
+  const settings = { key, collector, hints: stream, core, consent: list(consent), off: list(off) };
+  for (const [name, value] of Object.entries(settings)) {
     if (value !== undefined) tag.dataset[name] = value;
   }
   document.head.append(tag);
@@ -127,7 +128,8 @@ export const init = ({ key, collector, hints: stream, core, consent, beforeSend,
   }
   stub();
   for (const plugin of plugins) plugin(window.clickmill);
-  (window.requestIdleCallback || setTimeout)(() => check(key, collector));
+  // Nothing is asked of anybody before the visitor was.
+  if (settings.consent !== "pending") (window.requestIdleCallback || setTimeout)(() => check(key, collector));
 };
 
 // ---- Calls ----

@@ -8,10 +8,11 @@
 // send an event keeps it. A letter lies in storage, where that is allowed, until its fate is known;
 // whoever comes first, on this page or the next, sends it again.
 //
-// What it tells by itself can be switched off: `data-off="page,click"`.
+// What it tells by itself can be switched off: `data-off="page,click"`. With `data-consent="pending"`
+// all of it is held in memory, and nothing is loaded, sent or stored, until `consent` says more.
 (() => {
   const PATIENCE = 4000;
-  // Where more is held, the stub begins to send.
+  // Where more is held, the stub begins to send, or, where that may not be, to refuse.
   const HELD_MAX = 500;
   // The length of all letters of a page, and how many names of ours lie in storage at the most.
   const MAX = 1000000;
@@ -46,6 +47,7 @@
   let away;
   let busy;
   let granted = dataset.consent;
+  let pending = granted === "pending";
   // Circumstances of what happens now, as JSON.
   let facts;
   // Events that nobody has begun to send, and letters by their names in storage.
@@ -111,6 +113,7 @@
   };
 
   const take = (type, props) => {
+    if (pending && held[HELD_MAX]) return;
     const at = now();
     const id = mint(at);
     // The id of a page view is that of the event which reports it.
@@ -134,13 +137,17 @@
   };
 
   const look = (page_view) => {
-    const { width, height } = screen;
     facts = json({
       page_view,
       page: { url: location.href.split("#")[0], title: doc.title },
       referrer: doc.referrer || undefined,
       campaign: campaign(),
-      screen: { width, height, view_width: innerWidth, view_height: innerHeight },
+      screen: {
+        width: screen.width,
+        height: screen.height,
+        view_width: innerWidth,
+        view_height: innerHeight,
+      },
       locale: navigator.language,
       time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     });
@@ -179,11 +186,8 @@
   const books = { created: 0, settled: 0, dropped_full: 0, dropped_consent: 0, since: now() };
   const queue = mint();
 
-  // What the visitor has granted, as far as there is such a purpose; none where nobody has said.
-  const purposes = () =>
-    granted
-      ?.split(/[\s,]+/)
-      .filter((word) => /^(advertising|analytics|experiments|personalization)$/.test(word));
+  // What the visitor has granted, and words that grant nothing; none where nobody has said.
+  const purposes = () => granted?.split(/[\s,]+/);
 
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
   // granted, there is a visit only where the core was allowed to store one. Who has refused is
@@ -192,7 +196,7 @@
     try {
       const all = localStorage;
       if (purposes()?.includes("analytics") ?? prefix + "visit" in all) return run(all);
-      if (granted != null) {
+      if (granted != null && !pending) {
         for (const name in all) if (name.startsWith(prefix)) delete all[name];
         for (const name in own) if (/"visitor":"/.test(own[name])) settle(name, "dropped_consent");
       }
@@ -232,7 +236,7 @@
 
   // Writes what is held into letters and sends them, unless that is done with a better ear.
   const send = (isQuiet) => {
-    while (held[0]) {
+    while (held[0] && !pending) {
       const events = [];
       while (held[0] && json(events).length < FULL / 2) events.push(begin(held.shift()));
       const name = prefix + mint();
@@ -296,7 +300,11 @@
     flush: () => tell("flush") || send(),
     visitor,
     consent: (purposes) => {
-      if (purposes != null) tell("consent", (granted = `${purposes}`));
+      if (purposes != null) {
+        granted = `${purposes}`;
+        pending = pending && !doc.prerendering && load();
+        tell("consent");
+      }
       visitor();
       return granted;
     },
@@ -304,14 +312,18 @@
 
   const view = (navigation) => /\bpage\b/.test(off) || page(0, navigation);
 
-  const start = () => {
-    if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => view("load"));
-    else view("load");
+  const load = () => {
     if (source) {
       const join = () => enter(source).catch(goOn);
       (window.requestIdleCallback || setTimeout)(join, { timeout: 2000 });
     }
     setTimeout(() => core || goOn(), source && PATIENCE);
+  };
+
+  const start = () => {
+    if (doc.readyState === "loading") addEventListener("DOMContentLoaded", () => view("load"));
+    else view("load");
+    pending || load();
   };
 
   look();

@@ -258,6 +258,8 @@ export default async (host) => {
   const { memory, new: create, room, step: hear, said } = instance.exports;
 
   const site = await settings;
+  // Who came from another site of the same shop may be known there.
+  await window.clickmill.link?.(site);
   const gpc = navigator.globalPrivacyControl || undefined;
   // A core that starts on a page that is gone would hold a place in storage for nobody.
   await away;

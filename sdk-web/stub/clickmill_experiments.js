@@ -3,7 +3,7 @@
 // stream said: a hint of the kind `variant`, `{"experiment": key, "arm": n}`, goes over the hash; one
 // without an arm says that this visitor takes no part. All of that is kept with the visitor, where that
 // is allowed, so the next page knows it from its first moment on. What is not known is the control, and
-// nobody was exposed to it. `await clickmill.variants()` waits for the settings.
+// nobody was exposed to it. `await clickmill.variants()` waits for the settings and the visitor.
 //
 // Whom an experiment is for (`audience`) is asked until the visitor belongs to it; from then on they
 // do, whatever page they are on. It asks for nothing that an arm could have changed.
@@ -16,6 +16,8 @@
     return;
   }
   const BUCKETS = 10000;
+  // A core that is not there by then is not waited for, ms.
+  const PATIENCE = 4000;
 
   // FNV-1a, 32 bits, of ASCII.
   const fnv = (text) => {
@@ -76,6 +78,8 @@
 
   // What is known of who sees this page; nothing where it may not be.
   const recall = () => {
+    // Nobody has been asked yet: what is known stays known.
+    if (clickmill.consent() === "pending") return;
     // Another tab may have heard more.
     const kept = stored((all) => JSON.parse(all[item]));
     const granted = clickmill.consent()?.split(",") || (site || kept)?.granted || [];
@@ -128,13 +132,34 @@
     if (type === "page_view") told = new Set();
   });
 
-  const asked = fetch(`${collector}/v1/config?k=${encodeURIComponent(key)}`)
-    .then((reply) => reply.json())
-    .then(({ experiments = [], consent }) => {
-      site = { experiments, granted: consent?.granted };
-      if (recall()) keep();
-    })
-    .catch(() => {});
+  // Asks for the settings, once that may be.
+  let ask;
+  const asked = new Promise((done) => {
+    ask = () => {
+      if (clickmill.consent() === "pending") return;
+      ask = () => {};
+      fetch(`${collector}/v1/config?k=${encodeURIComponent(key)}`)
+        .then((reply) => reply.json())
+        .then(({ experiments = [], consent }) => {
+          site = { experiments, granted: consent?.granted };
+          if (recall()) keep();
+        })
+        // Who is new here is somebody as soon as there is a core.
+        .then(() => clickmill.visitor() || new Promise((come) => {
+          document.addEventListener("clickmill:state", come, { once: true });
+          setTimeout(come, PATIENCE);
+        }))
+        .catch(() => {})
+        .then(done);
+    };
+  });
+  const { consent } = clickmill;
+  clickmill.consent = (purposes) => {
+    const granted = consent(purposes);
+    if (purposes != null) ask();
+    return granted;
+  };
+  ask();
 
   Object.assign(clickmill, { bucket, variant, variants: () => asked });
 })();

@@ -241,12 +241,15 @@ impl Flow {
         self
     }
 
-    /// Runs all stages until SIGINT or SIGTERM, or until one cannot go on.
+    /// Runs all stages until SIGINT or SIGTERM, or until one cannot go on. What there is to tell goes to
+    /// stderr.
     ///
     /// # Errors
     /// Why it cannot run, or not go on.
     pub fn run(self) -> Result<(), Failure> {
         let arguments = Arguments::parse();
+        // A program that has set up a log of its own keeps that.
+        let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(follow(self, arguments))
     }

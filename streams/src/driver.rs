@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::task::Refused;
-use crate::{Bounds, Place, Poison, Raw, Task, View};
+use crate::{Bounds, Place, Poison, Raw, Task, Unwoken, View};
 
 /// Feeds a view as the runtime would feed one partition, for tests and tools.
 pub struct Driver<V: View> {
@@ -62,13 +62,18 @@ impl<V: View> Driver<V> {
     /// Sets the wall clock, and wakes whom it is time for. Stream time goes on with records alone.
     ///
     /// # Errors
-    /// Never: a state that cannot be read is not woken.
+    /// Never: a key that cannot be woken is [told apart](Self::take_unwoken).
     pub fn wait_until(&mut self, now_ms: u64) -> Result<Vec<V::Output>, Poison> {
         self.now_ms = Some(now_ms);
         let mut said = Vec::new();
         let around = (self.partition, &self.tables, now_ms);
         self.task.wake_by_the_clock(&self.view, around, &mut said).map_err(poison)?;
         Ok(said)
+    }
+
+    /// The keys that could not be woken since this was asked last.
+    pub fn take_unwoken(&mut self) -> Vec<Unwoken> {
+        self.task.take_unwoken()
     }
 
     /// The tables, to change them between records.

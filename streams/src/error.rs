@@ -17,6 +17,9 @@ pub enum Error {
         /// Why.
         failure: clickmill_kafka::Failure,
     },
+    /// Kafka's client does not come back from a commit.
+    #[error("a commit has not ended after {0:?}")]
+    Overdue(std::time::Duration),
     /// The changelog has fewer partitions than the topic that drives the view.
     #[error(
         "the changelog {changelog} has no partition {partition}: it must have as many as the topic \

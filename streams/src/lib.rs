@@ -55,6 +55,6 @@ pub use runtime::{
 pub use sink::{At, Sink};
 pub use states::Bounds;
 pub use table::{Reading, Rows, Table, TableConfig, Version, Watch};
-pub use task::Task;
+pub use task::{Task, Unwoken};
 pub use transactions::{Pacing, StepMeters};
 pub use view::{Around, Due, State, View};

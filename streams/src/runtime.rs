@@ -122,7 +122,8 @@ pub struct Meters {
     pub restored: Counter,
     /// Records folded.
     pub folded: Counter,
-    /// Records that could not be read, or outputs that Kafka never takes.
+    /// Records that could not be read, outputs that Kafka never takes, and keys that could not be
+    /// woken.
     pub poisoned: Counter,
     /// Outputs that were committed.
     pub outputs: Counter,

@@ -31,6 +31,7 @@ pub trait Sink<O>: Send + Sync + 'static {
     fn live(&self, at: At, outputs: Vec<O>) -> Vec<Produce>;
 
     /// A record that cannot be read, or whose output Kafka will never take. Returns the dead letter
-    /// to write, if any; there is no record where the output was at fault.
+    /// to write, if any; there is no record where the output was at fault. A key that could not be
+    /// woken comes as a record without a value, at the place of the one that is folded next.
     fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce>;
 }

@@ -201,18 +201,19 @@ impl<S: State> States<S> {
         slot.live.as_deref_mut().ok_or_else(|| Trouble::Poison(vanished()))
     }
 
-    /// The state of a key that is to be woken, as old as it may be; none where there is none.
-    pub(crate) fn wake(&mut self, key: &[u8]) -> Result<Option<&mut S>, Trouble> {
-        if self.look(key)?.is_none() {
-            return Ok(None);
-        }
+    /// The state of a key that is to be woken, as old as it may be, and how it is packed before; none
+    /// where there is none.
+    pub(crate) fn wake(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, &mut S)>, Trouble> {
+        let Some(state) = self.look(key)? else { return Ok(None) };
+        let mut before = Vec::new();
+        state.pack(&mut before).map_err(Trouble::Poison)?;
         let Some(at) = self.find(key)? else { return Ok(None) };
         let Some(slot) = self.slots[at].as_mut() else { return Ok(None) };
         if !slot.is_changed {
             slot.is_changed = true;
             self.changed.push(at);
         }
-        Ok(slot.live.as_deref_mut())
+        Ok(slot.live.as_deref_mut().map(|state| (before, state)))
     }
 
     /// Shows every state, those in memory and those on the disk alone. One that cannot be read is

@@ -1,13 +1,13 @@
 //! One partition of one view: its states and how far it got.
 
 use std::fmt;
-
-use tracing::warn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::alarms::Alarms;
 use crate::states::{Bounds, States, Trouble};
 use crate::store::Shelf;
-use crate::{Around, Due, Error, Place, Poison, Raw, View};
+use crate::{Around, Due, Error, Place, Poison, Raw, State as _, View};
 
 /// One partition of one view.
 pub struct Task<V: View> {
@@ -16,6 +16,17 @@ pub struct Task<V: View> {
     /// The offset that comes next from each source; what lies before it was folded.
     next: Vec<u64>,
     pub(crate) stream_time_ms: u64,
+    unwoken: Vec<Unwoken>,
+}
+
+/// A key that could not be woken, and why. It is as it was, and has its turn again after its next
+/// record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwoken {
+    /// The key.
+    pub key: Arc<[u8]>,
+    /// Why.
+    pub poison: Poison,
 }
 
 /// Why a record was not folded.
@@ -34,7 +45,8 @@ impl<V: View> Task<V> {
 
     pub(crate) fn on(bounds: Bounds, shelf: Option<Shelf>) -> Self {
         let states = States::new(bounds, shelf);
-        Self { states, alarms: Alarms::default(), next: vec![0], stream_time_ms: 0 }
+        let (alarms, unwoken) = (Alarms::default(), Vec::new());
+        Self { states, alarms, next: vec![0], stream_time_ms: 0, unwoken }
     }
 
     /// Goes on at these offsets, one for each source.
@@ -124,8 +136,7 @@ impl<V: View> Task<V> {
             match self.wake_key(view, (&key, set_for), around, said) {
                 Ok(()) => {}
                 Err(Trouble::Disk(error)) => return Err(Refused::Disk(error)),
-                // Its next record tells of it once more, as poison.
-                Err(Trouble::Poison(poison)) => warn!(%poison, "a state is not woken"),
+                Err(Trouble::Poison(poison)) => self.unwoken.push(Unwoken { key, poison }),
             }
         }
         Ok(())
@@ -146,14 +157,28 @@ impl<V: View> Task<V> {
             self.alarms.set(key, due);
             return Ok(());
         }
-        let Some(state) = self.states.wake(key)? else { return Ok(()) };
+        let Some((before, state)) = self.states.wake(key)? else { return Ok(()) };
         let Around { place, stream_time_ms, now_ms, tables, .. } = *around;
         let around = Around { key: Some(key), place, stream_time_ms, now_ms, tables };
-        said.extend(view.wake(state, &around));
+        // No record is to blame that could be passed over, and whoever panics would do so again after
+        // each new beginning. So this is undone here, and not with the transaction.
+        match catch_unwind(AssertUnwindSafe(|| view.wake(state, &around))) {
+            Ok(outputs) => said.extend(outputs),
+            Err(_) => {
+                // What was packed just now can be read.
+                *state = V::State::read(&before).map_err(Trouble::Poison)?;
+                return Err(Trouble::Poison(panicked()));
+            }
+        }
         if let Some(next) = view.due(state).filter(|next| !next.is_by(due)) {
             self.alarms.set(key, next);
         }
         Ok(())
+    }
+
+    /// The keys that could not be woken, each told once.
+    pub(crate) fn take_unwoken(&mut self) -> Vec<Unwoken> {
+        std::mem::take(&mut self.unwoken)
     }
 
     /// The state of a key.
@@ -165,6 +190,10 @@ impl<V: View> Task<V> {
     pub(crate) fn next_offset(&self) -> u64 {
         self.next.first().copied().unwrap_or_default()
     }
+}
+
+fn panicked() -> Poison {
+    Poison { reason: "wake_panicked", detail: "waking this key panicked".to_owned() }
 }
 
 impl From<Trouble> for Refused {

@@ -71,6 +71,10 @@ impl StepMeters {
 /// cost), so no partition is given more than one request can hold.
 const ROUND_SHARE: usize = 10;
 
+/// The steps of a commit that may each take as long as Kafka may take for anything: the offsets, the
+/// records, the end.
+const COMMIT_STEPS: u32 = 3;
+
 /// What librdkafka adds to a record of ours when it reckons a request's size, at the most.
 const RECORD_BYTES: usize = 96;
 
@@ -163,7 +167,10 @@ pub(crate) fn both<T, U: Send>(
 pub(crate) struct Transactions {
     pacing: Pacing,
     filling: Option<Filling>,
-    is_committing: bool,
+    /// Since when a commit is on its way.
+    committing: Option<Instant>,
+    /// How long one may be.
+    commit_max: Duration,
     jobs: SyncSender<Filled>,
     ended: Receiver<Result<Committed, Error>>,
 }
@@ -202,7 +209,8 @@ impl Transactions {
                 }
             })
             .map_err(|source| Error::Thread { name, source })?;
-        Ok(Self { pacing, filling: None, is_committing: false, jobs, ended })
+        let commit_max = wait * COMMIT_STEPS;
+        Ok(Self { pacing, filling: None, committing: None, commit_max, jobs, ended })
     }
 
     /// Notes that so many records more are to be committed.
@@ -223,7 +231,7 @@ impl Transactions {
     /// to read.
     pub(crate) fn is_due(&self, now: Instant, is_behind: bool) -> bool {
         let Pacing { every_min, every_max, records_max } = self.pacing;
-        !self.is_committing
+        !self.is_committing()
             && self.filling.as_ref().is_some_and(|filling| {
                 let every = if is_behind && !filling.is_urgent { every_max } else { every_min };
                 filling.records >= records_max || now.duration_since(filling.since) >= every
@@ -233,7 +241,7 @@ impl Transactions {
     /// Whether so much waits for the running commit that reading must wait for it, too.
     pub(crate) fn is_full(&self) -> bool {
         let is_full = |filling: &Filling| filling.records >= self.pacing.records_max;
-        self.is_committing && self.filling.as_ref().is_some_and(is_full)
+        self.is_committing() && self.filling.as_ref().is_some_and(is_full)
     }
 
     pub(crate) fn is_filling(&self) -> bool {
@@ -241,27 +249,31 @@ impl Transactions {
     }
 
     pub(crate) fn is_committing(&self) -> bool {
-        self.is_committing
+        self.committing.is_some()
     }
 
     /// Has a transaction committed. No other may be on its way.
     pub(crate) fn close(&mut self, filled: Filled) -> Result<(), Error> {
         self.filling = None;
-        self.is_committing = true;
+        self.committing = Some(Instant::now());
         self.jobs.send(filled).map_err(|_| Error::Broken("commit".to_owned()))
     }
 
     /// What became of the commit that is on its way, once that is known.
-    pub(crate) fn ended(&mut self) -> Result<Option<Committed>, Error> {
-        if !self.is_committing {
-            return Ok(None);
-        }
+    ///
+    /// One that has not ended in its time is given up: whoever begins anew fences it. librdkafka (2.12)
+    /// waits for a coordinator's broker without looking at the clock, until some connection changes.
+    pub(crate) fn ended(&mut self, now: Instant) -> Result<Option<Committed>, Error> {
+        let Some(since) = self.committing else { return Ok(None) };
         let committed = match self.ended.try_recv() {
+            Err(TryRecvError::Empty) if now.duration_since(since) > self.commit_max => {
+                return Err(Error::Overdue(self.commit_max));
+            }
             Err(TryRecvError::Empty) => return Ok(None),
             Err(TryRecvError::Disconnected) => Err(Error::Broken("commit".to_owned())),
             Ok(ended) => ended,
         }?;
-        self.is_committing = false;
+        self.committing = None;
         Ok(Some(committed))
     }
 }
@@ -428,5 +440,27 @@ fn put(
         Ok(()) => Ok(Ok(())),
         Err(failure) if failure.class == Class::TooLarge => Ok(Err(failure)),
         Err(failure) => Err(Error::Output { topic: record.topic.to_owned(), failure }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_does_not_end_in_its_time_is_given_up() {
+        let commit_max = Duration::from_secs(30);
+        let (jobs, _to_do) = sync_channel(1);
+        let (done, ended) = sync_channel(1);
+        let (began, pacing) = (Instant::now(), Pacing::default());
+        let committing = Some(began);
+        let mut transactions =
+            Transactions { pacing, filling: None, committing, commit_max, jobs, ended };
+        assert!(matches!(transactions.ended(began + commit_max), Ok(None)));
+        let late = began + commit_max + Duration::from_millis(1);
+        assert!(matches!(transactions.ended(late), Err(Error::Overdue(max)) if max == commit_max));
+        // What it says at last is heard by nobody then.
+        drop(transactions);
+        assert!(done.send(Err(Error::Lost)).is_err());
     }
 }

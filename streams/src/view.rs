@@ -61,6 +61,9 @@ pub trait View: Send + Sync + 'static {
 
     /// Wakes a key whose time has come, before the record that moved stream time so far is folded.
     /// A state that is due at the same moment still is woken again only after its next record.
+    ///
+    /// One that panics costs only itself: the state stays as it was, nothing is said, and the sink is
+    /// told of it as of poison.
     fn wake(
         &self,
         state: &mut Self::State,

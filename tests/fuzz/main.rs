@@ -12,7 +12,6 @@
 mod bodies;
 mod corpus;
 mod credentials;
-mod dice;
 mod disk;
 mod edge;
 mod lines;
@@ -22,5 +21,5 @@ mod rules;
 mod schemas;
 mod target;
 
-pub(crate) use dice::Dice;
+pub(crate) use clickmill_tests::dice::Dice;
 pub(crate) use target::Target;

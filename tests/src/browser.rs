@@ -71,6 +71,21 @@ impl BrowserBuilder {
         self
     }
 
+    /// A window of which the browser keeps nothing when it closes.
+    #[must_use]
+    pub fn in_private(mut self) -> Self {
+        self.wishes.is_private = true;
+        self
+    }
+
+    /// One whose visitor wants to be neither sold nor shared, by its own setting where it has one
+    /// (Firefox).
+    #[must_use]
+    pub fn with_privacy_signal(mut self) -> Self {
+        self.wishes.signals_privacy = true;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -188,6 +203,15 @@ impl Browser {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.cdp("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Shows pages as to whoever wants them dark, or light; in Chromium alone.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn prefers(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.cdp("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
     }
 
     /// Goes on in a new tab of the same browser. Scripts of `before_pages` are to be set anew.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -25,6 +26,10 @@ use crate::http::{Ask, Http, HttpError};
 
 /// Where pages find the script that is put into them.
 const SCRIPT: &str = "/before_pages.js";
+/// Where the page is that is handed out.
+const PAGE: &str = "/page";
+/// Below which files are.
+const FILES: &str = "/files/";
 
 /// What happens to a delivery before its sender knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +51,10 @@ pub enum Mishap {
 pub struct Passed {
     /// Its path with the query.
     pub path: String,
-    /// Its body.
+    /// Its body; of one that is compressed, what can be read of it.
     pub body: String,
+    /// Whether it is gzip.
+    pub is_packed: bool,
     /// What the collector answered.
     pub status: StatusCode,
 }
@@ -64,8 +71,9 @@ pub struct Front {
 /// What stands behind it.
 #[derive(Debug)]
 enum Behind {
-    /// A folder whose files are handed out under `/files/`, and a page for `/page`.
-    Files(PathBuf, String),
+    /// A folder whose files are handed out under `/files/`, and a page for `/page`; whatever else is
+    /// asked, a server answers, where there is one.
+    Files(PathBuf, String, Option<String>),
     /// A server.
     Server(String),
 }
@@ -76,6 +84,8 @@ struct State {
     /// What befalls deliveries.
     bad_day: Mutex<BadDay>,
     passed: Mutex<Vec<Passed>>,
+    /// How often a browser asked whether it may ask.
+    preflights: AtomicUsize,
     /// What runs in pages before their own scripts.
     scripts: Mutex<Vec<String>>,
     http: Http,
@@ -101,14 +111,20 @@ impl Front {
 
     /// One that hands out a page under `/page` and a folder's files under `/files/`.
     pub async fn of_files(folder: PathBuf, page: String) -> Self {
-        Self::start(Behind::Files(folder, page)).await
+        Self::start(Behind::Files(folder, page, None)).await
+    }
+
+    /// Likewise, and it passes on to a server whatever else is asked.
+    pub async fn of_site(folder: PathBuf, page: String, server: &str) -> Self {
+        Self::start(Behind::Files(folder, page, Some(server.to_owned()))).await
     }
 
     async fn start(behind: Behind) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("the port's number"));
-        let (bad_day, passed, scripts) = Default::default();
-        let state = Arc::new(State { behind, bad_day, passed, scripts, http: Http::default() });
+        let (bad_day, passed, preflights, scripts) = Default::default();
+        let http = Http::default();
+        let state = Arc::new(State { behind, bad_day, passed, preflights, scripts, http });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Self { url, state, task }
     }
@@ -131,6 +147,11 @@ impl Front {
     /// Has a script run in every page from here on, before the page's own.
     pub fn before_pages(&self, script: impl Into<String>) {
         lock(&self.state.scripts).push(script.into());
+    }
+
+    /// How often a browser has asked so far whether it may ask at all.
+    pub fn preflights(&self) -> usize {
+        self.state.preflights.load(Ordering::Relaxed)
     }
 
     /// The deliveries that passed so far.
@@ -167,7 +188,15 @@ impl State {
             return Ok(self.script());
         }
         let response = match &self.behind {
-            Behind::Files(folder, page) => file(folder, page, request.uri().path()),
+            Behind::Files(folder, page, server) => {
+                let path = request.uri().path();
+                match server {
+                    Some(server) if path != PAGE && !path.starts_with(FILES) => {
+                        self.pass(server, request).await?
+                    }
+                    _ => file(folder, page, path),
+                }
+            }
             Behind::Server(server) => self.pass(server, request).await?,
         };
         Ok(self.scripted(response).await)
@@ -182,6 +211,8 @@ impl State {
         let body = body.collect().await?.to_bytes();
         let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let delivery = head.method == Method::POST;
+        let is_preflight = head.method == Method::OPTIONS;
+        self.preflights.fetch_add(usize::from(is_preflight), Ordering::Relaxed);
         let mishap = self.mishap(delivery);
         match mishap {
             Some(Mishap::Cut) => return Err("the line is cut".into()),
@@ -203,8 +234,9 @@ impl State {
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().remove(TRANSFER_ENCODING);
         if delivery {
+            let is_packed = body.starts_with(&[0x1f, 0x8b]);
             let body = String::from_utf8_lossy(&body).into_owned();
-            lock(&self.passed).push(Passed { path, body, status });
+            lock(&self.passed).push(Passed { path, body, is_packed, status });
         }
         match mishap {
             Some(Mishap::Unheard) => return Err("the answer is lost".into()),
@@ -286,10 +318,10 @@ fn typed(kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
 }
 
 fn file(folder: &Path, page: &str, path: &str) -> Response<Full<Bytes>> {
-    if path == "/page" {
+    if path == PAGE {
         return typed("text/html; charset=utf-8", Bytes::from(page.to_owned()));
     }
-    let name = path.strip_prefix("/files/").filter(|name| !name.contains('/'));
+    let name = path.strip_prefix(FILES).filter(|name| !name.contains('/'));
     match name.and_then(|name| std::fs::read(folder.join(name)).ok()) {
         Some(bytes) if path.ends_with(".wasm") => typed("application/wasm", Bytes::from(bytes)),
         Some(bytes) => typed("text/javascript; charset=utf-8", Bytes::from(bytes)),

@@ -131,17 +131,19 @@ impl Kafka {
         Levels { producer: self.producer(), topic: self.topic(Topic::Stock) }
     }
 
-    /// Makes topics of any name under this story's prefix, named without it.
+    /// Makes topics of any name under this story's prefix, named without it, on every node of a cluster
+    /// of one's own.
     ///
     /// # Panics
     /// When the broker does not do it.
     pub async fn make(&self, topics: &[&str], partitions: u32, settings: &[(&str, &str)]) {
         let config = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
         let config: std::collections::BTreeMap<String, String> = config.collect();
+        let replication = self.nodes.len().max(1).try_into().expect("a few");
         let spec = |topic: &&str| TopicSpec {
             name: format!("{}{topic}", self.prefix),
             partitions,
-            replication: 1,
+            replication,
             config: config.clone(),
         };
         let specs: Vec<TopicSpec> = topics.iter().map(spec).collect();

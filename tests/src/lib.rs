@@ -11,6 +11,8 @@ pub mod certificate;
 pub mod child;
 pub mod clicks;
 pub mod demo;
+pub mod dice;
+pub mod faults;
 pub mod feed;
 pub mod figure;
 pub mod front;

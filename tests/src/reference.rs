@@ -1,6 +1,8 @@
 //! What the visitor view must have said: the same fold, in one thread, over what lies in the raw
 //! topic, without any of the machinery that makes it fast and safe.
 
+pub mod joined;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -132,8 +134,10 @@ fn by_partition(records: Vec<Lying>) -> BTreeMap<i32, Vec<Lying>> {
     sorted
 }
 
-/// The newest state of each visitor.
-fn newest(records: Vec<Lying>) -> BTreeMap<String, String> {
+/// The newest state of each key, as a changelog has it; those that are gone are not there.
+pub fn newest(records: Vec<Lying>) -> BTreeMap<String, String> {
     let states = records.into_iter().filter_map(|record| Some((record.key?, record.value)));
-    states.filter(|(key, _)| key != TASK_KEY).collect()
+    let mut states: BTreeMap<_, _> = states.filter(|(key, _)| key != TASK_KEY).collect();
+    states.retain(|_, state| !state.is_empty());
+    states
 }

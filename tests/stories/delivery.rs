@@ -114,6 +114,9 @@ async fn what_happens_offline_is_sent_online(engine: Engine) {
     all_are_kept(&visit, 40).await;
     visit.set_offline(false).await;
     assert_eq!(all_is_settled(&visit).await, 41);
+    let passed = visit.line.passed();
+    assert!(passed.iter().any(|passed| passed.is_packed), "{passed:?}");
+    assert_eq!(visit.line.preflights(), 0, "no request of which a browser asks first");
     each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 40)]).await;
     all_are_kept(&visit, 0).await;
     visit.close().await;

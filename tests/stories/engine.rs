@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clickmill_kafka::{GroupConfig, KafkaConfig, ProducerConfig, TransactionConfig};
+use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::{
-    Around, At, Bounds, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX, Raw,
-    Runtime, RuntimeConfig, Sink, View, app,
+    Around, At, Bounds, Due, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX,
+    Raw, Runtime, RuntimeConfig, Sink, View, app,
 };
 use clickmill_tests::child::Program;
 use clickmill_tests::page::now;
+use clickmill_tests::reference::newest;
 use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Folder, Kafka};
 use metrics::Counter;
@@ -21,10 +23,16 @@ const MINUTE_MS: u64 = 60 * 1000;
 
 /// Starts an example as a program of its own.
 pub(crate) fn example(name: &'static str, kafka: &Kafka, folder: &Folder) -> Program {
+    instance_of(name, "1", kafka, folder)
+}
+
+/// Starts one of several instances of an example.
+fn instance_of(name: &'static str, instance: &str, kafka: &Kafka, folder: &Folder) -> Program {
     let arguments = HashMap::from([
         ("--dev", format!("--bootstrap={}", kafka.bootstrap)),
         ("--prefix", kafka.prefix.clone()),
-        ("--state", folder.path().join("state").display().to_string()),
+        ("--instance", instance.to_owned()),
+        ("--state", folder.path().join(format!("state-{instance}")).display().to_string()),
     ]);
     Program::spawn(name, &arguments, &folder.path().join("example.log"), None)
 }
@@ -93,13 +101,64 @@ async fn every_visit_ends_once_though_the_view_is_killed() {
     assert!(visits.values().all(|clicks| clicks == &[3, 2]), "{visits:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_basket_that_is_left_is_told_once_while_no_record_comes_and_the_view_is_killed() {
+    const LEFT_MS: u64 = 30 * MINUTE_MS;
+    const BASKETS: u64 = 60;
+    let (kafka, folder) = (Kafka::start(3), Folder::new("baskets"));
+    let told = async || match kafka.has("baskets.left").await {
+        true => kafka.records_of("baskets.left").await,
+        false => Vec::new(),
+    };
+    // All that ever comes. The first baskets are left in a moment, the last ones in ten seconds.
+    let begins = now().0 + 2_000 - LEFT_MS;
+    let event = |n: u64, kind: &str| {
+        let value = format!(r#"{{"time":{},"type":"{kind}"}}"#, begins + n * 10_000 / BASKETS);
+        (format!("shop:v{n}"), Some(value))
+    };
+    let mut events: Vec<_> = (0..BASKETS + 5).map(|n| event(n, "basket_add")).collect();
+    events.extend((BASKETS..BASKETS + 5).map(|n| event(n, "order")));
+    kafka.put(Topic::ClicksRaw.as_str(), &events);
+    let written = kafka.ends(Topic::ClicksRaw);
+
+    let at_least = async |count: usize| {
+        until_enough("baskets are told of", async || told().await.len(), |n| *n >= count).await
+    };
+    let mut own = instance_of("examples/left_baskets", "1", &kafka, &folder);
+    at_least(5).await;
+    own.kill();
+    // It comes back, and another one takes over once it is gone for good.
+    let mut own = instance_of("examples/left_baskets", "1", &kafka, &folder);
+    let before = at_least(20).await;
+    own.kill();
+    assert!(before < BASKETS as usize, "all was told of before it was killed");
+    let mut other = instance_of("examples/left_baskets", "2", &kafka, &folder);
+    at_least(BASKETS as usize).await;
+    until("nobody is remembered", async || {
+        newest(kafka.records_of("baskets.view").await).is_empty().then_some(())
+    })
+    .await;
+    assert!(other.stop().await.success());
+
+    let mut keys: Vec<_> = told().await.into_iter().filter_map(|record| record.key).collect();
+    keys.sort_unstable();
+    let mut wanted: Vec<_> = (0..BASKETS).map(|n| format!("shop:v{n}")).collect();
+    wanted.sort_unstable();
+    assert_eq!(keys, wanted, "once each");
+    assert_eq!(kafka.ends(Topic::ClicksRaw), written, "no record came meanwhile");
+}
+
 /// What a fold panics at.
 const CURSED: u64 = 666_666;
+
+/// The sum of what the first topic says at which a key is woken, in vain.
+const UNWAKEABLE: u64 = 777_777;
 
 /// Sums what two topics say of a key, apart from each other.
 struct Sums;
 
 impl View for Sums {
+    const WAKES: bool = true;
     type Input = (usize, u64);
     type State = [u64; 2];
     type Tables = ();
@@ -125,6 +184,15 @@ impl View for Sums {
         let key = around.key.unwrap_or_default().to_vec();
         vec![app::output(&"sums.said".into(), key, Some(format!("{source} {more}").into_bytes()))]
     }
+
+    fn due(&self, sums: &[u64; 2]) -> Option<Due> {
+        (sums[0] == UNWAKEABLE).then_some(Due::Wall(0))
+    }
+
+    fn wake(&self, sums: &mut [u64; 2], _: &Around<'_, ()>) -> Vec<Produce> {
+        sums[0] = 0;
+        panic!("no view should do this");
+    }
 }
 
 struct Said(String);
@@ -142,7 +210,7 @@ impl Sink<Produce> for Said {
     }
 
     fn poisoned(&self, at: At, _: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
-        assert_eq!(poison.reason, "fold_panicked", "{}: {poison}", at.place);
+        assert!(poison.reason.ends_with("_panicked"), "{}: {poison}", at.place);
         let topic = format!("{}sums.said", self.0).into();
         Some(app::output(&topic, b"poison".to_vec(), Some(poison.reason.into())))
     }
@@ -301,6 +369,33 @@ async fn a_record_whose_fold_panics_is_poison_and_costs_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_panics_when_it_is_woken_is_told_once_and_costs_nothing_else() {
+    let kafka = Kafka::start(1);
+    kafka.make(&["sums.left", "sums.right", "sums.said"], 1, &[]).await;
+    kafka.make(&["sums.view"], 1, &[("cleanup.policy", "compact")]).await;
+    let restarts = Arc::default();
+    let mut runtime = sums(&kafka, "one", &restarts);
+    let said = async || {
+        let said = kafka.records_of("sums.said").await.into_iter();
+        said.map(|record| (record.key.unwrap_or_default(), record.value)).collect::<Vec<_>>()
+    };
+    let record = |key: &str, more: u64| (key.to_owned(), Some(more.to_string()));
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    kafka.put("sums.left", &[record("bad", UNWAKEABLE)]);
+    let told = pair("poison", "wake_panicked");
+    until_enough("it is told, though no record comes", said, |said| said.contains(&told)).await;
+    kafka.put("sums.left", &[record("good", 1), record("bad", 1)]);
+    let wanted = [pair("bad", "0 777777"), told.clone(), pair("good", "0 1"), pair("bad", "0 1")];
+    until_enough("all is folded", said, |said| said.len() >= wanted.len()).await;
+    runtime.status().stop();
+    runtime.ended().await.expect("it ends well");
+    assert_eq!(said().await, wanted);
+    assert_eq!(restarts.load(Ordering::Relaxed), 0);
+    let states = newest(kafka.records_of("sums.view").await);
+    assert_eq!(states.get("bad").map(String::as_str), Some("[777778,0]"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_that_do_not_place_keys_alike_are_named() {
     let kafka = Kafka::start(2);
     kafka.make(&["sums.left", "sums.said"], 2, &[]).await;
@@ -325,7 +420,7 @@ async fn topics_that_do_not_place_keys_alike_are_named() {
 
 /// Orders and customers as they change, and what the newest of them say.
 #[derive(Default)]
-struct Shop {
+pub(crate) struct Shop {
     orders: BTreeMap<String, (String, u64)>,
     customers: BTreeMap<String, String>,
 }
@@ -333,7 +428,7 @@ struct Shop {
 impl Shop {
     /// Changes what is told by a number: an order comes, changes its customer or goes, a customer
     /// comes, is renamed or goes. The topic, the key and the value.
-    fn change(&mut self, n: u64) -> (&'static str, (String, Option<String>)) {
+    pub(crate) fn change(&mut self, n: u64) -> (&'static str, (String, Option<String>)) {
         // Any numbers without a pattern do.
         let any = |of: u64, salt: u64| {
             let mixed = (3 * n + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -362,7 +457,7 @@ impl Shop {
         }
     }
 
-    fn joined(&self) -> BTreeMap<String, String> {
+    pub(crate) fn joined(&self) -> BTreeMap<String, String> {
         let join = |(order, (customer, cents)): (&String, &(String, u64))| {
             let name = self.customers.get(customer)?;
             Some((order.clone(), format!(r#"{{"name":"{name}","cents":{cents}}}"#)))
@@ -377,16 +472,9 @@ async fn orders_are_joined_to_their_customers_though_the_stages_are_killed() {
     let (kafka, folder) = (Kafka::start(1), Folder::new("orders"));
     kafka.make(&["shop.orders"], 3, &[]).await;
     kafka.make(&["shop.customers"], 2, &[]).await;
-    let newest = async || {
-        let mut newest = BTreeMap::new();
-        if kafka.has("shop.orders.named").await {
-            for record in kafka.records_of("shop.orders.named").await {
-                newest.insert(record.key.expect("a key"), record.value);
-            }
-        }
-        // Tombstones.
-        newest.retain(|_, value| !value.is_empty());
-        newest
+    let newest = async || match kafka.has("shop.orders.named").await {
+        true => newest(kafka.records_of("shop.orders.named").await),
+        false => BTreeMap::new(),
     };
     let (mut shop, mut n) = (Shop::default(), 0);
     for round in 0..4 {

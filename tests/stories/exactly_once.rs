@@ -9,13 +9,13 @@ use clickmill_tests::kafka::Kafka;
 use clickmill_tests::recording::Recording;
 use clickmill_tests::reference::Difference;
 use clickmill_tests::replay::Replay;
-use clickmill_tests::service::{FOLDED, Relay};
+use clickmill_tests::service::FOLDED;
 use clickmill_tests::until::{PATIENCE, until};
 use clickmill_tests::wire::Wire;
 use tokio::time::Instant;
 
 /// Clicks of many sessions that overlap; made by a rule, the same each time.
-fn recording(sessions: usize) -> Recording {
+pub(crate) fn recording(sessions: usize) -> Recording {
     let mut lines = String::new();
     for session in 0..sessions {
         for click in 0..=(session * 7919) % 9 {
@@ -27,13 +27,13 @@ fn recording(sessions: usize) -> Recording {
     Recording::read(lines.as_bytes()).expect("a recording")
 }
 
-fn replay(world: &World, run: &str, rate: u64) -> Replay {
+pub(crate) fn replay(world: &World, run: &str, rate: u64) -> Replay {
     let intake = format!("{}/v1/events?k={}", world.collector.url, world.write_key());
     Replay { intake, rate, run: run.to_owned() }
 }
 
 /// Waits until as much was said as there were clicks, and compares.
-async fn check(world: &World, clicks: usize) {
+pub(crate) async fn check(world: &World, clicks: usize) {
     let deadline = Instant::now() + Duration::from_secs(90);
     while world.kafka.records(Topic::ClicksEnriched).await.len() < clicks {
         assert!(Instant::now() < deadline, "not every click was enriched in time");
@@ -133,81 +133,8 @@ async fn a_relay_that_stood_still_while_another_took_over_says_nothing_twice() {
     assert!(second.stop().await.success());
 }
 
-/// A broker that was killed comes back only once the others have missed it. One that is back sooner
-/// leads on for a moment with what it alone has, and Kafka (4.3.1) then may commit a transaction in
-/// some partitions and abort it in others; ARCHITECTURE.md tells how.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes long: cargo xtask test --all"]
-async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_have_said() {
-    let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
-    let kafka = Kafka::cluster_behind(&wires, 4);
-    let mut world = World::builder().partitions(4).kafka(kafka).start().await;
-    let recording = recording(18_000);
-    let clicks = recording.clicks.len();
-    let replay = replay(&world, "chaos", 600);
-    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
-    let mut second: Option<Relay> = None;
-    let mut round = 0_usize;
-    while !playing.is_finished() {
-        let node = (round / 9) % wires.len();
-        match round % 9 {
-            0 => {
-                world.relay.kill();
-                world.restart_relay().await;
-            }
-            1 => second = Some(world.second_relay().await),
-            2 => {
-                world.kafka.kill(node);
-                world.kafka.misses_one().await;
-                world.kafka.restart(node);
-            }
-            3 => {
-                if let Some(second) = &mut second {
-                    second.kill();
-                    second.restart().await;
-                }
-            }
-            4 => {
-                if let Some(mut second) = second.take() {
-                    assert!(second.stop().await.success());
-                }
-            }
-            5 => {
-                let node = (node + 1) % wires.len();
-                world.kafka.kill(node);
-                world.relay.kill();
-                world.kafka.misses_one().await;
-                world.kafka.restart(node);
-                world.restart_relay().await;
-            }
-            6 => {
-                for _ in 0..10 {
-                    wires.iter().for_each(Wire::is_cut);
-                    wait(&playing, Duration::from_millis(200)).await;
-                }
-            }
-            // Nobody is told that it is dead, and what was under way arrives late.
-            7 => {
-                wires[node].falls_silent();
-                wait(&playing, Duration::from_secs(6)).await;
-                wires[node].mends();
-            }
-            _ => {
-                wires.iter().for_each(|wire| wire.slows(Duration::from_millis(40)));
-                wait(&playing, Duration::from_secs(4)).await;
-                wires.iter().for_each(Wire::mends);
-            }
-        }
-        round += 1;
-        wait(&playing, Duration::from_secs(3)).await;
-    }
-    println!("{round} rounds");
-    playing.await.expect("the replay ends").expect("the collector takes all");
-    check(&world, clicks).await;
-}
-
 /// Lets the load run for a while.
-async fn wait<T>(playing: &tokio::task::JoinHandle<T>, span: Duration) {
+pub(crate) async fn wait<T>(playing: &tokio::task::JoinHandle<T>, span: Duration) {
     let until = Instant::now() + span;
     while Instant::now() < until && !playing.is_finished() {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,5 +1,6 @@
 //! Hard places for the SDK, in a real browser: wherever it is, the books balance with Kafka.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,24 @@ IDBObjectStore.prototype.put = () => {
   sessionStorage.refused = 1;
   throw new DOMException('full', 'QuotaExceededError');
 };
+";
+
+/// A disk that turns out to be full after what is to be kept was taken.
+const FULL_LATER: &str = "
+const { put } = IDBObjectStore.prototype;
+IDBObjectStore.prototype.put = function (...all) {
+  const request = put.apply(this, all);
+  request.addEventListener('success', () => {
+    sessionStorage.refused = 1;
+    this.transaction.abort();
+  });
+  return request;
+};
+";
+
+/// A browser that says that its visitor wants to be neither sold nor shared.
+const SIGNAL: &str = "
+Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true });
 ";
 
 /// Marks a page that freezes and thaws.
@@ -76,7 +95,7 @@ clickmill.flush();
 ";
 
 /// What lies in a site's storage of the SDK's.
-const STORED: &str = "
+pub(crate) const STORED: &str = "
 const done = arguments[arguments.length - 1];
 (async () => {
   const bases = await indexedDB.databases();
@@ -96,6 +115,10 @@ in_each_engine!(
     ten_thousand_events_at_once_are_all_told_of,
     a_page_that_comes_back_as_it_was_goes_on,
     a_full_disk_costs_no_event,
+    a_disk_that_turns_out_to_be_full_costs_no_event,
+    in_a_private_window_everything_arrives,
+    below_a_path_of_the_pages_own_site_everything_arrives,
+    who_does_not_want_to_be_shared_is_told_of_in_every_event,
     where_a_policy_forbids_the_core_the_stub_sends_alone,
     where_somebody_changed_the_core_the_stub_sends_alone,
     where_nothing_can_be_loaded_the_stub_sends_by_itself,
@@ -131,7 +154,13 @@ async fn page_alone(key: &str, collector: &str, tag: &str) -> Front {
     site
 }
 
-async fn page_with(key: &str, collector: &str, policy: &str, tag: &str, sdk: PathBuf) -> Front {
+pub(crate) async fn page_with(
+    key: &str,
+    collector: &str,
+    policy: &str,
+    tag: &str,
+    sdk: PathBuf,
+) -> Front {
     let page = format!(
         r#"<!doctype html><html lang="en"><title>Plain</title>
 <meta http-equiv="Content-Security-Policy" content="{policy}; connect-src 'self' {collector}">
@@ -187,7 +216,7 @@ async fn a_page_that_comes_back_as_it_was_goes_on(engine: Engine) {
 
 async fn a_page_with_a_stream_comes_back_as_it_was(engine: Engine) {
     let visit = Visit::builder().engine(engine).before_pages(MARK).start().await;
-    comes_back(&visit.world, &visit, &format!("{}/c/kettles", visit.url)).await;
+    comes_back(&visit.world, &visit, &format!("{}/login", visit.url)).await;
     visit.close().await;
 }
 
@@ -266,7 +295,15 @@ async fn a_page_made_ready_in_advance_counts_once_it_is_seen(engine: Engine) {
 }
 
 async fn a_full_disk_costs_no_event(engine: Engine) {
-    let visit = Visit::builder().engine(engine).before_pages(FULL).start().await;
+    nothing_is_kept(engine, FULL).await;
+}
+
+async fn a_disk_that_turns_out_to_be_full_costs_no_event(engine: Engine) {
+    nothing_is_kept(engine, FULL_LATER).await;
+}
+
+async fn nothing_is_kept(engine: Engine, disk: &str) {
+    let visit = Visit::builder().engine(engine).before_pages(disk).start().await;
     visit.run("clickmill.track('product_view', { sku: 'KET-1' })").await;
     until("something was refused", || async {
         (visit.run("return sessionStorage.refused").await == "1").then_some(())
@@ -275,6 +312,78 @@ async fn a_full_disk_costs_no_event(engine: Engine) {
     visit.run("clickmill.flush()").await;
     each_is_there_once(&visit.world, &[("page_view", 1), ("product_view", 1)]).await;
     visit.close().await;
+}
+
+async fn in_a_private_window_everything_arrives(engine: Engine) {
+    let visit = Visit::builder().browser(Browser::builder(engine).in_private()).start().await;
+    visit.run("clickmill.track('product_view', { sku: 'KET-1' })").await;
+    visit.go("").await;
+    visit.has_core().await;
+    visit.run("clickmill.flush()").await;
+    each_is_there_once(&visit.world, &[("page_view", 2), ("product_view", 1)]).await;
+    let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
+    let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
+    assert_eq!(visitors.len(), 1, "as long as the window is open: {visitors:?}");
+    visit.close().await;
+}
+
+/// A site may take collector and relay under a path of its own.
+async fn below_a_path_of_the_pages_own_site_everything_arrives(engine: Engine) {
+    let world = World::builder().set(|setup, _| setup.settings += "path_prefix = \"/in/some\"\n");
+    let (world, browser) = (world.start().await, Browser::builder(engine).start().await);
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let page = format!(
+        r#"<!doctype html><html lang="en"><title>Plain</title>
+<meta http-equiv="Content-Security-Policy"
+  content="script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'">
+<script src="/files/clickmill.js" data-key="{}" data-collector="/in/some"
+  data-consent="analytics personalization" data-core="/files/clickmill_core.js" defer></script></html>"#,
+        world.write_key()
+    );
+    let site = Front::of_site(sdk, page, &world.collector.url).await;
+    site.before_pages(WITNESS);
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;
+    // The cookie is the site's own.
+    until("the cookie", || async {
+        let cookies = browser.client.get_all_cookies().await.expect("the cookies");
+        cookies.iter().any(|cookie| cookie.name().starts_with("cm_visitor")).then_some(())
+    })
+    .await;
+    browser.close().await;
+}
+
+async fn who_does_not_want_to_be_shared_is_told_of_in_every_event(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).with_privacy_signal());
+    let (line, browser) = (Front::before(&world.collector.url, []).await, browser.start().await);
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let (policy, tag) =
+        ("script-src 'self' 'wasm-unsafe-eval'", r#"data-consent="analytics advertising""#);
+    let with_core = page_with(world.write_key(), &line.url, policy, tag, sdk).await;
+    let alone = page_alone(world.write_key(), &line.url, tag).await;
+    for site in [&with_core, &alone] {
+        if engine != Engine::Firefox {
+            site.before_pages(SIGNAL);
+        }
+        browser.open(&format!("{}/page", site.url)).await;
+        browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
+    }
+    each_is_there_once(&world, &[("page_view", 2), ("product_view", 2)]).await;
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    for record in records {
+        let consent = record.context.consent.expect("what is granted");
+        assert!(consent.allows(Purpose::Analytics), "{consent:?}");
+        assert!(consent.gpc && !consent.allows(Purpose::Advertising), "{consent:?}");
+    }
+    // The SDK itself says so: another browser's header would not be there to say it.
+    let said = line.passed();
+    assert!(
+        said.iter().filter(|sent| !sent.is_packed).all(|sent| sent.body.contains(r#""gpc":true"#)),
+        "{said:?}"
+    );
+    browser.close().await;
 }
 
 async fn where_a_policy_forbids_the_core_the_stub_sends_alone(engine: Engine) {

@@ -39,10 +39,12 @@ macro_rules! in_each_engine {
 }
 
 mod answers;
+mod asking_first;
 mod autocapture;
 mod before_the_core;
 mod check_config;
 mod click_to_hint;
+mod come_and_go;
 mod customers;
 mod delivery;
 mod demo_page_in_chromium;
@@ -59,6 +61,7 @@ mod hot_and_bad;
 mod http2;
 mod identity;
 mod in_stock;
+mod linking;
 mod live_page;
 mod long;
 mod modules;
@@ -73,8 +76,10 @@ mod rebuilding;
 mod reloading;
 mod rendering;
 mod replaying;
+mod sampling;
 mod segment;
 mod shop_page;
+mod simulating;
 mod slots;
 mod spooling;
 mod streams;

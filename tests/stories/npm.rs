@@ -73,8 +73,9 @@ fn package() -> PathBuf {
 }
 
 /// The parts of React that a page runs: what others import, where it lies, and what it requires.
-const REACT: [(&str, &str, &[&str]); 4] = [
+const REACT: [(&str, &str, &[&str]); 5] = [
     ("react", "react/cjs/react.production.js", &[]),
+    ("react/jsx-runtime", "react/cjs/react-jsx-runtime.production.js", &["react"]),
     ("scheduler", "scheduler/cjs/scheduler.production.js", &[]),
     ("react-dom", "react-dom/cjs/react-dom.production.js", &["react"]),
     (
@@ -343,6 +344,7 @@ fn put_module(folder: &Folder, (name, path, requires): (&str, &str, &[&str])) ->
         requires.iter().enumerate().map(|(at, name)| format!("\"{name}\": part{at}")).collect();
     let hands_out = match name {
         "react" => "createElement, useCallback, useEffect, useRef, useState, useSyncExternalStore",
+        "react/jsx-runtime" => "jsx, jsxs",
         "react-dom/client" => "createRoot",
         _ => "version",
     };
@@ -362,7 +364,10 @@ fn with_react(page: &str, folder: &Folder, settings: &Value) -> String {
     let file = |part: (&'static str, &str, &[&str])| {
         (part.0.to_owned(), Value::from(format!("/files/{}", put_module(folder, part))))
     };
-    let imports: serde_json::Map<_, _> = REACT.into_iter().map(file).collect();
+    let ours = [("clickmill", "index"), ("clickmill/react", "react")];
+    let ours = ours.into_iter().chain([("clickmill/experiments", "experiments")]);
+    let ours = ours.map(|(name, file)| (name.to_owned(), json!(format!("/files/{file}.js"))));
+    let imports: serde_json::Map<_, _> = REACT.into_iter().map(file).chain(ours).collect();
     let page = page.replace("IMPORTS", &json!({ "imports": imports }).to_string());
     page.replace("SETTINGS", &settings.to_string())
 }
@@ -480,5 +485,93 @@ async fn a_component_shows_a_hint_and_tells_once_that_it_was_seen() {
     .await;
     assert_eq!(exposures().await.iter().filter(|told| **told == seen).count(), 1);
     world.books_balance().await;
+    browser.close().await;
+}
+
+/// The example, as a bundler would make it ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_in_react_shows_what_is_suggested_under_the_headline_of_its_arm() {
+    let world = World::builder().set(|setup, _| {
+        setup.site += "experiments = [{ key = \"headline\", seed = \"headline\", \
+            weights = [0, 10000], coverage = 10000 }]\n";
+    });
+    let (world, browser, (folder, path)) = (world.start().await, Browser::start().await, served());
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/react/main.jsx");
+    let mut tsc = Command::new("node");
+    tsc.arg(tools().join("typescript/bin/tsc")).arg(example);
+    tsc.args(["--allowJs", "--jsx", "react-jsx", "--target", "es2022", "--module", "esnext"]);
+    tsc.args(["--moduleResolution", "bundler", "--outDir"]).arg(folder.path());
+    let (_, said) = run(tsc).await;
+    assert!(folder.path().join("main.js").is_file(), "{said}");
+
+    world.kafka.stock(&[("kettle", 5), ("toaster", 5)]);
+    let others = world.page();
+    others.send(vec![others.views("kettle"), others.views("toaster")]).await;
+    world.enriched(2).await;
+    let settings = json!({
+        "key": world.write_key(), "collector": world.collector.url, "hints": world.relay.url,
+        "core": "/files/clickmill_core.js",
+        "consent": ["analytics", "experiments", "personalization"],
+    });
+    let page = r#"<!doctype html><html lang="en"><title>Kettle</title><h1>Kettle</h1>
+<main data-clickmill='SETTINGS'></main>
+<script type="importmap">IMPORTS</script>
+<script type="module" src="/files/main.js"></script></html>"#;
+    let site = Front::of_files(path, with_react(page, &folder, &settings)).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    browser.run("clickmill.track('product_view', { sku: 'kettle' })").await;
+    let text = || async { browser.run("return document.querySelector('main').innerText").await };
+    until_enough("what is suggested, under the headline of the arm", text, |text| {
+        let has = |part: &str| text.as_str().is_some_and(|text| text.contains(part));
+        has("Others also looked at") && has("toaster")
+    })
+    .await;
+    // A click says which hint it followed.
+    browser
+        .run(
+            "const link = document.querySelector('main a[href$=toaster]');
+             link.addEventListener('click', (event) => event.preventDefault());
+             link.click(); clickmill.flush();",
+        )
+        .await;
+    let clicked = until("the click", || async {
+        let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        records.into_iter().find(|record| record.kind.as_str() == "product_click")
+    })
+    .await;
+    let clicked: Value = serde_json::from_str(clicked.props.as_str()).expect("properties");
+    assert_eq!((&clicked["sku"], &clicked["slot"]), (&json!("toaster"), &json!("suggested")));
+    assert!(clicked["hint"].is_string(), "{clicked}");
+    world.books_balance().await;
+    browser.close().await;
+}
+
+/// The snippet as it is published, with the sums of its files: a browser runs none with another sum.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_snippets_sums_are_those_of_its_files() {
+    let (world, browser) = (World::start().await, Browser::start().await);
+    let snippet = fs::read_to_string(package().join("snippet.html")).expect("the snippet");
+    let snippet = snippet
+        .replace("/sdk/", "/files/")
+        .replace("YOUR WRITE KEY", world.write_key())
+        .replace("https://YOUR COLLECTOR", &world.collector.url)
+        .replace("https://YOUR RELAY", &world.relay.url);
+    let page = format!(
+        r#"<!doctype html><html lang="en"><title>Snippet</title><h1>Snippet</h1>
+<script>
+  window.refused = [];
+  addEventListener("error", ({{ target }}) => target.src && refused.push(target.src), true);
+</script>
+{snippet}</html>"#
+    );
+    let site = Front::of_files(package().join("dist"), page).await;
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    let runs =
+        "return [refused, typeof clickmill.shop, typeof clickmill.variant, typeof clickmill.bucket,
+        typeof customElements.get('clickmill-slot')]";
+    let all = json!([[], "object", "function", "function", "function"]);
+    assert_eq!(browser.run(runs).await, all);
     browser.close().await;
 }

@@ -4,10 +4,10 @@
 use clickmill_sdk_core::wire::{Customer, CustomerId, Record, Topic};
 use clickmill_tests::browser::{Browser, Engine};
 use clickmill_tests::service::{PROOF_KEY, Shop};
-use clickmill_tests::until::until;
+use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{Folder, Visit, World};
 use fantoccini::key::Key;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Widths at which the shop has to look right, CSS pixels.
 const WIDTHS: [u32; 3] = [360, 768, 1280];
@@ -123,6 +123,32 @@ async fn who_signs_in_at_the_shop_is_proven_and_who_signs_out_takes_it_along() {
         .filter(of_next)
         .filter_map(|record| record.context.customer.as_ref().or(record.proven.as_ref()));
     assert_eq!(customers.collect::<Vec<_>>(), Vec::<&CustomerId>::new());
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_to_a_department_is_shown_what_others_look_at_there() {
+    let visit = Visit::builder().at("/healthz").open().await;
+    for sku in ["KET-4", "KET-4", "COF-1", "COF-1", "COF-1"] {
+        let other = visit.world.page();
+        assert_eq!(other.send(vec![other.views(sku)]).await.accepted, 1);
+    }
+    visit.world.enriched(5).await;
+    visit.go("/c/kettles").await;
+    // The first product, and why it is shown.
+    const SHOWN: &str = "
+        const slot = document.querySelector('clickmill-slot[name=suggested][data-cm-hint] > :not([data-cm-away])');
+        return [slot?.querySelector('a[href]')?.getAttribute('href'), slot?.querySelector('.why')?.textContent]";
+    let of_department = json!(["/p/KET-4", "looked at most in this department"]);
+    until_enough("what is looked at", || visit.run(SHOWN), |shown| *shown == of_department).await;
+
+    let listed = event(&visit.world, "list_view").await;
+    let listed: Value = serde_json::from_str(listed.props.as_str()).expect("its properties");
+    let cards = "return [...document.querySelectorAll('.department [data-cm-props]')]
+                   .map((card) => JSON.parse(card.dataset.cmProps).sku)";
+    let expected =
+        json!({ "list": "department", "category": "kettles", "skus": visit.run(cards).await });
+    assert_eq!(listed, expected);
     visit.close().await;
 }
 

@@ -102,14 +102,18 @@ async fn a_team_joins_clicks_to_products_and_keeps_what_it_cannot_read() {
         records.rev().find(|record| record.key.as_deref() == Some(key)).map(|record| record.value)
     };
     // Nothing is folded before all prices are known, so none is missing.
-    let is = async |cents: u64| {
-        (newest("looked.at.view", &key).await? == cents.to_string()).then_some(())
+    let is = async |looks: u64, sku: &str| {
+        let wanted = format!(r#"{{"looks":{looks},"sku":"{sku}","cents":{PRICE}}}"#);
+        (newest("looked.at.view", &key).await? == wanted).then_some(())
     };
-    until("both looks have their prices", || is(2 * PRICE)).await;
+    until("both looks have their prices", || is(2, "mug")).await;
     assert_eq!(newest("looked.at.poisoned", &key).await.as_deref(), Some("no click"));
     own.kill();
     assert_eq!(page.send(vec![page.views("kettle")]).await.accepted, 1);
     let mut own = example("examples/looked_at", &world.kafka, world.folder());
-    until("it goes on where it was", || is(3 * PRICE)).await;
+    until("it goes on where it was", || is(3, "kettle")).await;
     assert!(own.stop().await.success());
+    let priced = world.kafka.records_of("looked.at.priced").await;
+    let wanted = format!(r#""cents":{PRICE}}}"#);
+    assert!(priced.len() == 3 && priced.iter().all(|look| look.value.ends_with(&wanted)));
 }

@@ -32,6 +32,10 @@ pub struct SiteEntry {
     /// browser: nothing is kept in the browser, and the next day nobody can tell.
     #[serde(default)]
     pub cookieless: bool,
+    /// Of how many of its visitors its pages tell, as a share of 1, told by the visitor's hash; of what
+    /// experiments and orders are judged by they tell of all.
+    #[serde(default = "all")]
+    pub sample: f64,
     /// Event types that its pages send at once; the SDK's own list if left out.
     #[serde(default)]
     pub urgent: Option<Vec<EventType>>,
@@ -44,6 +48,10 @@ pub struct SiteEntry {
     /// Experiments that its visitors may take part in.
     #[serde(default)]
     pub experiments: Vec<Experiment>,
+}
+
+const fn all() -> f64 {
+    1.0
 }
 
 const fn events_per_s() -> NonZeroU32 {

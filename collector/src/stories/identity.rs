@@ -84,3 +84,81 @@ async fn nothing_else_opens_it() {
     let forged = edge.delivery().header("cookie", "cm_visitor_shop=1.k.shop.v1.9999999999999.AA");
     assert_eq!(identity(&edge.send(forged, batch_of("v1", []).to_string()).await), None);
 }
+
+/// The head of a page's question about a link.
+fn asks(edge: &Edge) -> hyper::http::request::Builder {
+    edge.delivery().uri("/v1/link?k=wk")
+}
+
+#[tokio::test]
+async fn a_link_to_another_site_brings_the_visitor_along_for_two_minutes() {
+    let edge = Edge::start().await;
+    let mine = Proof::mint(&[1; 32]);
+    let known = json!({"visitor": mine.visitor().as_str(), "proof": mine.expose()});
+    let ask = async |head, question: &Value| edge.send(head, question.to_string()).await;
+    let lent = ask(asks(&edge), &known).await;
+    assert_eq!((lent.header("cache-control"), lent.header("set-cookie")), (Some("no-store"), None));
+    let link = serde_json::from_str::<Value>(&lent.text).unwrap()["link"].clone();
+
+    // The other site's page knows somebody else, or nobody.
+    let other = edge.post(&with_proof(&Proof::mint(&[2; 32]))).await;
+    let shown = json!({"link": link});
+    let head = || asks(&edge).header("cookie", cookie(&other));
+    let followed = ask(head(), &shown).await;
+    let told: Value = serde_json::from_str(&followed.text).unwrap();
+    let issued: Identity = serde_json::from_value(told["identity"].clone()).unwrap();
+    assert_eq!(issued.visitor, mine.visitor());
+    // From here on its cookie is that of the first site's visitor.
+    let next = edge.delivery().header("cookie", cookie(&followed));
+    let next = edge.send(next, batch_of("somebody", []).to_string()).await;
+    assert_eq!(identity(&next).unwrap().visitor, mine.visitor());
+    assert_eq!(edge.metric("clickmill_collector_identities_total{by=\"link\"}").await, 1);
+
+    // It is for the browser that was given it: nobody else is made that visitor by an address.
+    let elsewhere = ask(asks(&edge).header("user-agent", "another"), &shown).await;
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.header("set-cookie")), (401, None));
+
+    // Whom the cookie knows needs no proof, unless the page says that it is somebody else by now.
+    let heir = Proof::mint(&[3; 32]);
+    let heir = json!({"visitor": heir.visitor().as_str(), "proof": heir.expose()});
+    let head = || asks(&edge).header("cookie", cookie(&followed));
+    assert_eq!(ask(head(), &heir).await.text, "{}");
+    assert!(ask(head(), &json!({})).await.text.starts_with(r#"{"link":"1."#));
+
+    // It is no key to the stream, and a key to the stream is no link.
+    let wrong = ask(asks(&edge), &json!({"link": issued.token})).await;
+    assert_eq!(wrong.status.as_u16(), 401);
+    edge.clock.advance_ms(120_000);
+    let late = ask(asks(&edge), &shown).await;
+    assert_eq!(late.status.as_u16(), 401);
+    assert_eq!(late.refusal().detail, "the link says nothing: the token has expired");
+}
+
+#[tokio::test]
+async fn nobody_is_brought_along_without_consent_or_proof() {
+    let edge = Edge::start().await;
+    let mine = Proof::mint(&[1; 32]);
+    let ask = async |question: &Value| edge.send(asks(&edge), question.to_string()).await;
+    let visitor = mine.visitor();
+    let known = json!({"visitor": visitor.as_str(), "proof": mine.expose()});
+    let stolen = json!({"visitor": visitor.as_str(), "proof": Proof::mint(&[2; 32]).expose()});
+    let mut refused = known.clone();
+    refused["consent"] = json!({"granted": ["advertising"]});
+    for question in [json!({}), json!({"visitor": visitor.as_str()}), stolen, refused] {
+        assert_eq!(ask(&question).await.text, "{}", "{question}");
+    }
+    let lent: Value = serde_json::from_str(&ask(&known).await.text).unwrap();
+    let answer = ask(&json!({"link": lent["link"], "consent": {"granted": []}})).await;
+    assert_eq!((answer.text.as_str(), answer.header("set-cookie")), ("{}", None));
+
+    for (question, says) in [
+        (json!({"links": 1}), "unknown field"),
+        (json!({"proof": "x"}), "64 hexadecimal digits"),
+        (json!([1]), "invalid"),
+    ] {
+        let answer = ask(&question).await;
+        assert_eq!(answer.status.as_u16(), 400);
+        assert!(answer.refusal().detail.contains(says), "{}", answer.text);
+    }
+    assert_eq!(ask(&json!({"link": "x".repeat(4096)})).await.status.as_u16(), 413);
+}

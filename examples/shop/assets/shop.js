@@ -118,7 +118,7 @@
       nearest_visits: names && `because you looked at ${names}${times("visits")}`,
       bought_together: names && `often bought with ${names}${times("orders")}`,
       recently_viewed: "you looked at them before",
-      category_popular: names && `looked at most beside ${names}`,
+      category_popular: names ? `looked at most beside ${names}` : "looked at most in this department",
       shop_popular: `looked at most these days${times("looks at the first")}`,
     };
     content.because = words[model];

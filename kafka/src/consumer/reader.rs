@@ -170,7 +170,14 @@ impl Reader {
         if coming.count() > 0 {
             self.inner.incremental_assign(&coming).map_err(failed)?;
         }
+        // Nobody reads up to the end of what is not wanted.
+        self.ends.retain(|partition, _| is_wanted(*partition));
         Ok(())
+    }
+
+    /// The topic's partitions.
+    pub fn partitions(&self) -> &[i32] {
+        &self.partitions
     }
 
     /// Whether [`Step::CaughtUp`] has been returned.

@@ -52,6 +52,11 @@ pub struct SuggestConfig {
 }
 
 impl SuggestConfig {
+    /// Whether a visitor who has said nothing is told what is made for them.
+    pub(crate) fn personalizes_unasked(&self) -> bool {
+        self.consent_default.contains(&Purpose::Personalization)
+    }
+
     /// What is suggested where.
     pub(crate) fn rules(&self) -> Rules {
         Rules {

@@ -1,12 +1,12 @@
-//! `clickmill-relay simulate`: rules run against recorded traffic, by the very code that serves, with
-//! the recording's own clock. Who would have been shown what?
+//! `clickmill-relay simulate`: rules run against recorded traffic, by the very code that serves, set up
+//! as the relay is, with the recording's own clock. Who would have been shown what?
 //!
 //! A recording is a file of lines: `session <tab> item <tab> unix time`, or JSON of the form
 //! `{"session", "at", "type", "props"}`, as `cargo xtask replay` reads them, or whole records as they
-//! lie on the raw or the enriched topic; or it is one of these topics. Each session of the short forms
-//! is a visitor of its own, who allows personalization; `customer` in a line of JSON says which customer
-//! the visitor is proven to be. A product that no file of products has is taken to be on sale, in stock
-//! and in no category.
+//! lie on the raw or the enriched topic; or it is one of these topics, whose partitions are read side
+//! by side in the order of time. Each session of the short forms is a visitor of its own, who allows
+//! personalization; `customer` in a line of JSON says which customer the visitor is proven to be. A
+//! product that no file of products has is taken to be on sale, in stock and in no category.
 
 mod recording;
 mod report;
@@ -24,13 +24,14 @@ use serde_json::json;
 
 use super::promoter::{Promoter, Setting};
 use super::rules::{Entry, Rules, read_folder};
+use crate::config::Config;
 use crate::tables::Tables;
 use crate::views::visitor::{Seen, VisitorView};
 
 use self::recording::of_record;
 pub use self::recording::{Recorded, read_recording};
-pub use self::report::Report;
 use self::report::Tally;
+pub use self::report::{Report, Telling};
 
 /// How long Kafka may take to open the topic.
 const OPEN_WAIT: Duration = Duration::from_secs(10);
@@ -71,23 +72,34 @@ pub enum SimulateError {
 }
 
 impl Simulation {
-    /// Runs these rules over products in stock.
+    /// Runs these rules over products in stock, in a relay of which nothing is set.
     pub fn new(rules: Vec<Entry>, products: (&Tenant, &[Product])) -> Self {
+        Self::of(&Config::default(), rules, products)
+    }
+
+    /// The same in a relay that is set up like this: when visits end, how long visitors are remembered,
+    /// and who is promoted to that said nothing about it.
+    pub fn of(relay: &Config, rules: Vec<Entry>, products: (&Tenant, &[Product])) -> Self {
         let tables = Tables::detached();
         let promoter = Arc::new(Promoter::new(Setting {
             folder: None,
             topic: None,
             tables: tables.clone(),
-            personalizes_unasked: true,
+            personalizes_unasked: relay.suggest.personalizes_unasked(),
             late_ms: u64::MAX,
             decided: None,
             leases: None,
             meters: None,
         }));
         promoter.set(rules);
-        let view = VisitorView { promoter: Some(Arc::clone(&promoter)), ..VisitorView::default() };
+        let view = VisitorView {
+            rule: relay.rule(),
+            limits: relay.limits(),
+            promoter: Some(Arc::clone(&promoter)),
+            stock: None,
+        };
         let mut simulation = Self {
-            driver: Driver::new(view, ()),
+            driver: Driver::new(view, ()).bounded(relay.bounds()),
             promoter,
             tables,
             known: HashSet::new(),
@@ -209,6 +221,8 @@ fn day(at: Millis) -> String {
 /// What is to be run, against what.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// How the relay is set up that is simulated.
+    pub relay: Config,
     /// The folder of rules.
     pub rules: PathBuf,
     /// Another folder of rules to compare with.
@@ -249,7 +263,7 @@ pub fn simulate(plan: &Plan, traffic: &Traffic) -> Result<(Report, Option<Report
             .map_err(|error| SimulateError::Customers(file.clone(), error))?,
     };
     let new = |folder: &Path| {
-        let mut run = Simulation::new(read_folder(folder), (&plan.tenant, &products));
+        let mut run = Simulation::of(&plan.relay, read_folder(folder), (&plan.tenant, &products));
         customers.iter().for_each(|customer| run.know(&plan.tenant, customer));
         run
     };
@@ -278,25 +292,51 @@ fn open(file: &Path) -> Result<io::BufReader<std::fs::File>, SimulateError> {
     opened.map(io::BufReader::new).map_err(|error| SimulateError::File(file.to_owned(), error))
 }
 
+/// A partition, and the event that comes next in it.
+struct Lane {
+    reader: Reader,
+    next: Option<Recorded>,
+}
+
+/// Runs what a topic holds, always the earliest of what comes next in its partitions: what all visitors
+/// share, such as a cap in total, goes to whoever came first.
 fn read_topic(
     kafka: &KafkaConfig,
     topic: &str,
     runs: &mut [Simulation],
 ) -> Result<(), SimulateError> {
-    let mut reader = Reader::open(kafka, &ReaderConfig::new(topic.to_owned()), OPEN_WAIT)?;
+    let open = || Reader::open(kafka, &ReaderConfig::new(topic.to_owned()), OPEN_WAIT);
+    let mut lanes = Vec::new();
+    for partition in open()?.partitions() {
+        let mut reader = open()?;
+        reader.keep_to(&|other| other == *partition)?;
+        let next = read_event(&mut reader, runs)?;
+        lanes.push(Lane { reader, next });
+    }
+    let at = |lane: &&mut Lane| lane.next.as_ref().map(|next| next.at);
+    while let Some(lane) = lanes.iter_mut().filter(|lane| lane.next.is_some()).min_by_key(at) {
+        let next = read_event(&mut lane.reader, runs)?;
+        if let Some(recorded) = std::mem::replace(&mut lane.next, next) {
+            runs.iter_mut().for_each(|run| run.run(&recorded));
+        }
+    }
+    Ok(())
+}
+
+/// The next event that has a visitor: nobody is promoted to without. None at the end.
+fn read_event(
+    reader: &mut Reader,
+    runs: &mut [Simulation],
+) -> Result<Option<Recorded>, SimulateError> {
     loop {
         match reader.poll(POLL_WAIT)? {
-            Step::CaughtUp => return Ok(()),
+            Step::CaughtUp => return Ok(None),
             Step::Idle => {}
             Step::Message(message) => {
                 let value = message.value().and_then(|value| serde_json::from_slice(value).ok());
-                let recorded = value.and_then(of_record);
-                for run in &mut *runs {
-                    match &recorded {
-                        Some(recorded) => run.run(recorded),
-                        // Nobody is promoted to without a visitor, either.
-                        None => run.unread(),
-                    }
+                match value.and_then(of_record) {
+                    Some(recorded) => return Ok(Some(recorded)),
+                    None => runs.iter_mut().for_each(Simulation::unread),
                 }
             }
         }

@@ -237,6 +237,50 @@ fn a_click_is_answered_and_enriched() {
 }
 
 #[test]
+fn a_page_that_a_server_renders_is_of_the_category_that_it_names_or_else_of_the_last_event() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    for sku in ["E", "F"] {
+        offer(&inner.react.means.tables, (sku, "y"), 5);
+    }
+    let tenant = Tenant::parse("shop").unwrap();
+    let told = |inner: &mut Inner, visitor: &str, category: Option<&str>| {
+        let visitor = VisitorId::parse(visitor).unwrap();
+        let subject = Subject::new(&tenant, &visitor);
+        let slots = [Slot::parse("suggested").unwrap()];
+        let wish = Wish {
+            tenant: &tenant,
+            visitor: &visitor,
+            slots: &slots,
+            sku: None,
+            page: None,
+            category,
+            partition: 0,
+        };
+        let state = inner.driver.state(subject.key().as_bytes()).unwrap();
+        let known = state.and_then(|state| state.last_asked((tenant.clone(), visitor.clone())));
+        let known = known.map(|(_, signals)| signals);
+        let frames = inner.react.decide(&subject, &wish, known).unwrap();
+        let hint = |frame: &Arc<Frame>| {
+            Hint::from_parts(frame.id.clone(), frame.kind, frame.data()).unwrap()
+        };
+        shown(&frames.iter().map(hint).collect::<Vec<_>>())
+    };
+    let does = |inner: &mut Inner, kind: &str, props: &str| {
+        let mut record = inner.about(("v", kind, "A"));
+        record.props = Json::trusted(props.to_owned());
+        inner.record(&record);
+    };
+    assert_eq!(told(&mut inner, "nobody", Some("y")), ["suggested E F"]);
+    does(&mut inner, "list_view", r#"{"category":"y"}"#);
+    assert_eq!(told(&mut inner, "v", None), ["suggested E F"]);
+    // Whatever the last page was, one that names a category is no home page.
+    does(&mut inner, "product_view", r#"{"sku":"A"}"#);
+    does(&mut inner, "page_view", r#"{"kind":"home"}"#);
+    assert_eq!(told(&mut inner, "v", Some("y")), ["suggested E F"]);
+}
+
+#[test]
 fn what_others_saw_together_is_suggested() {
     let mut inner = Inner::new();
     inner.react.opened(0, NOW);

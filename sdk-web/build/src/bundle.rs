@@ -35,11 +35,12 @@ const SCRIPTS: [(&str, &str); 3] =
     [script!("clickmill.js"), script!("clickmill_core.js"), script!("clickmill_alone.js")];
 
 /// What a page may have beside it, each a file of its own.
-pub(crate) const MODULES: [(&str, &str); 9] = [
+pub(crate) const MODULES: [(&str, &str); 10] = [
     script!("clickmill_auto.js"),
     script!("clickmill_errors.js"),
     script!("clickmill_experiments.js"),
     script!("clickmill_friction.js"),
+    script!("clickmill_linker.js"),
     script!("clickmill_media.js"),
     script!("clickmill_overlay.js"),
     script!("clickmill_shop.js"),

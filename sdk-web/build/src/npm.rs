@@ -27,11 +27,13 @@ const FILES: [(&str, &str); 8] = [
     ours!("index.d.ts"),
     ours!("plugin.d.ts"),
     ours!("react.d.ts"),
-    ours!("react.js"),
+    ("react.js", REACT),
     // What its reference is written by; npm leaves both out of what is published.
     ours!("tsconfig.json"),
     ours!("typedoc.json"),
 ];
+/// The hooks.
+pub(crate) const REACT: &str = include_str!("../../npm/react.js");
 const MANIFEST: &str = include_str!("../../npm/package.json");
 const MODULE: &str = include_str!("../../npm/index.js");
 

@@ -241,6 +241,70 @@ fn the_clock_on_the_wall_wakes_as_often_as_it_is_time() {
     assert_eq!(driver.wait_until(14_700), Ok(vec![(2, 14_700)]));
 }
 
+/// Sums, and says a second later by the clock on the wall what became of it; panics at some sums, half
+/// done.
+struct Reports;
+
+const CURSED: u64 = 13;
+
+impl View for Reports {
+    const WAKES: bool = true;
+    type Input = u64;
+    type State = (u64, Option<u64>);
+    type Tables = ();
+    type Output = u64;
+
+    fn decode(&self, raw: &Raw<'_>) -> Result<u64, Poison> {
+        Count.decode(raw)
+    }
+
+    fn time_ms(&self, _: &u64) -> u64 {
+        1
+    }
+
+    fn fold(&self, (sum, due_ms): &mut Self::State, more: u64, at: &Around<'_, ()>) -> Vec<u64> {
+        *sum += more;
+        due_ms.get_or_insert(at.now_ms + 1_000);
+        Vec::new()
+    }
+
+    fn due(&self, (_, due_ms): &Self::State) -> Option<Due> {
+        due_ms.map(Due::Wall)
+    }
+
+    fn wake(&self, (sum, due_ms): &mut Self::State, _: &Around<'_, ()>) -> Vec<u64> {
+        *due_ms = None;
+        assert!(*sum != CURSED, "no view should do this");
+        vec![std::mem::take(sum)]
+    }
+}
+
+#[test]
+fn a_key_that_panics_when_it_is_woken_is_told_and_stays_as_it_was() {
+    let mut driver = Driver::new(Reports, ());
+    driver.set_now_ms(5_000);
+    for (key, more) in [(b"a", b"1" as &[u8]), (b"b", b"13"), (b"c", b"3")] {
+        assert_eq!(driver.feed(Some(key), Some(more)), Ok(vec![]));
+    }
+    let told = |driver: &mut Driver<Reports>| -> Vec<_> {
+        let told = driver.take_unwoken().into_iter();
+        told.map(|unwoken| (unwoken.key.to_vec(), unwoken.poison.reason)).collect()
+    };
+    // It costs nobody else anything, and leaves nothing half done.
+    assert_eq!(driver.wait_until(6_000), Ok(vec![1, 3]));
+    assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
+    assert_eq!(driver.state(b"b"), Ok(Some(&(CURSED, Some(6_000)))));
+    // It is left alone, until something has changed: a record of its own, or a new beginning.
+    assert_eq!(driver.wait_until(7_000), Ok(vec![]));
+    assert_eq!(told(&mut driver), []);
+    driver.restart().unwrap();
+    assert_eq!(driver.wait_until(7_000), Ok(vec![]));
+    assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
+    assert_eq!(driver.feed(Some(b"b"), Some(b"1")), Ok(vec![]));
+    assert_eq!(driver.wait_until(7_000), Ok(vec![CURSED + 1]));
+    assert_eq!(told(&mut driver), []);
+}
+
 /// The newest name and the newest price of each product, out of two topics.
 struct Offers;
 

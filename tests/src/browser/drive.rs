@@ -28,6 +28,10 @@ pub(super) struct Wishes {
     pub(super) switches: Vec<String>,
     /// Whether sites may keep nothing.
     pub(super) without_storage: bool,
+    /// Whether the window is a private one.
+    pub(super) is_private: bool,
+    /// Whether the visitor wants to be neither sold nor shared.
+    pub(super) signals_privacy: bool,
 }
 
 impl Programs {
@@ -159,6 +163,7 @@ fn chromium(profile: &Path, wishes: &Wishes) -> Value {
         &folder,
     ];
     args.extend(wishes.switches.iter().map(String::as_str));
+    args.extend(wishes.is_private.then_some("--incognito"));
     // As its own page of settings writes it: sites may not save data on the device.
     let prefs = match wishes.without_storage {
         true => json!({ "profile.default_content_setting_values.cookies": 2 }),
@@ -169,14 +174,22 @@ fn chromium(profile: &Path, wishes: &Wishes) -> Value {
 
 fn firefox(profile: &Path, wishes: &Wishes) -> Value {
     let profile = profile.display().to_string();
-    let args = ["-headless", "--width=1280", "--height=900", "-profile", &profile];
+    let mut args = vec!["-headless", "--width=1280", "--height=900", "-profile", &profile];
+    args.extend(wishes.is_private.then_some("-private"));
     // 2: sites may keep nothing; 5 is what Firefox comes with.
     let keeps = if wishes.without_storage { 2 } else { 5 };
-    json!({ "args": args, "prefs": { "network.cookie.cookieBehavior": keeps } })
+    let prefs = json!({
+        "network.cookie.cookieBehavior": keeps,
+        "privacy.globalprivacycontrol.enabled": wishes.signals_privacy,
+        "privacy.globalprivacycontrol.functionality.enabled": wishes.signals_privacy,
+        "browser.privatebrowsing.autostart": wishes.is_private,
+    });
+    json!({ "args": args, "prefs": prefs })
 }
 
 fn webkit(wishes: &Wishes) -> Value {
     let mut args = vec!["--automation", "--geometry=1280x900"];
+    args.extend(wishes.is_private.then_some("--private"));
     if wishes.without_storage {
         args.extend(["--enable-html5-local-storage=false", "--enable-html5-database=false"]);
     }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use clickmill_kafka::{Admin, KafkaConfig};
 use clickmill_xtask::kafka::{Broker, BrokerOptions, Cluster, ClusterOptions, Door};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::task::block_in_place;
 
 use super::Kafka;
 use crate::child::Folder;
-use crate::until::until;
+use crate::until::{PATIENCE, until};
 use crate::wire::Wire;
 
 /// The nodes of a cluster: one may go, and two copies are left.
@@ -94,6 +96,24 @@ impl Kafka {
         let admin = Admin::new(&config, Duration::from_secs(10)).expect("an admin client");
         until("a dead broker is missed", || async {
             matches!(admin.brokers().await, Ok(left) if left < self.nodes.len()).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every copy of every partition is in sync, the brokers' own topics' too: only then
+    /// one more may go and leave enough.
+    ///
+    /// # Panics
+    /// When they do not come that far.
+    pub async fn is_in_sync(&self) {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("a consumer");
+        until("all copies are in sync", || async {
+            let metadata = block_in_place(|| consumer.fetch_metadata(None, PATIENCE)).ok()?;
+            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            partitions.all(|one| one.isr().len() == one.replicas().len()).then_some(())
         })
         .await;
     }

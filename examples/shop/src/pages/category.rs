@@ -1,9 +1,10 @@
 //! A department: its products in one of three orders.
 
 use maud::{Markup, html};
+use serde_json::json;
 
 use super::card::{self, Place};
-use super::{View, frame};
+use super::{View, frame, report};
 use crate::catalogue::{Category, Product};
 
 /// The order of the products.
@@ -51,6 +52,8 @@ pub(crate) fn page(view: &View<'_>, category: &Category) -> Markup {
     }
     // What cannot be had goes to the end, in any order.
     products.sort_by_key(|product| !view.on_sale(product));
+    let skus: Vec<&str> = products.iter().map(|product| product.sku.as_str()).collect();
+    let listed = json!({ "list": "department", "category": category.slug, "skus": skus });
     let main = html! {
         div.page-head {
             h1 { (category.name) }
@@ -73,6 +76,7 @@ pub(crate) fn page(view: &View<'_>, category: &Category) -> Markup {
                 (card::full(view, product, Place { list: "department", position }))
             }
         }
+        (report("list_view", "", &listed))
     };
     let department = Some(category.slug.as_str());
     frame::page(

@@ -389,6 +389,7 @@ fn every_event_of_every_page_fits_its_schema() {
         "basket_add",
         "basket_remove",
         "checkout_step",
+        "list_view",
         "login",
         "order",
         "product_click",

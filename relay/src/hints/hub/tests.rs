@@ -76,7 +76,11 @@ fn sold_out(hub: &Hub, sku: &str, offset: u64) -> u64 {
 }
 
 /// The stock record at that offset says that a product can be had. How many were told.
-fn can_be_had(hub: &Hub, sku: &str, (offset, is_low): (u64, bool)) -> u64 {
+fn can_be_had(hub: &Hub, sku: &str, how: (u64, bool)) -> u64 {
+    can_be_had_at(hub, sku, how, NOW)
+}
+
+fn can_be_had_at(hub: &Hub, sku: &str, (offset, is_low): (u64, bool), now: Millis) -> u64 {
     let sku = Sku::parse(sku).unwrap();
     let product = Product {
         sku: sku.clone(),
@@ -95,7 +99,7 @@ fn can_be_had(hub: &Hub, sku: &str, (offset, is_low): (u64, bool)) -> u64 {
         slot: &Slot::parse("stock").unwrap(),
         lifetime_ms: 60_000,
     };
-    hub.notice((&tenant(), &sku), &notice, (NOW, NOW))
+    hub.notice((&tenant(), &sku), &notice, (now, now))
 }
 
 /// What a stream holds, as `kind offset`, and `end` if it has ended.
@@ -401,8 +405,10 @@ fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
     assert_eq!(can_be_had(&hub, "A", (41, false)), 0);
     assert_eq!(can_be_had(&hub, "A", (42, true)), 2);
     assert_eq!((taken(&waiting).len(), taken(&looking).len(), taken(&other).len()), (1, 1, 0));
-    // That as few are left as before is no news.
-    assert_eq!(can_be_had(&hub, "A", (42, true)), 0);
+    // That as few are left as before is no news, as long as it is shown.
+    assert_eq!(can_be_had_at(&hub, "A", (42, true), NOW + 59_999), 0);
+    assert_eq!(can_be_had_at(&hub, "A", (42, true), NOW + 60_000), 2);
+    assert_eq!((taken(&waiting).len(), taken(&looking).len()), (1, 1));
     // What was told is taken back like any other hint.
     assert_eq!(sold_out(&hub, "A", 43), 2);
     assert_eq!(taken(&looking), ["withdraw 43"]);

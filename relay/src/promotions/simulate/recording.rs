@@ -100,7 +100,10 @@ fn of_line(
         "id": id, "tenant": tenant.as_str(), "type": line.kind, "at": at, "time": at,
         "queue": session, "seq": *seq,
         "arrival": { "write_key": "simulated", "sent_at": at, "received_at": at, "attempt": 0 },
-        "context": { "visitor": session, "session": session },
+        "context": {
+            "visitor": session, "session": session,
+            "consent": { "granted": ["analytics", "personalization"] },
+        },
         "props": props, "proven": customer,
     }))
 }

@@ -9,6 +9,10 @@ use clickmill_sdk_core::wire::json::Writer;
 use crate::promotions::decide::Outcome;
 use crate::promotions::rule::Refusal;
 
+/// The outcomes whose visitors may be named.
+const NAMED: [(&str, Outcome); 2] =
+    [("shown_to", Outcome::Shown), ("held_out_of", Outcome::HeldOut)];
+
 /// What became of one rule.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
@@ -31,6 +35,15 @@ pub struct Report {
     pub spent: Duration,
 }
 
+/// How a report is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling<'a> {
+    /// Another report, to tell what differs.
+    pub against: Option<&'a Report>,
+    /// Whether visitors are named.
+    pub who: bool,
+}
+
 impl Tally {
     pub(super) fn add(&mut self, (outcome, visitor): (Outcome, &str), day: String) {
         *self.outcomes.entry(outcome).or_default() += 1;
@@ -49,6 +62,14 @@ impl Tally {
 
     fn visitors(&self, outcome: Outcome) -> usize {
         self.visitors.get(&outcome).map_or(0, HashSet::len)
+    }
+
+    /// The visitors that it came to this outcome for, in order.
+    fn names(&self, outcome: Outcome) -> Vec<&str> {
+        let visitors = self.visitors.get(&outcome).into_iter().flatten();
+        let mut names: Vec<&str> = visitors.map(String::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     fn matched(&self) -> u64 {
@@ -90,8 +111,8 @@ impl Report {
         self.count(rule, Outcome::Shown)
     }
 
-    /// A table for people; with another report also what differs.
-    pub fn table(&self, against: Option<&Self>) -> String {
+    /// A table for people.
+    pub fn table(&self, Telling { against, who }: Telling<'_>) -> String {
         let mut text = format!(
             "{} events, {} could not be read; {:.0} rules*events/s\n\n{:<32}",
             self.events,
@@ -116,6 +137,12 @@ impl Report {
             for (day, (shown, held_out)) in &tally.days {
                 text.push_str(&format!("  {day}: {shown} shown, {held_out} held out\n"));
             }
+            for (what, outcome) in NAMED.into_iter().filter(|_| who) {
+                let names = tally.names(outcome);
+                if !names.is_empty() {
+                    text.push_str(&format!("  {}: {}\n", what.replace('_', " "), names.join(" ")));
+                }
+            }
             if let Some(against) = against {
                 let (more, fewer) = self.differ(against, &key);
                 text.push_str(&format!("  against: {more} visitors more, {fewer} fewer\n"));
@@ -124,11 +151,17 @@ impl Report {
         for refusal in &self.refusals {
             text.push_str(&format!("refused: {refusal}\n"));
         }
+        for refusal in against.into_iter().flat_map(Self::refusals) {
+            text.push_str(&format!("refused of those to compare with: {refusal}\n"));
+        }
         text
     }
 
     /// The same as JSON.
-    pub fn json(&self, against: Option<&Self>) -> String {
+    pub fn json(&self, Telling { against, who }: Telling<'_>) -> String {
+        let refused = |report: &Self| -> Vec<String> {
+            report.refusals.iter().map(Refusal::to_string).collect()
+        };
         let mut w = Writer::default();
         w.object(|w| {
             w.number_field("events", self.events);
@@ -142,6 +175,9 @@ impl Report {
                         w.field("tenant", Some(&key.0));
                         w.text_field("rule", &key.1);
                         tally.write(w);
+                        for (what, outcome) in NAMED.into_iter().filter(|_| who) {
+                            w.list_field(what, &tally.names(outcome));
+                        }
                         if let Some(against) = against {
                             let (more, fewer) = self.differ(against, &key);
                             w.number_field("visitors_more", more as u64);
@@ -150,8 +186,10 @@ impl Report {
                     });
                 }
             });
-            let refused: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();
-            w.list_field("refused", &refused);
+            w.list_field("refused", &refused(self));
+            if let Some(against) = against {
+                w.list_field("refused_against", &refused(against));
+            }
         });
         w.finish()
     }

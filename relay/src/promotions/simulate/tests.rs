@@ -64,10 +64,12 @@ fn rules_run_by_the_clock_of_the_recording() {
     // 80 seconds later it is neither held nor cooling.
     assert_eq!(counts("seen", &[Shown, Cooling]), [6, 0]);
     assert!(report.refusals()[0].to_string().contains("rule `typo`: when"));
-    let json: Value = serde_json::from_str(&report.json(None)).unwrap();
+    let json: Value = serde_json::from_str(&report.json(Telling::default())).unwrap();
     assert_eq!(json["rules"][1]["visitors_shown"], 2);
     assert_eq!(json["rules"][0]["days"][0]["day"], "2027-01-15");
-    assert!(report.table(None).contains("shop:third-look"), "{}", report.table(None));
+    let table = report.table(Telling::default());
+    assert!(table.contains("shop:third-look") && !table.contains("shown to"), "{table}");
+    assert!(report.table(Telling { who: true, ..Telling::default() }).contains("shown to: a b\n"));
 }
 
 #[test]
@@ -78,7 +80,8 @@ fn two_sets_of_rules_are_compared_by_who_sees_them() {
         {"session":"c","at":1800000000000,"type":"page_view"}"#;
     let first = run(RULES, recording);
     let second = run(&RULES.replace("== 'kettles'", "!= 'kettles'"), recording);
-    let json: Value = serde_json::from_str(&second.json(Some(&first))).unwrap();
+    let json: Value =
+        serde_json::from_str(&second.json(Telling { against: Some(&first), who: false })).unwrap();
     let seen = &json["rules"][0];
     assert_eq!((&seen["visitors_more"], &seen["visitors_fewer"]), (&1.into(), &1.into()));
 }

@@ -53,7 +53,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Takes note of a commit that has ended; returns the partitions that are live with it.
     pub(super) fn take_committed(&self, core: &mut Core<V>) -> Result<Vec<u32>, Error> {
         let Some(means) = core.means.as_mut() else { return Ok(Vec::new()) };
-        if let Some(committed) = means.transactions.ended()? {
+        if let Some(committed) = means.transactions.ended(Instant::now())? {
             self.committed(core, &committed)?;
         }
         let mut live = Vec::new();
@@ -204,7 +204,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 if !means.transactions.is_committing() {
                     return Ok(());
                 }
-                if let Some(committed) = means.transactions.ended()? {
+                if let Some(committed) = means.transactions.ended(Instant::now())? {
                     self.committed(&mut core, &committed)?;
                     return Ok(());
                 }

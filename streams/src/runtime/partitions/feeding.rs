@@ -7,7 +7,7 @@ use clickmill_kafka::Message;
 use super::held::{Held, Phase};
 use super::{Core, OFFSETS_EVERY, Partitions};
 use crate::task::Refused;
-use crate::{At, Error, Place, Poison, Raw, Sink, View};
+use crate::{At, Error, Place, Poison, Raw, Sink, Unwoken, View};
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Folds a record, and hands what was said to the sink and its records to the transaction.
@@ -70,7 +70,21 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             }
             Err(Refused::Disk(error)) => return Err(error),
         }
+        self.tell_unwoken(held, at);
         Ok(())
+    }
+
+    /// Tells of keys that could not be woken; how many those were.
+    fn tell_unwoken(&self, held: &mut Held<V>, at: At) -> usize {
+        let unwoken = held.task.take_unwoken();
+        for Unwoken { key, poison } in &unwoken {
+            let timestamp_ms = held.task.stream_time_ms;
+            let raw = Raw { source: 0, place: at.place, key: Some(key), value: None, timestamp_ms };
+            self.meters.poisoned.increment(1);
+            let letter = self.sink.poisoned(at, Some(&raw), poison);
+            held.outputs.extend(letter.map(|letter| (at, letter)));
+        }
+        unwoken.len()
     }
 
     /// Folds what was kept of a partition that is live now; returns where to read on if more came than
@@ -124,13 +138,14 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 Err(Refused::Disk(error)) => return Err(error),
                 Err(Refused::Poison(_)) => continue,
             }
-            if said.is_empty() {
+            let unwoken = self.tell_unwoken(held, at);
+            if said.is_empty() && unwoken == 0 {
                 continue;
             }
             let produce = self.sink.live(at, said);
             *outputs += produce.len() as u64;
             // The state that was woken is a record, too.
-            means.transactions.fill(1 + produce.len());
+            means.transactions.fill(1 + produce.len() + unwoken);
             held.outputs.extend(produce.into_iter().map(|record| (at, record)));
         }
         Ok(())
