@@ -306,6 +306,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_for_the_browser_that_was_given_it() {
+        let (identities, tenant) = (identities(), Tenant::parse("shop").unwrap());
+        let visitor = proof(1).visitor();
+        let stranger = |address: &str, user_agent| Stranger {
+            tenant: &tenant,
+            address: address.parse().unwrap(),
+            user_agent,
+        };
+        let link = identities.lend(&visitor, &stranger("192.0.2.1", "ua"), NOW).unwrap();
+        let follow =
+            |address, user_agent| identities.follow(&link, &stranger(address, user_agent), NOW);
+        assert_eq!(follow("192.0.2.1", "ua"), Ok(visitor));
+        assert_eq!(follow("192.0.2.2", "ua"), Err(TokenError::Forged));
+        assert_eq!(follow("192.0.2.1", "another"), Err(TokenError::Forged));
+        let other = Tenant::parse("other").unwrap();
+        let other = Stranger { tenant: &other, ..stranger("192.0.2.1", "ua") };
+        assert_eq!(identities.follow(&link, &other, NOW), Err(TokenError::Forged));
+    }
+
+    #[test]
     fn a_cookie_can_be_taken_away() {
         let tenant = Tenant::parse("shop").unwrap();
         let header = identities().clear(&tenant).unwrap();

@@ -4,11 +4,13 @@
 
   const EVERY_MS = 1000;
   const KEPT = 120;
+  // What a chart shows: two minutes.
+  const SPAN_MS = 120000;
   const KINDS = ["suggest", "stock", "withdraw", "promote", "variant", "reset"];
   const SVG = "http://www.w3.org/2000/svg";
 
   const find = (id) => document.getElementById(id);
-  const series = { p50: [], p99: [], kinds: KINDS.map(() => []) };
+  const series = { at: [], p50: [], p99: [], kinds: KINDS.map(() => []) };
   let before = null;
 
   // Prometheus' text form: name{label="value",…} number.
@@ -38,7 +40,8 @@
     find(id).textContent = text;
   };
 
-  const rate = (now, then, seconds) => (then === undefined || seconds <= 0 ? NaN : (now - then) / seconds);
+  // A relay that began anew counts from nothing.
+  const rate = (now, then, seconds) => (!(now >= then) || seconds <= 0 ? NaN : (now - then) / seconds);
 
   // The gauge of one kind, ms.
   const quantile = (now, kind, which) => {
@@ -65,7 +68,9 @@
     const values = lines.flatMap((line) => line.values).filter(Number.isFinite);
     const top = Math.max(1, ...values) * 1.15;
     const y = (value) => height - foot - (value / top) * (height - head - foot);
-    const x = (at, count) => left + ((KEPT - count + at) / (KEPT - 1)) * (width - left - right);
+    // By the clock: a tab out of sight looks less often.
+    const last = series.at[series.at.length - 1];
+    const x = (at) => width - right - ((last - series.at[at]) / SPAN_MS) * (width - left - right);
     const nodes = [0, 0.5, 1].flatMap((share) => {
       const value = (top / 1.15) * share;
       return [
@@ -75,7 +80,7 @@
     });
     nodes.push(make("text", { x: left, y: height - 4 }, "2 min ago"), make("text", { class: "end", x: width - right, y: height - 4 }, "now"));
     for (const { values: points, key } of lines) {
-      const path = points.map((value, at) => (Number.isFinite(value) ? `${x(at, points.length).toFixed(1)},${y(value).toFixed(1)}` : ""));
+      const path = points.map((value, at) => (Number.isFinite(value) && x(at) >= left ? `${x(at).toFixed(1)},${y(value).toFixed(1)}` : ""));
       nodes.push(make("polyline", { class: `drawn stroke-${key}`, points: path.filter(Boolean).join(" ") }));
     }
     chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -105,6 +110,7 @@
     // Kinds are not alike, so the busiest one is shown.
     const busiest = KINDS.filter((kind) => kind !== "withdraw").sort((a, b) => kindOf(now, b) - kindOf(now, a))[0];
     const [p50, p99] = ["0.5", "0.99"].map((which) => quantile(now, busiest, which));
+    keep(series.at, now.at);
     keep(series.p50, p50);
     keep(series.p99, p99);
     say("p50", shown(p50, 1));

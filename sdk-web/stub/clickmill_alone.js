@@ -175,18 +175,20 @@ export default async (host) => {
     }
   };
 
-  const isLeftOut = (type, visitor) =>
-    visitor && !NEVER_SAMPLED.includes(type) && bucket(`sample${visitor}`) >= Math.ceil(sample * BUCKETS);
+  // Whether the collector wants to hear of a share of visitors in an event of that kind.
+  const isSampled = (type, visitor) => sample < 1 && visitor && !NEVER_SAMPLED.includes(type);
 
   const take = (event) => {
-    if (sample < 1 && isLeftOut(event.type, who())) return;
+    const visitor = who();
+    const isPart = isSampled(event.type, visitor);
+    if (isPart && bucket(`sample${visitor}`) >= Math.ceil(sample * BUCKETS)) return;
     const was = whose();
     const begun = begin(event);
     const { context } = begun;
     const customer = event.type === "logout" ? was : whose();
     if (context.visitor && customer) context.customer = customer;
     if (queue) begun.queue = queue;
-    if (sample < 1) begun.sample = sample;
+    if (isPart) begun.sample = sample;
     const { length } = stringify(begun);
     const { batch_bytes_max = 3 * FULL, batch_events_max = size } = limits;
     const bytes = Math.min(FULL, batch_bytes_max / 3) - HEAD;

@@ -76,15 +76,18 @@
   // Experiments that were told of this page view.
   let told = new Set();
 
+  // What the visitor has granted or, where they said nothing, the site.
+  const allows = (purpose, site) =>
+    (clickmill.consent()?.split(/[\s,]+/) || site?.granted || []).includes(purpose);
+
   // What is known of who sees this page; nothing where it may not be.
   const recall = () => {
     // Nobody has been asked yet: what is known stays known.
     if (clickmill.consent() === "pending") return;
     // Another tab may have heard more.
     const kept = stored((all) => JSON.parse(all[item]));
-    const granted = clickmill.consent()?.split(",") || (site || kept)?.granted || [];
     const visitor = clickmill.visitor();
-    if (!visitor || !granted.some((purpose) => purpose.trim() === "experiments")) {
+    if (!visitor || !allows("experiments", site || kept)) {
       known = {};
       stored((all) => delete all[item]);
       return;
@@ -145,10 +148,14 @@
           if (recall()) keep();
         })
         // Who is new here is somebody as soon as there is a core.
-        .then(() => clickmill.visitor() || new Promise((come) => {
-          document.addEventListener("clickmill:state", come, { once: true });
-          setTimeout(come, PATIENCE);
-        }))
+        .then(() => {
+          const isWaited = ["analytics", "experiments"].every((purpose) => allows(purpose, site));
+          if (clickmill.visitor() || !isWaited || !site.experiments.length) return;
+          return new Promise((come) => {
+            document.addEventListener("clickmill:state", come, { once: true });
+            setTimeout(come, PATIENCE);
+          });
+        })
         .catch(() => {})
         .then(done);
     };

@@ -13,8 +13,9 @@
     return;
   }
   const MARK = /[#&]cm_link=/;
-  // A link is asked for again after this long; it may be followed for two minutes. ms
+  // A link is asked for again after this long, and followed for this long, ms.
   const FRESH = 90000;
+  const LASTS = 110000;
   // And after this long where none was given.
   const PAUSE = 10000;
   // A core that came before this script is told what it did not wait for, ms.
@@ -58,16 +59,19 @@
 
   // ---- Going ----
 
-  // The last link that was asked for: of whom, until when it is fresh, and what came.
+  // Of whom a link was asked for last, when it is asked for again, the last that came, and its end.
   let link = {};
-  const isFresh = () => link.visitor === clickmill.visitor() && performance.now() < link.until;
+  const now = () => performance.now();
 
   const prepare = async () => {
     const visitor = clickmill.visitor();
-    if (!visitor || isFresh()) return;
-    const mine = (link = { visitor, until: performance.now() + FRESH });
-    mine.text = (await ask({ visitor, proof: kept("me")[1] })).link;
-    if (!mine.text) mine.until += PAUSE - FRESH;
+    const asked = now();
+    if (!visitor || (link.visitor === visitor && asked < link.next)) return;
+    // The one before is good until there is another.
+    const mine = (link = { ...(link.visitor === visitor && link), visitor, next: asked + FRESH });
+    const { link: text } = await ask({ visitor, proof: kept("me")[1] });
+    if (text) Object.assign(mine, { text, ends: asked + LASTS });
+    else mine.next = now() + PAUSE;
   };
 
   const linked = ({ target }) => {
@@ -80,13 +84,17 @@
   }
   // Where nothing hovers over a link before it is followed.
   if (matchMedia("(hover: none)").matches) {
-    addEventListener("load", () => [...doc.links].some(leads) && prepare());
+    const ready = () => doc.hidden || now() < link.next || ([...doc.links].some(leads) && prepare());
+    addEventListener("pageshow", ready);
+    doc.addEventListener("clickmill:state", ready);
+    setInterval(ready, FRESH);
   }
 
   // After the page's own ears: it may have other plans.
   const follow = (event) => {
     const found = linked(event);
-    if (!found || event.defaultPrevented || !link.text || !isFresh() || /:~:/.test(found.href)) return;
+    const isGood = link.visitor === clickmill.visitor() && now() < link.ends;
+    if (!found || event.defaultPrevented || !isGood || /:~:/.test(found.href)) return;
     const { href } = found;
     const text = [link.text, ...kept("visit").slice(0, 3)].join("~");
     found.href = `${href}${/#/.test(href) ? "&" : "#"}cm_link=${text}`;
@@ -112,10 +120,10 @@
     (list(clickmill.consent()) || site?.consent?.granted || []).includes("analytics");
   // The core waits for this, and tells what the site says.
   clickmill.link = async (site) => {
-    isAsked = true;
     // Who is logged in here, if only on a page that had no core.
     const isSomebody = stored((all) => all[item("out")] ?? all[item("customer")])?.trim();
     if (!isAllowed(site) || isSomebody) return;
+    isAsked = true;
     const [link, ...visit] = parts.at(-1).split("~");
     const { identity } = await ask({ link });
     // Who took consent back meanwhile.
@@ -138,7 +146,7 @@
         all[item("customer")] = "";
       }
     });
-    return true;
+    return before !== visitor;
   };
   // A core that was there before.
   setTimeout(async () => {

@@ -21,8 +21,8 @@ use tracing::{info, warn};
 
 use self::topics::Topics;
 use crate::{
-    At, Bounds, Error, Meters, Pacing, Parts, Place, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX,
-    Raw, Rows, Runtime, RuntimeConfig, Sink, Table, TableConfig, View, Watch,
+    At, Bounds, Error, Meters, Pacing, Parts, Poison, Produce, Purge, READ_AHEAD_BYTES_MAX, Raw,
+    Rows, Runtime, RuntimeConfig, Sink, Table, TableConfig, Unwoken, View, Watch,
 };
 
 /// How often topics between stages are emptied of what was folded: as often as Kafka Streams does.
@@ -92,7 +92,8 @@ impl<V: View<Output = Produce>> App<V> {
 
     /// The same with a topic for records that cannot be read, and for those whose output Kafka does
     /// not take: each under its key and with its value, and with the headers `reason`, `detail`,
-    /// `partition` and `offset`. `--dev` makes it. Without one they are in the log alone.
+    /// `partition` and `offset`. A key that could not be woken is there with an empty value and without
+    /// an offset. `--dev` makes it. Without one they are in the log alone.
     #[must_use]
     pub fn poison_to(mut self, topic: &'static str) -> Self {
         self.poison = Some(topic);
@@ -412,20 +413,37 @@ impl Sink<Produce> for Pass {
     }
 
     fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce> {
-        let Place { partition, offset } = at.place;
         warn!(view = self.name, place = %at.place, %poison, "a record is passed over");
+        // Where it is an output that was too large, the record itself lies in the topic still.
+        let (key, value) = raw.map_or((None, None), |raw| (raw.key, raw.value));
+        let mut letter = self.letter(at, (key, value), poison)?;
+        letter.headers.push("offset", at.place.offset.to_string().as_bytes());
+        Some(letter)
+    }
+
+    fn unwoken(&self, at: At, Unwoken { key, poison }: &Unwoken) -> Option<Produce> {
+        let partition = at.place.partition;
+        warn!(view = self.name, partition, %poison, "a wake is passed over");
+        self.letter(at, (Some(key), Some(&[])), poison)
+    }
+}
+
+impl Pass {
+    fn letter(
+        &self,
+        at: At,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+        poison: &Poison,
+    ) -> Option<Produce> {
         let topic = self.poison?;
         let mut headers = Headers::default();
         headers.push("reason", poison.reason);
         headers.push("detail", poison.detail.as_bytes());
-        headers.push("partition", partition.to_string().as_bytes());
-        headers.push("offset", offset.to_string().as_bytes());
-        // Where it is an output that was too large, the record itself lies in the topic still.
-        let of = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
+        headers.push("partition", at.place.partition.to_string().as_bytes());
         Some(Produce {
             topic: format!("{}{topic}", self.prefix).into(),
-            key: of(raw.and_then(|raw| raw.key)),
-            value: of(raw.and_then(|raw| raw.value)),
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
             headers,
         })
     }
@@ -434,4 +452,27 @@ impl Sink<Produce> for Pass {
 fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Place;
+
+    #[test]
+    fn the_letter_of_an_unwoken_key_deletes_nothing_and_blames_no_record() {
+        let pass = Pass { name: "v", prefix: "p.".to_owned(), poison: Some("poisoned") };
+        let at = At { place: Place { partition: 3, offset: 7 }, now_ms: 5 };
+        let poison = Poison { reason: "wake_panicked", detail: "why".to_owned() };
+        let unwoken = Unwoken { key: Arc::from(b"k".as_slice()), poison };
+        let names = |letter: &Produce| -> Vec<String> {
+            letter.headers.iter().map(|(name, _)| name.to_owned()).collect()
+        };
+        let letter = pass.unwoken(at, &unwoken).unwrap();
+        assert_eq!((&*letter.topic, letter.key.as_deref()), ("p.poisoned", Some(b"k".as_slice())));
+        assert_eq!(letter.value.as_deref(), Some(b"".as_slice()));
+        assert_eq!(names(&letter), ["reason", "detail", "partition"]);
+        let letter = pass.poisoned(at, None, &unwoken.poison).unwrap();
+        assert_eq!(names(&letter), ["reason", "detail", "partition", "offset"]);
+    }
 }

@@ -409,6 +409,11 @@ impl<V: View, S: Sink<V::Output>> Reading<V, S> {
             wait = if began.elapsed() > ANEW_AFTER.1 { ANEW_AFTER.0 } else { wait };
             std::thread::park_timeout(wait);
             wait = (wait * 2).min(ANEW_AFTER.1);
+            if self.status.is_stopped() {
+                // What failed is not to be finished when the partitions go.
+                self.partitions.give_up();
+                return Ok(());
+            }
             began = Instant::now();
             self.partitions.begin_again(consumer)?;
             outcome = self.read(consumer);

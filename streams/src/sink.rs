@@ -1,6 +1,6 @@
 //! Where a view's outputs go.
 
-use crate::{Place, Poison, Produce, Raw};
+use crate::{Place, Poison, Produce, Raw, Unwoken};
 
 /// Which record something was said about, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,15 @@ pub trait Sink<O>: Send + Sync + 'static {
     fn live(&self, at: At, outputs: Vec<O>) -> Vec<Produce>;
 
     /// A record that cannot be read, or whose output Kafka will never take. Returns the dead letter
-    /// to write, if any; there is no record where the output was at fault. A key that could not be
-    /// woken comes as a record without a value, at the place of the one that is folded next.
+    /// to write, if any; there is no record where the output was at fault.
     fn poisoned(&self, at: At, raw: Option<&Raw<'_>>, poison: &Poison) -> Option<Produce>;
+
+    /// A key that could not be woken, at the place of the record that is folded next. Returns the dead
+    /// letter to write, if any: unless said otherwise, that of a record of the key with an empty value,
+    /// since none would delete what a compacted topic holds.
+    fn unwoken(&self, at: At, unwoken: &Unwoken) -> Option<Produce> {
+        let (place, key, timestamp_ms) = (at.place, Some(&*unwoken.key), at.now_ms);
+        let raw = Raw { source: 0, place, key, value: Some(&[]), timestamp_ms };
+        self.poisoned(at, Some(&raw), &unwoken.poison)
+    }
 }

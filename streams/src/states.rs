@@ -52,6 +52,9 @@ const ROOM_SHARE: usize = 8;
 /// A state as it would be sealed: its key, its bytes, the stream time of its last record.
 pub(crate) type Written = (Arc<[u8]>, Vec<u8>, u64);
 
+/// How a state is packed that is to be woken, and the state.
+pub(crate) type Woken<'a, S> = (Arc<[u8]>, &'a mut S);
+
 /// Why a state cannot be had.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -201,19 +204,44 @@ impl<S: State> States<S> {
         slot.live.as_deref_mut().ok_or_else(|| Trouble::Poison(vanished()))
     }
 
-    /// The state of a key that is to be woken, as old as it may be, and how it is packed before; none
-    /// where there is none.
-    pub(crate) fn wake(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, &mut S)>, Trouble> {
-        let Some(state) = self.look(key)? else { return Ok(None) };
-        let mut before = Vec::new();
-        state.pack(&mut before).map_err(Trouble::Poison)?;
+    /// The state of a key that is to be woken, as old as it may be; none where there is none.
+    pub(crate) fn wake(&mut self, key: &[u8]) -> Result<Option<Woken<'_, S>>, Trouble> {
+        if self.look(key)?.is_none() {
+            return Ok(None);
+        }
         let Some(at) = self.find(key)? else { return Ok(None) };
         let Some(slot) = self.slots[at].as_mut() else { return Ok(None) };
+        let before = match (&slot.sealed, &slot.live) {
+            (Some(sealed), _) if !slot.is_changed => Arc::clone(sealed),
+            (_, Some(live)) => {
+                self.buffer.clear();
+                live.pack(&mut self.buffer).map_err(Trouble::Poison)?;
+                Arc::from(self.buffer.as_slice())
+            }
+            (_, None) => return Ok(None),
+        };
         if !slot.is_changed {
             slot.is_changed = true;
             self.changed.push(at);
         }
         Ok(slot.live.as_deref_mut().map(|state| (before, state)))
+    }
+
+    /// Makes the state of a key what it was before it was woken. Where that cannot be read, what was
+    /// sealed last is its state, as where one cannot be written.
+    pub(crate) fn put_back(&mut self, key: &[u8], before: &[u8]) -> Result<(), Poison> {
+        let Some(at) = self.index.get(key).copied() else { return Ok(()) };
+        let Some(slot) = self.slots[at].as_mut() else { return Ok(()) };
+        // Nothing that was left half done stays, whatever comes of reading.
+        slot.live = None;
+        let read = S::read(before).map(|state| slot.live = Some(Box::new(state)));
+        // One that was never sealed is forgotten with the next seal.
+        if read.is_err() && slot.sealed.is_some() {
+            (slot.touched_ms, slot.is_changed) = (slot.sealed_ms, false);
+            self.changed.retain(|changed| *changed != at);
+        }
+        slot.count(&mut self.bytes);
+        read
     }
 
     /// Shows every state, those in memory and those on the disk alone. One that cannot be read is

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::alarms::Alarms;
 use crate::states::{Bounds, States, Trouble};
 use crate::store::Shelf;
-use crate::{Around, Due, Error, Place, Poison, Raw, State as _, View};
+use crate::{Around, Due, Error, Place, Poison, Raw, View};
 
 /// One partition of one view.
 pub struct Task<V: View> {
@@ -20,7 +20,7 @@ pub struct Task<V: View> {
 }
 
 /// A key that could not be woken, and why. It is as it was, and has its turn again after its next
-/// record.
+/// record, and once after each new beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unwoken {
     /// The key.
@@ -56,11 +56,11 @@ impl<V: View> Task<V> {
 
     /// Sets the alarms of all keys, from their states.
     pub(crate) fn set_alarms(&mut self, view: &V) -> Result<(), Error> {
-        let Self { states, alarms, .. } = self;
-        states.each(|key, state| {
-            if let Some(due) = view.due(state) {
-                alarms.set(key, due);
-            }
+        let Self { states, alarms, unwoken, .. } = self;
+        states.each(|key, state| match caught(|| view.due(state)) {
+            Ok(Some(due)) => alarms.set(key, due),
+            Ok(None) => {}
+            Err(poison) => unwoken.push(Unwoken { key: Arc::from(key), poison }),
         })
     }
 
@@ -149,9 +149,9 @@ impl<V: View> Task<V> {
         around: &Around<'_, V::Tables>,
         said: &mut Vec<V::Output>,
     ) -> Result<(), Trouble> {
-        let Some(due) = self.states.look(key)?.and_then(|state| view.due(state)) else {
-            return Ok(());
-        };
+        let Some(state) = self.states.look(key)? else { return Ok(()) };
+        let due = caught(|| view.due(state)).map_err(Trouble::Poison)?;
+        let Some(due) = due else { return Ok(()) };
         if !due.is_by(set_for) {
             // It was put off since, and has its turn after whoever comes before it now.
             self.alarms.set(key, due);
@@ -162,18 +162,25 @@ impl<V: View> Task<V> {
         let around = Around { key: Some(key), place, stream_time_ms, now_ms, tables };
         // No record is to blame that could be passed over, and whoever panics would do so again after
         // each new beginning. So this is undone here, and not with the transaction.
-        match catch_unwind(AssertUnwindSafe(|| view.wake(state, &around))) {
-            Ok(outputs) => said.extend(outputs),
-            Err(_) => {
-                // What was packed just now can be read.
-                *state = V::State::read(&before).map_err(Trouble::Poison)?;
-                return Err(Trouble::Poison(panicked()));
+        let woken = caught(|| {
+            let outputs = view.wake(state, &around);
+            (outputs, view.due(state))
+        });
+        match woken {
+            Ok((outputs, next)) => {
+                said.extend(outputs);
+                if let Some(next) = next.filter(|next| !next.is_by(due)) {
+                    self.alarms.set(key, next);
+                }
+                Ok(())
+            }
+            Err(mut poison) => {
+                if let Err(why) = self.states.put_back(key, &before) {
+                    poison.detail += &format!("; its state is as it was sealed last: {why}");
+                }
+                Err(Trouble::Poison(poison))
             }
         }
-        if let Some(next) = view.due(state).filter(|next| !next.is_by(due)) {
-            self.alarms.set(key, next);
-        }
-        Ok(())
     }
 
     /// The keys that could not be woken, each told once.
@@ -192,8 +199,12 @@ impl<V: View> Task<V> {
     }
 }
 
-fn panicked() -> Poison {
-    Poison { reason: "wake_panicked", detail: "waking this key panicked".to_owned() }
+/// Asks a view about a key that no record of its own is there for.
+fn caught<T>(ask: impl FnOnce() -> T) -> Result<T, Poison> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|_| Poison {
+        reason: "wake_panicked",
+        detail: "waking this key panicked".to_owned(),
+    })
 }
 
 impl From<Trouble> for Refused {

@@ -75,6 +75,10 @@ const ROUND_SHARE: usize = 10;
 /// records, the end.
 const COMMIT_STEPS: u32 = 3;
 
+/// A commit may take this part of the time that its group waits for a poll: nobody polls while the next
+/// transaction is full, nor while all begins anew after it was given up.
+const POLL_SHARE: u32 = 2;
+
 /// What librdkafka adds to a record of ours when it reckons a request's size, at the most.
 const RECORD_BYTES: usize = 96;
 
@@ -108,6 +112,8 @@ pub(crate) type Instead = Box<dyn Fn(At, &str) -> Option<Produce> + Send>;
 pub(crate) struct Target {
     pub(crate) kafka: KafkaConfig,
     pub(crate) transaction: TransactionConfig,
+    /// How long the group waits for whoever reads for it.
+    pub(crate) poll_interval_max: Duration,
     pub(crate) changelog: String,
     /// Where the owner of a partition makes itself known.
     pub(crate) advert: Option<Advert>,
@@ -122,6 +128,11 @@ impl Target {
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.transaction.timeout_ms.into())
     }
+}
+
+/// How long a commit may be.
+fn commit_max(wait: Duration, poll_interval_max: Duration) -> Duration {
+    (wait * COMMIT_STEPS).min(poll_interval_max / POLL_SHARE)
 }
 
 /// Two producers that have reached Kafka, and taken nothing over yet.
@@ -195,6 +206,7 @@ impl Transactions {
     /// Has both producers take over, which ends whatever former ones of these ids left open.
     pub(crate) fn start(pair: Pair, target: Target, pacing: Pacing) -> Result<Self, Error> {
         let wait = target.wait();
+        let commit_max = commit_max(wait, target.poll_interval_max);
         let mut committing = Committing::start(pair, target, wait)?;
         let (jobs, to_do) = sync_channel(1);
         let (done, ended) = sync_channel(1);
@@ -209,7 +221,6 @@ impl Transactions {
                 }
             })
             .map_err(|source| Error::Thread { name, source })?;
-        let commit_max = wait * COMMIT_STEPS;
         Ok(Self { pacing, filling: None, committing: None, commit_max, jobs, ended })
     }
 
@@ -262,7 +273,8 @@ impl Transactions {
     /// What became of the commit that is on its way, once that is known.
     ///
     /// One that has not ended in its time is given up: whoever begins anew fences it. librdkafka (2.12)
-    /// waits for a coordinator's broker without looking at the clock, until some connection changes.
+    /// notes until when the group's coordinator may take the offsets and never reads that: where its
+    /// broker cannot be reached, sending them waits until some connection changes.
     pub(crate) fn ended(&mut self, now: Instant) -> Result<Option<Committed>, Error> {
         let Some(since) = self.committing else { return Ok(None) };
         let committed = match self.ended.try_recv() {
@@ -293,7 +305,7 @@ struct Committing {
 
 impl Committing {
     fn start(pair: Pair, target: Target, wait: Duration) -> Result<Self, Error> {
-        let Target { transaction, changelog, advert, instead, poisoned, steps, kafka: _ } = target;
+        let Target { transaction, changelog, advert, instead, poisoned, steps, .. } = target;
         let request_bytes = transaction.producer.record_bytes_max as usize;
         let round_bytes = request_bytes - request_bytes / ROUND_SHARE;
         let pair = pair.take_over(wait)?;
@@ -446,6 +458,14 @@ fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_is_given_up_before_the_group_gives_us_up() {
+        let seconds = Duration::from_secs;
+        assert_eq!(commit_max(seconds(10), seconds(60)), seconds(30));
+        assert_eq!(commit_max(seconds(5), seconds(60)), seconds(15));
+        assert_eq!(commit_max(seconds(60), seconds(60)), seconds(30));
+    }
 
     #[test]
     fn a_commit_that_does_not_end_in_its_time_is_given_up() {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::http::{Ask, Http};
@@ -16,7 +17,11 @@ use crate::until::until;
 #[derive(Debug)]
 pub struct Program {
     name: &'static str,
-    child: Child,
+    /// Behind a lock, since whoever asks whether it has ended may have to bury it.
+    child: Mutex<Child>,
+    /// Whether it was ended, or its end waited for.
+    is_over: bool,
+    id: u32,
     log: PathBuf,
 }
 
@@ -75,7 +80,8 @@ impl Program {
             .stderr(to)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self { name, child, log: log.to_owned() }
+        let (id, child) = (child.id(), Mutex::new(child));
+        Self { name, child, is_over: false, id, log: log.to_owned() }
     }
 
     /// Waits until this address answers with success.
@@ -85,8 +91,7 @@ impl Program {
     pub async fn answers(&mut self, url: &str) {
         let http = Http::default();
         until(self.name, || {
-            let ended = self.child.try_wait().expect("the state of the process");
-            assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log_end());
+            self.still_runs();
             let ask = http.ask(Ask::get(url));
             async { ask.await.ok().filter(|answer| answer.status.is_success()) }
         })
@@ -95,7 +100,7 @@ impl Program {
 
     /// The process id.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.id
     }
 
     /// Asks it to end (SIGTERM) and waits for its exit status.
@@ -112,26 +117,40 @@ impl Program {
     /// # Panics
     /// When it does not end.
     pub async fn ended(&mut self) -> ExitStatus {
-        let name = self.name;
-        until(name, || {
-            let status = self.child.try_wait().expect("the state of the process");
+        let status = until(self.name, || {
+            let status = self.status();
             async move { status }
         })
-        .await
+        .await;
+        self.is_over = true;
+        status
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Ends it at once (SIGKILL), unless it was ended before.
+    ///
+    /// # Panics
+    /// When it has ended by itself, which would go unnoticed.
     pub fn kill(&mut self) {
+        if !self.is_over {
+            self.still_runs();
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.is_over = true;
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// Halts it where it stands (SIGSTOP).
     ///
     /// # Panics
-    /// When it cannot be reached.
+    /// When it has ended by itself, which would go unnoticed.
     pub fn freeze(&self) {
+        self.still_runs();
         self.signal("STOP");
     }
 
@@ -149,6 +168,17 @@ impl Program {
     /// When it cannot be reached.
     pub fn hang_up(&self) {
         self.signal("HUP");
+    }
+
+    fn still_runs(&self) {
+        let ended = self.status();
+        assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log_end());
+    }
+
+    /// How it has ended, if it has.
+    fn status(&self) -> Option<ExitStatus> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.try_wait().expect("the state of the process")
     }
 
     fn signal(&self, name: &str) {
@@ -171,7 +201,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.kill();
+        self.end();
         if std::thread::panicking() {
             eprintln!("--- last lines of {}:\n{}", self.name, self.log_end());
         }
@@ -225,3 +255,40 @@ impl Drop for Folder {
 
 /// A short wait in which something is expected not to happen.
 pub const A_MOMENT: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(seconds: &str) -> Program {
+        let child = Command::new("sleep").arg(seconds).spawn().expect("a program");
+        let (id, log) = (child.id(), PathBuf::new());
+        Program { name: "sleep", child: Mutex::new(child), is_over: false, id, log }
+    }
+
+    #[tokio::test]
+    async fn who_was_ended_may_be_killed_again() {
+        let mut killed = program("60");
+        killed.kill();
+        killed.kill();
+        let mut ended = program("0");
+        assert!(ended.ended().await.success());
+        ended.kill();
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "sleep ended")]
+    async fn who_has_ended_by_itself_is_not_killed_in_silence() {
+        let mut ended = program("0");
+        until("it ends", || std::future::ready(ended.status())).await;
+        ended.kill();
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "sleep ended")]
+    async fn who_has_ended_by_itself_is_not_frozen_in_silence() {
+        let ended = program("0");
+        until("it ends", || std::future::ready(ended.status())).await;
+        ended.freeze();
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clickmill_sdk_core::wire::Topic;
@@ -38,24 +39,27 @@ trait Team {
     fn thaw(&self, who: usize);
 }
 
-/// Has one fault after the other happen, for as long as the load goes on and for a whole round at the
-/// least. Whatever happened is over then.
+/// Has one fault after the other happen, for as long as the load goes on. It is told when it may end:
+/// once a whole round has come under it. Whatever happened is over then.
 async fn befall<T>(
     team: &mut impl Team,
     (wires, seed): (&[Wire; BROKERS], &Seed),
-    load: &JoinHandle<T>,
+    (load, may_end): (&JoinHandle<T>, &AtomicBool),
 ) {
     let (began, mut happened) = (Instant::now(), 0);
     for (fault, rest) in seed.schedule(BROKERS, team.size()) {
-        if load.is_finished() && happened >= Schedule::ROUND {
-            break;
-        }
         println!("{:>4} s: {fault:?}", began.elapsed().as_secs());
         happen(team, wires, fault, load).await;
+        if load.is_finished() {
+            // Not all of it was under load, so it does not count.
+            break;
+        }
         happened += 1;
+        may_end.store(happened >= Schedule::ROUND, Ordering::Release);
         wait(load, rest).await;
     }
     println!("{happened} faults in {} s", began.elapsed().as_secs());
+    assert!(happened >= Schedule::ROUND, "the load broke off");
 }
 
 async fn happen<T>(
@@ -162,17 +166,36 @@ impl Team for Relays {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long: cargo xtask test --all"]
 async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_have_said() {
+    /// About three minutes, each with other visitors.
+    const RUNS_MIN: u32 = 11;
     let seed = Seed::any();
     let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
     let kafka = Kafka::cluster_behind(&wires, 4);
     let world = World::builder().partitions(4).kafka(kafka).start().await;
-    let recording = recording(22_000);
-    let clicks = recording.clicks.len();
-    let replay = replay(&world, "chaos", 600);
-    let playing = tokio::spawn(async move { replay.play(&recording, &Arc::default()).await });
+    let (recording, mut replay) = (recording(2_000), replay(&world, "chaos", 600));
+    let may_end = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&may_end);
+    let playing = tokio::spawn(async move {
+        let mut clicks = 0;
+        for run in 0.. {
+            if run >= RUNS_MIN && told.load(Ordering::Acquire) {
+                break;
+            }
+            replay.run = format!("chaos-{run}");
+            replay.play(&recording, &Arc::default()).await.expect("the collector takes all");
+            clicks += recording.clicks.len();
+        }
+        clicks
+    });
     let mut relays = Relays { world, more: Vec::new() };
-    befall(&mut relays, (&wires, &seed), &playing).await;
-    playing.await.expect("the replay ends").expect("the collector takes all");
+    befall(&mut relays, (&wires, &seed), (&playing, &may_end)).await;
+    let clicks = playing.await.expect("the replay ends");
+    check(&relays.world, clicks).await;
+    while !relays.more.is_empty() {
+        relays.leave().await;
+    }
+    assert!(relays.world.relay.stop().await.success());
+    // Nor has anybody said anything since, or on the way out.
     check(&relays.world, clicks).await;
 }
 
@@ -302,11 +325,14 @@ impl Load {
         self.clicks += 1;
     }
 
-    /// So many steps, two hundred a second: a click each, often a change of a row.
-    async fn play(mut self, steps: usize) -> Self {
+    /// So many steps at the least, two hundred a second: a click each, often a change of a row.
+    async fn play(mut self, steps_min: usize, may_end: &AtomicBool) -> Self {
         let mut ticks = interval(Duration::from_millis(5));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        for n in 0..steps {
+        for n in 0.. {
+            if n >= steps_min && may_end.load(Ordering::Acquire) {
+                break;
+            }
             ticks.tick().await;
             self.click(n * 7919 % VISITORS, n * 31 % PRODUCTS);
             if n % 10 == 0 {
@@ -332,43 +358,52 @@ async fn joins_whose_instances_brokers_and_wires_come_and_go_say_one_thing_a_cli
     let seed = Seed::any();
     let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
     let kafka = Kafka::cluster_behind(&wires, 4);
-    let mut load = Load::new(&kafka);
+    let load = Load::new(&kafka);
     let mut joiners = Joiners::begin(kafka, Folder::new("joiners")).await;
-    let playing = tokio::spawn(async move {
-        load = load.play(36_000).await;
-        load
-    });
-    befall(&mut joiners, (&wires, &seed), &playing).await;
+    let may_end = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&may_end);
+    let playing = tokio::spawn(async move { load.play(36_000, &told).await });
+    befall(&mut joiners, (&wires, &seed), (&playing, &may_end)).await;
     let mut load = playing.await.expect("the load ends");
 
     // At rest: the table is as it will be, and everybody clicks once more. It may be read a moment
     // later than they do, and then they click again.
-    let kafka = &joiners.kafka;
     let deadline = Instant::now() + 3 * PATIENCE;
     loop {
         (0..VISITORS).for_each(|visitor| load.click(visitor, visitor % PRODUCTS));
         load.arrives();
-        let mut said = kafka.records_of("looked.at.priced").await;
+        let mut said = joiners.kafka.records_of("looked.at.priced").await;
         while said.len() < load.clicks {
             assert!(Instant::now() < deadline, "{} of {} clicks", said.len(), load.clicks);
-            said = kafka.records_of("looked.at.priced").await;
+            said = joiners.kafka.records_of("looked.at.priced").await;
         }
-        let clicks = kafka.records(Topic::ClicksRaw).await;
-        assert_eq!(clicks.len(), load.clicks, "what was sent lies there");
-        assert_eq!(said_otherwise(&clicks, &said, &load.prices), Vec::<String>::new());
-        let states = newest(kafka.records_of("looked.at.view").await);
-        let found = states_otherwise(&clicks, &states, &load.prices);
+        let found = joined_otherwise(&joiners.kafka, &load).await;
         if found.is_empty() {
             break;
         }
         assert!(Instant::now() < deadline, "{found:?}");
     }
     let joined = load.shop.joined();
-    let named = async || newest(kafka.records_of("shop.orders.named").await);
-    until_enough("orders have their customers", named, |named| *named == joined).await;
-    assert_eq!(kafka.records_of("looked.at.poisoned").await.len(), 0);
+    let named = async |kafka: &Kafka| newest(kafka.records_of("shop.orders.named").await);
+    let orders = async || named(&joiners.kafka).await;
+    until_enough("orders have their customers", orders, |named| *named == joined).await;
     println!("{} clicks and {} orders are joined", load.clicks, joined.len());
     while joiners.size() > 0 {
         joiners.leave().await;
     }
+    // Nor has anybody said anything since, or on the way out.
+    assert_eq!(joined_otherwise(&joiners.kafka, &load).await, Vec::<String>::new());
+    assert_eq!(named(&joiners.kafka).await, joined);
+    assert_eq!(joiners.kafka.records_of("looked.at.poisoned").await.len(), 0);
+}
+
+/// What was not said as it should be of each click, which is final, and then whose state is not what it
+/// should be yet.
+async fn joined_otherwise(kafka: &Kafka, load: &Load) -> Vec<String> {
+    let clicks = kafka.records(Topic::ClicksRaw).await;
+    assert_eq!(clicks.len(), load.clicks, "what was sent lies there");
+    let said = kafka.records_of("looked.at.priced").await;
+    assert_eq!(said_otherwise(&clicks, &said, &load.prices), Vec::<String>::new());
+    let states = newest(kafka.records_of("looked.at.view").await);
+    states_otherwise(&clicks, &states, &load.prices)
 }

@@ -45,13 +45,12 @@ in_each_engine!(
     what_happens_offline_is_sent_online,
     what_a_killed_tab_could_not_send_another_tab_sends,
     where_storage_is_denied_everything_is_sent_from_memory,
+    what_the_stub_sent_unheard_the_next_page_sends_again,
 );
 // WebKit's small browser has no switch that takes the network away.
 in_engines!(a_network_that_is_back_is_used_at_once: chromium, firefox);
 // WebKit's small browser keeps nothing on disk while it is driven.
 in_engines!(what_a_killed_browser_could_not_send_the_next_one_sends: chromium, firefox);
-// The others were not tried with pages that are left before their core.
-in_engines!(what_the_stub_sent_unheard_the_next_page_sends_again: chromium);
 
 /// What stubs keep of which they do not know the fate.
 const KEPT_BY_STUBS: &str =

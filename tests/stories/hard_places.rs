@@ -14,6 +14,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::before_the_core::each_is_there_once;
+use crate::identity::who;
 
 /// A disk that is full: what is to be kept is refused.
 const FULL: &str = "
@@ -324,6 +325,14 @@ async fn in_a_private_window_everything_arrives(engine: Engine) {
     let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
     let visitors: BTreeSet<_> = records.iter().map(|record| &record.context.visitor).collect();
     assert_eq!(visitors.len(), 1, "as long as the window is open: {visitors:?}");
+    assert!(!visitors.contains(&None), "{visitors:?}");
+    let first = who(&visit, "", "first").await;
+    // The next private window of the same browser knows nobody.
+    let visit = visit.after_a_kill().await;
+    visit.go("").await;
+    visit.has_core().await;
+    let second = who(&visit, "", "second").await;
+    assert_ne!(first.0, second.0);
     visit.close().await;
 }
 

@@ -7,7 +7,7 @@ use clickmill_tests::browser::Engine;
 use clickmill_tests::until::until;
 use clickmill_tests::{Visit, World};
 
-in_engines!(another_customer_in_one_browser_is_another_visitor: chromium);
+in_each_engine!(another_customer_in_one_browser_is_another_visitor);
 
 /// The only record of a search for that, once it is there.
 pub(crate) async fn search(world: &World, query: &str) -> Record {

@@ -12,22 +12,41 @@ use crate::identity::search;
 
 in_each_engine!(
     who_follows_a_link_to_the_shops_other_site_is_the_same_visitor,
+    a_core_that_did_not_wait_and_other_tabs_hear_of_who_came,
     nobody_is_brought_along_without_consent,
 );
 
+/// What the visitors have granted.
+const GRANTED: &str = r#"data-consent="analytics""#;
 /// The host of the first site.
 const FIRST: &str = "127.0.0.1";
 /// The name under which a browser knows the second site: another host, so another storage.
 const SECOND: &str = "localhost";
 
-/// A site whose page has a link to another one.
+/// Brings the linker's script when the core is there.
+const LATE: &str = "
+document.addEventListener('clickmill:state', () => {
+  const script = document.createElement('script');
+  script.dataset.sites = '127.0.0.1, localhost';
+  script.src = '/files/clickmill_linker.js';
+  document.head.append(script);
+}, { once: true });
+";
+
+/// A site whose page has a link to another one, and knows these sites; none where its script comes late.
 async fn site(key: &str, collector: &str, granted: &str, other: &str, sites: &str) -> Front {
     let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let linker = match sites {
+        "" => String::new(),
+        _ => format!(
+            r#"<script src="/files/clickmill_linker.js" data-sites="{sites}" defer></script>"#
+        ),
+    };
     let page = format!(
         r#"<!doctype html><html lang="en"><title>Site</title>
 <script src="/files/clickmill.js" data-key="{key}" data-collector="{collector}" {granted}
   data-core="/files/clickmill_core.js" defer></script>
-<script src="/files/clickmill_linker.js" data-sites="{sites}" defer></script>
+{linker}
 <a id="there" href="{other}">There</a></html>"#
     );
     let site = Front::of_files(sdk, page).await;
@@ -135,7 +154,7 @@ impl Shop {
 }
 
 async fn who_follows_a_link_to_the_shops_other_site_is_the_same_visitor(engine: Engine) {
-    let shop = Shop::open(engine, r#"data-consent="analytics""#).await;
+    let shop = Shop::open(engine, GRANTED).await;
     let there = format!("{}/page", second(&shop.other.url));
     // Somebody has been on the second site before, as somebody else.
     shop.browser.open(&there).await;
@@ -159,8 +178,8 @@ async fn who_follows_a_link_to_the_shops_other_site_is_the_same_visitor(engine: 
     assert_eq!((shop.who("back").await, shop.secret().await), (me.clone(), secret));
 
     // What nobody signed is nothing, whoever brings it.
-    let (key, tag) = (shop.world.write_key(), r#"data-consent="analytics""#);
-    let apart = site(key, &shop.line.url, tag, "/page", "shop.example").await;
+    let key = shop.world.write_key();
+    let apart = site(key, &shop.line.url, GRANTED, "/page", "shop.example").await;
     shop.browser.open(&format!("{}/page", apart.url)).await;
     let forged = "1.k.shop.v1.99999999999999.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA~s~1~2";
     let brings = format!("there.href = '{there}#cm_link={forged}'; there.click()");
@@ -192,6 +211,36 @@ async fn who_follows_a_link_to_the_shops_other_site_is_the_same_visitor(engine: 
 
     let written = shop.world.kafka.records(Topic::ClicksRaw).await;
     assert!(written.iter().all(|record| !record.value.contains("cm_link")));
+    shop.world.books_balance().await;
+    shop.browser.close().await;
+}
+
+/// The script is there seconds after the core, as by a tag manager, while another tab is open.
+async fn a_core_that_did_not_wait_and_other_tabs_hear_of_who_came(engine: Engine) {
+    let mut shop = Shop::open(engine, GRANTED).await;
+    let key = shop.world.write_key();
+    shop.other = site(key, &second(&shop.line.url), GRANTED, "/page", "").await;
+    shop.other.before_pages(LATE);
+    let there = format!("{}/page", second(&shop.other.url));
+    let me = shop.who("here").await;
+    let here = shop.browser.client.window().await.expect("the first tab");
+    shop.browser.new_tab().await;
+    shop.browser.open(&there).await;
+    shop.browser.has_core().await;
+    let stranger = shop.who("before").await;
+    assert_ne!(me, stranger);
+    let waits = shop.browser.client.window().await.expect("the second tab");
+
+    shop.browser.client.switch_to_window(here).await.expect("it is there");
+    shop.follows(&there, SECOND).await;
+    until("the core hears of it", || async {
+        let visitor = shop.browser.run("return clickmill.visitor()").await;
+        (visitor.as_str() == me[0].as_deref()).then_some(())
+    })
+    .await;
+    assert_eq!(shop.who("late").await, me);
+    shop.browser.client.switch_to_window(waits).await.expect("it is there");
+    assert_eq!(shop.who("other-tab").await[0], me[0]);
     shop.world.books_balance().await;
     shop.browser.close().await;
 }

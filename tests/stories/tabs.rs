@@ -12,12 +12,14 @@ use serde_json::json;
 use crate::before_the_core::{click_product, each_is_there_once};
 use crate::identity::{of_visitors, search, who};
 
-in_each_engine!(two_tabs_are_one_visitor_with_two_queues);
-in_engines!(who_logs_out_in_one_tab_is_gone_from_the_others: chromium, webkit);
+in_each_engine!(
+    two_tabs_are_one_visitor_with_two_queues,
+    who_logs_out_in_one_tab_is_gone_from_the_others,
+    a_tab_that_has_not_heard_yet_brings_no_former_visitor_back,
+    who_logs_out_while_storage_is_asked_is_gone_from_the_others_too,
+);
 // The others' drivers do not tell which tab is seen.
 in_engines!(of_two_tabs_the_one_that_is_seen_has_the_stream: chromium);
-in_engines!(a_tab_that_has_not_heard_yet_brings_no_former_visitor_back: chromium);
-in_engines!(who_logs_out_while_storage_is_asked_is_gone_from_the_others_too: chromium);
 
 /// Writes down the streams of hints that a page opens.
 const STREAMS: &str = "

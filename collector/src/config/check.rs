@@ -105,8 +105,8 @@ impl Config {
                     format!("must not be below limits.batch_events_max, {batch_events_max}");
                 value(format!("sites.{at}.events_burst"), problem)
             })?;
-            demand((0.0..=1.0).contains(&site.sample), || {
-                value(format!("sites.{at}.sample"), "must be from 0 to 1")
+            demand((1e-6..=1.0).contains(&site.sample), || {
+                value(format!("sites.{at}.sample"), "must be from 0.000001 to 1")
             })?;
             site.proofs.check().map_err(|problem| value(format!("sites.{at}.proofs"), problem))?;
             for (n, experiment) in site.experiments.iter().enumerate() {

@@ -305,10 +305,13 @@ fn read_topic(
     topic: &str,
     runs: &mut [Simulation],
 ) -> Result<(), SimulateError> {
-    let open = || Reader::open(kafka, &ReaderConfig::new(topic.to_owned()), OPEN_WAIT);
+    let mut config = ReaderConfig::new(topic.to_owned());
+    let whole = Reader::open(kafka, &config, OPEN_WAIT)?;
+    // All of them together fetch ahead what one would.
+    config.queue_bytes_max /= whole.partitions().len().max(1) as u64;
     let mut lanes = Vec::new();
-    for partition in open()?.partitions() {
-        let mut reader = open()?;
+    for partition in whole.partitions() {
+        let mut reader = Reader::open(kafka, &config, OPEN_WAIT)?;
         reader.keep_to(&|other| other == *partition)?;
         let next = read_event(&mut reader, runs)?;
         lanes.push(Lane { reader, next });

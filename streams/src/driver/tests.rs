@@ -247,6 +247,9 @@ struct Reports;
 
 const CURSED: u64 = 13;
 
+/// A sum that is told, and then nobody can say when it is due again.
+const UNDUE: u64 = 17;
+
 impl View for Reports {
     const WAKES: bool = true;
     type Input = u64;
@@ -268,41 +271,106 @@ impl View for Reports {
         Vec::new()
     }
 
-    fn due(&self, (_, due_ms): &Self::State) -> Option<Due> {
+    fn due(&self, (sum, due_ms): &Self::State) -> Option<Due> {
+        assert!(*sum != UNDUE || due_ms.is_some(), "no view should do this");
         due_ms.map(Due::Wall)
     }
 
     fn wake(&self, (sum, due_ms): &mut Self::State, _: &Around<'_, ()>) -> Vec<u64> {
         *due_ms = None;
         assert!(*sum != CURSED, "no view should do this");
-        vec![std::mem::take(sum)]
+        let told = *sum;
+        *sum = if told == UNDUE { told } else { 0 };
+        vec![told]
     }
+}
+
+fn told<V: View>(driver: &mut Driver<V>) -> Vec<(Vec<u8>, &'static str)> {
+    let told = driver.take_unwoken().into_iter();
+    told.map(|unwoken| (unwoken.key.to_vec(), unwoken.poison.reason)).collect()
 }
 
 #[test]
 fn a_key_that_panics_when_it_is_woken_is_told_and_stays_as_it_was() {
-    let mut driver = Driver::new(Reports, ());
-    driver.set_now_ms(5_000);
-    for (key, more) in [(b"a", b"1" as &[u8]), (b"b", b"13"), (b"c", b"3")] {
-        assert_eq!(driver.feed(Some(key), Some(more)), Ok(vec![]));
+    // In the wake itself, or when it is asked for the next one.
+    for bad in [CURSED, UNDUE] {
+        let mut driver = Driver::new(Reports, ());
+        driver.set_now_ms(5_000);
+        for (key, more) in [(b"a", 1), (b"b", bad), (b"c", 3)] {
+            assert_eq!(driver.feed(Some(key), Some(more.to_string().as_bytes())), Ok(vec![]));
+        }
+        // It costs nobody else anything, and leaves nothing half done.
+        assert_eq!(driver.wait_until(6_000), Ok(vec![1, 3]));
+        assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
+        assert_eq!(driver.state(b"b"), Ok(Some(&(bad, Some(6_000)))));
+        // It is left alone, until something has changed: a record of its own, or a new beginning.
+        assert_eq!(driver.wait_until(7_000), Ok(vec![]));
+        assert_eq!(told(&mut driver), []);
+        driver.restart().unwrap();
+        assert_eq!(driver.wait_until(7_000), Ok(vec![]));
+        assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
+        assert_eq!(driver.feed(Some(b"b"), Some(b"1")), Ok(vec![]));
+        assert_eq!(driver.wait_until(7_000), Ok(vec![bad + 1]));
+        assert_eq!(told(&mut driver), []);
     }
-    let told = |driver: &mut Driver<Reports>| -> Vec<_> {
-        let told = driver.take_unwoken().into_iter();
-        told.map(|unwoken| (unwoken.key.to_vec(), unwoken.poison.reason)).collect()
-    };
-    // It costs nobody else anything, and leaves nothing half done.
-    assert_eq!(driver.wait_until(6_000), Ok(vec![1, 3]));
-    assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
-    assert_eq!(driver.state(b"b"), Ok(Some(&(CURSED, Some(6_000)))));
-    // It is left alone, until something has changed: a record of its own, or a new beginning.
-    assert_eq!(driver.wait_until(7_000), Ok(vec![]));
-    assert_eq!(told(&mut driver), []);
-    driver.restart().unwrap();
-    assert_eq!(driver.wait_until(7_000), Ok(vec![]));
-    assert_eq!(told(&mut driver), [(b"b".to_vec(), "wake_panicked")]);
-    assert_eq!(driver.feed(Some(b"b"), Some(b"1")), Ok(vec![]));
-    assert_eq!(driver.wait_until(7_000), Ok(vec![CURSED + 1]));
-    assert_eq!(told(&mut driver), []);
+}
+
+#[test]
+fn a_state_of_which_nobody_can_say_when_it_is_due_does_not_keep_the_others_from_coming_back() {
+    let mut driver = Driver::new(Reports, ());
+    driver.restore(b"a", format!("[{UNDUE},null]").as_bytes(), 1).unwrap();
+    assert_eq!(told(&mut driver), [(b"a".to_vec(), "wake_panicked")]);
+    driver.restore(b"b", b"[3,6000]", 1).unwrap();
+    assert_eq!(driver.wait_until(6_000), Ok(vec![3]));
+}
+
+/// Sums what comes; one sum is none that JSON can tell, and panics when it is woken, half done.
+struct Broken;
+
+impl View for Broken {
+    const WAKES: bool = true;
+    type Input = u64;
+    type State = f64;
+    type Tables = ();
+    type Output = f64;
+
+    fn decode(&self, raw: &Raw<'_>) -> Result<u64, Poison> {
+        Count.decode(raw)
+    }
+
+    fn time_ms(&self, _: &u64) -> u64 {
+        1
+    }
+
+    fn fold(&self, sum: &mut f64, more: u64, _: &Around<'_, ()>) -> Vec<f64> {
+        *sum = if more == CURSED { f64::NAN } else { *sum + more as f64 };
+        vec![*sum]
+    }
+
+    fn due(&self, sum: &f64) -> Option<Due> {
+        sum.is_nan().then_some(Due::Wall(0))
+    }
+
+    fn wake(&self, sum: &mut f64, _: &Around<'_, ()>) -> Vec<f64> {
+        *sum = -1.0;
+        panic!("no view should do this");
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_put_back_after_a_wake_is_as_it_was_sealed_last() {
+    let mut driver = Driver::new(Broken, ());
+    driver.restore(b"a", b"2.5", 1).unwrap();
+    for key in [b"a", b"b"] {
+        assert!(driver.feed(Some(key), Some(b"13")).unwrap()[0].is_nan());
+    }
+    assert_eq!(driver.wait_until(1), Ok(vec![]));
+    let both = [(b"a".to_vec(), "wake_panicked"), (b"b".to_vec(), "wake_panicked")];
+    assert_eq!(told(&mut driver), both);
+    assert_eq!(driver.state(b"a"), Ok(Some(&2.5)));
+    assert_eq!(driver.state(b"b"), Ok(None), "it was never sealed");
+    assert_eq!(driver.feed(Some(b"a"), Some(b"1")), Ok(vec![3.5]));
+    assert_eq!(driver.feed(Some(b"b"), Some(b"1")), Ok(vec![1.0]));
 }
 
 /// The newest name and the newest price of each product, out of two topics.

@@ -161,6 +161,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let target = Target {
             kafka: config.kafka.clone(),
             transaction: config.transaction.clone(),
+            poll_interval_max: Duration::from_millis(config.group.poll_interval_max_ms.into()),
             changelog: config.changelog.clone(),
             advert: config.advert.clone(),
             instead: self.instead(),

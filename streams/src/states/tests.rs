@@ -78,6 +78,48 @@ fn tight() -> Bounds {
 }
 
 #[test]
+fn a_state_that_is_as_it_was_sealed_is_not_packed_again_to_be_woken() {
+    let mut partition = Partition::new(Bounds::default());
+    partition.add(b"a", 1);
+    partition.commit();
+    let sealed = |partition: &Partition| {
+        let at = partition.states.index[b"a".as_slice()];
+        partition.states.slots[at].as_ref().and_then(|slot| slot.sealed.clone()).unwrap()
+    };
+    let (before, state) = partition.states.wake(b"a").unwrap().unwrap();
+    *state = 5;
+    assert!(Arc::ptr_eq(&before, &sealed(&partition)));
+    // Woken once more before the next seal, it is what it was made meanwhile.
+    let (before, state) = partition.states.wake(b"a").unwrap().unwrap();
+    *state = 6;
+    assert_eq!(*before, *b"5");
+    partition.states.put_back(b"a", &before).unwrap();
+    assert_eq!(partition.value(b"a"), Some(5));
+    partition.commit();
+    assert_eq!(*sealed(&partition), *b"5");
+}
+
+#[test]
+fn a_state_that_cannot_be_put_back_is_what_was_sealed_last() {
+    let mut partition = Partition::new(Bounds::default());
+    partition.add(b"a", 1);
+    partition.commit();
+    for key in [b"a", b"b"] {
+        partition.add(key, 2);
+        partition.states.wake(key).unwrap().unwrap();
+        assert_eq!(partition.states.put_back(key, b"?").unwrap_err().reason, "malformed");
+    }
+    assert_eq!((partition.value(b"a"), partition.value(b"b")), (Some(1), None));
+    partition.commit();
+    partition.write_down();
+    // Nothing of it is published, and what never was a state is forgotten.
+    let one = |key: &[u8], value: Option<&[u8]>, at| (key.to_vec(), value.map(<[u8]>::to_vec), at);
+    assert_eq!(partition.changelog, [one(b"a", Some(b"1"), 1), one(b"b", None, 2)]);
+    assert_eq!(partition.add(b"a", 3), 2);
+    assert_eq!(partition.add(b"b", 3), 1);
+}
+
+#[test]
 fn what_memory_has_no_room_for_is_read_back() {
     let mut partition = Partition::new(tight());
     for round in 1..=3_u64 {

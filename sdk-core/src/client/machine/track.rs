@@ -4,7 +4,7 @@ use super::clock::Now;
 use super::queue::{CREATED, LARGE, Queued, SINCE};
 use super::settle::{TOO_LARGE, tell_verdict};
 use super::text::{FIELD, PART, cut};
-use super::{Facts, Footing, Machine, since};
+use super::{Facts, Footing, Machine, Person, since};
 use crate::wire::Put;
 use crate::wire::bucket;
 
@@ -41,7 +41,7 @@ impl Machine {
         text.put(b"{\"id\":\"").put(id).put(b"\",\"queue\":\"").put(&self.queue.id);
         text.put(b"\",\"seq\":").put_number(event.place).put(b",\"type\":").put(kind);
         text.put(b",\"at\":").put_number(at).put(b",\"props\":").put(props);
-        if self.sample.is_part() {
+        if self.sampled(kind).is_some() {
             text.put(b",\"sample\":").put(&self.sample.share);
         }
         let books = &mut self.queue.books;
@@ -94,13 +94,18 @@ impl Machine {
         self.queue.share(facts)
     }
 
+    /// The visitor, where the collector wants to hear of a share of them in events of this kind.
+    #[inline(never)]
+    fn sampled(&self, kind: &[u8]) -> Option<&Person> {
+        let is_part = self.sample.is_part() && !NEVER_SAMPLED.contains(&kind);
+        self.person.as_ref().filter(|_| is_part)
+    }
+
     /// Whether the collector does without this visitor's events of this kind.
     fn is_left_out(&self, kind: &[u8]) -> bool {
-        let Some(person) = self.person.as_ref().filter(|_| self.sample.is_part()) else {
-            return false;
-        };
-        !NEVER_SAMPLED.contains(&kind)
-            && u64::from(bucket(b"sample", &person.visitor)) >= self.sample.buckets
+        self.sampled(kind).is_some_and(|person| {
+            u64::from(bucket(b"sample", &person.visitor)) >= self.sample.buckets
+        })
     }
 }
 

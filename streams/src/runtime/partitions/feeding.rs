@@ -7,7 +7,7 @@ use clickmill_kafka::Message;
 use super::held::{Held, Phase};
 use super::{Core, OFFSETS_EVERY, Partitions};
 use crate::task::Refused;
-use crate::{At, Error, Place, Poison, Raw, Sink, Unwoken, View};
+use crate::{At, Error, Place, Poison, Raw, Sink, View};
 
 impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Folds a record, and hands what was said to the sink and its records to the transaction.
@@ -77,11 +77,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
     /// Tells of keys that could not be woken; how many those were.
     fn tell_unwoken(&self, held: &mut Held<V>, at: At) -> usize {
         let unwoken = held.task.take_unwoken();
-        for Unwoken { key, poison } in &unwoken {
-            let timestamp_ms = held.task.stream_time_ms;
-            let raw = Raw { source: 0, place: at.place, key: Some(key), value: None, timestamp_ms };
+        for unwoken in &unwoken {
             self.meters.poisoned.increment(1);
-            let letter = self.sink.poisoned(at, Some(&raw), poison);
+            let letter = self.sink.unwoken(at, unwoken);
             held.outputs.extend(letter.map(|letter| (at, letter)));
         }
         unwoken.len()
@@ -142,7 +140,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             if said.is_empty() && unwoken == 0 {
                 continue;
             }
-            let produce = self.sink.live(at, said);
+            // What was said is in the states already: it must not be left out.
+            let Ok(produce) = catch_unwind(AssertUnwindSafe(|| self.sink.live(at, said))) else {
+                return Err(Error::Panicked(place));
+            };
             *outputs += produce.len() as u64;
             // The state that was woken is a record, too.
             means.transactions.fill(1 + produce.len() + unwoken);
