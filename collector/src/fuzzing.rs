@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
 use clickmill_catalog::{SchemaSet, Tree};
-use clickmill_sdk_core::wire::{Arrival, Doubt, EventId, Millis, Rejection, Topic};
+use clickmill_sdk_core::wire::{Arrival, Doubt, EventId, Millis, Rejection, Topic, VisitorId};
 use serde_json::json;
 
 use crate::config::Config;
 use crate::decode::{self, DecodeError, DecodeLimits};
 use crate::delivery::Delivery;
+use crate::identity::{Identities, Stranger};
+use crate::link::Question;
 use crate::overflow::VisitorQuota;
 use crate::site::{Site, Sites};
 use crate::spool::disk::RealDisk;
@@ -132,6 +135,29 @@ impl Court {
         let props = json!({ "proof": proof });
         let about = (&self.site.tenant, &delivery.common().circumstances);
         Some(self.site.proofs.judge(&Tree::from(&props), about, self.now).map(drop))
+    }
+
+    /// A link for a visitor, as it is given to one browser. None where no visitor is named so.
+    pub fn lends(&self, visitor: &str) -> Option<String> {
+        let identities = Identities::new(&self.config).ok()?;
+        identities.lend(&VisitorId::parse(visitor).ok()?, &self.browser(), self.now)
+    }
+
+    /// Whom that browser's question about a link brings along: nobody where it shows none.
+    ///
+    /// # Errors
+    /// Says why it is refused.
+    pub fn follows(&self, question: &[u8]) -> Result<Option<String>, String> {
+        let question = Question::read(question).map_err(|refused| refused.to_string())?;
+        let Some(link) = question.link else { return Ok(None) };
+        let identities = Identities::new(&self.config).map_err(|error| error.to_string())?;
+        let visitor = identities.follow(&link, &self.browser(), self.now);
+        visitor.map(|id| Some(id.as_str().to_owned())).map_err(|error| error.to_string())
+    }
+
+    fn browser(&self) -> Stranger<'_> {
+        let address = Ipv4Addr::LOCALHOST.into();
+        Stranger { tenant: &self.site.tenant, address, user_agent: "ua" }
     }
 }
 

@@ -33,15 +33,22 @@ const QUESTION_BYTES_MAX: usize = 4096;
 /// What a page asks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Question {
+pub(crate) struct Question {
     /// The token of the link that was followed; none where one is to be made.
-    link: Option<String>,
+    pub(crate) link: Option<String>,
     /// Whom the page knows.
     visitor: Option<VisitorId>,
     /// The secret behind that.
     proof: Option<Proof>,
     /// What the visitor has allowed; what the site says where that is left out.
     consent: Option<Consent>,
+}
+
+impl Question {
+    /// Reads a body.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, IngestError> {
+        serde_json::from_slice(body).map_err(|error| IngestError::NotLink(error.to_string()))
+    }
 }
 
 /// What it is told: nothing where there is nobody whom it may know.
@@ -74,8 +81,7 @@ pub(crate) async fn link<B: hyper::body::Body<Data = Bytes> + Unpin>(
     let site = site.ok_or(IngestError::NoWriteKey)?;
     let limits = BodyLimits { bytes_max: QUESTION_BYTES_MAX, ..collector.body_limits };
     let body = body::read(body, limits).await?;
-    let question: Question =
-        serde_json::from_slice(&body).map_err(|error| IngestError::NotLink(error.to_string()))?;
+    let question = Question::read(&body)?;
 
     let (identities, tenant, now) = (&collector.identities, &site.tenant, collector.now());
     let user_agent = user_agent(&head).unwrap_or_default();

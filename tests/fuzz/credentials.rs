@@ -49,6 +49,24 @@ const PROOFS: Target = Target {
     packed: false,
 };
 
+const LINKS: Target = Target {
+    name: "links",
+    words: &[
+        br#"{"link":""#,
+        br#""visitor":""#,
+        br#""proof":""#,
+        br#""consent":{"granted":["analytics"]}"#,
+        b"1.k1.",
+        b".shop.visitor_1.1800000120000.",
+        b"\"}",
+        b",",
+        b"null",
+        b"\\u0000",
+    ],
+    bytes_max: 4_096,
+    packed: false,
+};
+
 const CURSORS: Target = Target {
     name: "cursors",
     words: &[
@@ -130,6 +148,34 @@ fn a_proof_that_the_site_did_not_sign_proves_nobody() {
             of(&good, "ada", text),
         ]
         .join(" | ")
+    });
+}
+
+#[test]
+fn a_link_that_the_collector_did_not_sign_brings_nobody_along() {
+    let court = crate::bodies::court(&json!({
+        "tokens": {"keys": [{"id": "k1", "secret": "k1 0123456789abcdef"}]},
+        "sites": [{"write_key": "wk", "tenant": "shop"}],
+    }));
+    let good = court.lends("visitor_1").expect("a plain visitor");
+    let shown = |link: &str| json!({ "link": link }).to_string();
+    assert_eq!(court.follows(shown(&good).as_bytes()), Ok(Some("visitor_1".to_owned())));
+    LINKS.run(|bytes| {
+        // As a whole question, and as damage to a link that is good.
+        let at = bytes.first().map_or(0, |byte| usize::from(*byte) % good.len());
+        let text = String::from_utf8_lossy(bytes);
+        let damaged =
+            format!("{}{text}{}", &good[..at], &good[(at + text.len()).min(good.len())..]);
+        let of = |question: &[u8]| match court.follows(question) {
+            Ok(None) => "asks for one".to_owned(),
+            Ok(Some(visitor)) => {
+                assert_eq!(visitor, "visitor_1");
+                assert!(String::from_utf8_lossy(question).contains(&good), "{question:?}");
+                "follows".to_owned()
+            }
+            Err(why) => why.split([':', '`']).next().unwrap_or_default().to_owned(),
+        };
+        [of(bytes), of(shown(&damaged).as_bytes())].join(" | ")
     });
 }
 
