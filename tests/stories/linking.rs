@@ -227,6 +227,8 @@ async fn a_core_that_did_not_wait_and_other_tabs_hear_of_who_came(engine: Engine
     shop.browser.new_tab().await;
     shop.browser.open(&there).await;
     shop.browser.has_core().await;
+    // Somebody has logged out there, so that nobody is logged in before and after.
+    shop.browser.run("clickmill.reset()").await;
     let stranger = shop.who("before").await;
     assert_ne!(me, stranger);
     let waits = shop.browser.client.window().await.expect("the second tab");
