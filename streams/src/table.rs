@@ -30,14 +30,20 @@ pub trait Rows: Default + Send + Sync + 'static {
     fn apply(&mut self, raw: &Raw<'_>) -> Result<(), Poison>;
 }
 
-/// Is told of every record of a table that is applied once it is ready, and of every record that
-/// cannot be read.
+/// Is told of every record of a table that is applied once it is ready, of every record that cannot
+/// be read, and of a table that is read anew.
 pub trait Watch<T>: Send + 'static {
     /// A record was applied: readers see it.
     fn applied(&self, table: &Table<T>, raw: &Raw<'_>);
 
     /// A record was passed over.
     fn poisoned(&self, raw: &Raw<'_>, poison: &Poison);
+
+    /// The whole table was read anew, since its topic was made anew or its reader broke: readers see
+    /// the new rows. Which of them are others than before nobody tells record by record.
+    fn replaced(&self, table: &Table<T>) {
+        let _ = table;
+    }
 }
 
 /// How far a partition of the table's topic was read.
@@ -181,7 +187,7 @@ impl<T: Rows> Table<T> {
                     }
                     self.take(&message, fresh.as_mut(), watch);
                 }
-                Ok(Step::CaughtUp) => self.put_in_place(fresh.take()),
+                Ok(Step::CaughtUp) => self.put_in_place(fresh.take(), watch),
                 Ok(Step::Idle) => {}
                 Err(error) if error.class() == Class::Fatal => return Err(error),
                 Err(error) => warn!(table = self.shared.name, %error, "table is held up"),
@@ -213,11 +219,13 @@ impl<T: Rows> Table<T> {
         content.versions.iter().any(is_read)
     }
 
-    fn put_in_place(&self, fresh: Option<Content<T>>) {
+    fn put_in_place(&self, fresh: Option<Content<T>>, watch: &impl Watch<T>) {
         let Some(fresh) = fresh else { return };
         info!(table = self.shared.name, versions = ?fresh.versions, "table is read");
         *self.shared.content.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        self.shared.is_ready.store(true, Ordering::Release);
+        if self.shared.is_ready.swap(true, Ordering::AcqRel) {
+            watch.replaced(self);
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -316,6 +324,33 @@ mod tests {
         let seen = table.read();
         assert_eq!((seen.0.len(), seen.0[&b"b"[..]].as_str()), (1, "two"));
         assert_eq!(seen.versions(), [Version { partition: 1, offset: 9 }]);
+    }
+
+    /// Notes what each look at a table that was read anew finds.
+    #[derive(Default)]
+    struct Anew(std::sync::Mutex<Vec<usize>>);
+
+    impl Watch<Words> for Anew {
+        fn applied(&self, _: &Table<Words>, _: &Raw<'_>) {}
+
+        fn poisoned(&self, _: &Raw<'_>, _: &Poison) {}
+
+        fn replaced(&self, table: &Table<Words>) {
+            self.0.lock().unwrap().push(table.read().0.len());
+        }
+    }
+
+    #[test]
+    fn who_watches_a_table_hears_that_it_was_read_anew() {
+        let (table, anew) = (Table::<Words>::empty("words"), Anew::default());
+        let mut first = Content::default();
+        first.apply(&raw(0, b"a", Some(b"one"))).unwrap();
+        table.put_in_place(Some(first), &anew);
+        assert!(table.is_ready() && anew.0.lock().unwrap().is_empty(), "it was not there before");
+        // The end is reached again with each pause.
+        table.put_in_place(None, &anew);
+        table.put_in_place(Some(Content::default()), &anew);
+        assert_eq!(*anew.0.lock().unwrap(), [0], "once, and with the new rows");
     }
 
     #[test]
