@@ -5,13 +5,29 @@
 //!   writes it, no value once the key is forgotten; its timestamp is the stream time of the key's
 //!   last record;
 //! - the task: the key [`TASK_KEY`], and `{"epoch":n}`, written once each time a partition gets a
-//!   task. No state may have that key.
+//!   task. No state may have that key, nor an empty one or one that is too long for the disk.
 
 use clickmill_kafka::Outgoing;
 use serde::{Deserialize, Serialize};
 
+use crate::Poison;
+
 /// The key of the record that tells of the task.
 pub const TASK_KEY: &[u8] = b"!task";
+
+/// The longest key that the disk takes, bytes.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Why no state may have this key.
+pub(crate) fn refused(key: &[u8]) -> Option<Poison> {
+    let (reason, detail) = match key {
+        TASK_KEY => ("reserved_key", "this key is reserved for the task"),
+        [] => ("empty_key", "a key without a byte has no place on the disk"),
+        key if key.len() > KEY_BYTES_MAX => ("long_key", "a key takes 65,535 bytes at the most"),
+        _ => return None,
+    };
+    Some(Poison { reason, detail: detail.to_owned() })
+}
 
 /// What is known of a partition's tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +51,9 @@ pub(crate) fn read<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Change
             Ok(record) => Change::Task(record),
             Err(_) => Change::Foreign,
         },
-        (Some(TASK_KEY), None) | (None, _) => Change::Foreign,
+        (Some(key), _) if refused(key).is_some() => Change::Foreign,
         (Some(key), value) => Change::State(key, value),
+        (None, _) => Change::Foreign,
     }
 }
 
@@ -73,5 +90,6 @@ mod tests {
         assert_eq!(read(Some(b"k"), None), Change::State(b"k", None));
         assert_eq!(read(Some(TASK_KEY), Some(b"?")), Change::Foreign);
         assert_eq!(read(None, Some(b"1")), Change::Foreign);
+        assert_eq!(read(Some(b""), Some(b"1")), Change::Foreign);
     }
 }

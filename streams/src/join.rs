@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Flow, Through, output};
-use crate::{Around, Bounds, Poison, Produce, Raw, View};
+use crate::{Around, Bounds, Poison, Produce, Raw, View, changelog};
 
 /// A row of either side.
 pub trait Row: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {}
@@ -39,7 +39,8 @@ pub trait Joining: Send + Sync + 'static {
     /// A row on the right.
     type Right: Row;
 
-    /// The key of the right row that a left row wants; none where it wants none.
+    /// The key of the right row that a left row wants; none where it wants none. What no row can
+    /// have as its key (an empty text, one of more than 65,535 bytes, `!task`) counts as none.
     fn foreign_key(&self, left: &Self::Left) -> Option<String>;
 
     /// The joined row under the left one's key; none where there is to be none, as with an inner
@@ -181,6 +182,7 @@ impl<J: Joining> View for Lefts<J> {
             LeftInput::Row(row, _) => {
                 state.row = row;
                 let wants = state.row.as_ref().and_then(|row| self.joining.foreign_key(row));
+                let wants = wants.filter(|of| changelog::refused(of.as_bytes()).is_none());
                 if wants != state.wants {
                     let before = std::mem::replace(&mut state.wants, wants.clone());
                     said.extend(before.map(|of| self.wish(&of, &Wish::Unsubscribe(own.into()))));

@@ -16,7 +16,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
-use crate::Error;
+use crate::{Error, changelog};
 
 /// Batches whose marks are kept.
 const MARKS: u64 = 64;
@@ -187,6 +187,10 @@ pub(crate) type Swept = (Vec<(Box<[u8]>, u64)>, Option<Box<[u8]>>);
 impl Shelf {
     /// A key's state and the stream time of its last record.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Kept>, Error> {
+        // The database panics at such a key, and anybody may ask for one.
+        if changelog::refused(key).is_some() {
+            return Ok(None);
+        }
         let found = self.states.get(key).map_err(failed);
         let Some(value) = found.map_err(|error| self.doubted(error))? else { return Ok(None) };
         let (touched_ms, bytes) = unpack(&value).map_err(|error| self.doubted(error))?;

@@ -88,9 +88,8 @@ impl<V: View> Task<V> {
             said.extend(view.fold(&mut V::State::default(), input, &around));
             return Ok(());
         };
-        if key == crate::changelog::TASK_KEY {
-            let detail = "this key is reserved for the task".to_owned();
-            return Err(Refused::Poison(Poison { reason: "reserved_key", detail }));
+        if let Some(poison) = crate::changelog::refused(key) {
+            return Err(Refused::Poison(poison));
         }
         if V::WAKES {
             self.wake(view, Due::Stream(stream_time_ms), &around, said)?;

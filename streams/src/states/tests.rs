@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use super::sealed::Published;
 use super::*;
 use crate::store::{Extent, Store};
+use crate::task::Refused;
 use crate::testing::{Count, Folder};
-use crate::{Around, Raw};
+use crate::{Around, Place, Raw, Task};
 
 /// A partition's states beside a disk, as the runtime uses them.
 struct Partition {
@@ -316,6 +317,33 @@ fn a_state_is_published_in_one_form_and_kept_in_another() {
     // Made of what is kept.
     states.slots.iter_mut().flatten().for_each(|slot| slot.live = None);
     assert_eq!(states.look(b"a").unwrap().map(|state| state.0), Some(42));
+}
+
+#[test]
+fn a_key_that_no_disk_takes_is_poison_and_costs_nobody_else_their_state() {
+    let folder = Folder::new();
+    let (shelf, _) = Store::open(folder.path(), 0).unwrap().shelf(0).unwrap();
+    let mut task = Task::<Count>::on(Bounds::default(), Some(shelf.clone()));
+    let longest = [b'k'; 65_535];
+    let keys = [&b""[..], &[b'k'; 65_536], b"!task", &longest, b"a"];
+    let mut feed = |(offset, key)| {
+        let place = Place { partition: 0, offset };
+        let raw = Raw { source: 0, place, key: Some(key), value: Some(b"1"), timestamp_ms: 1 };
+        match task.feed(&Count, &raw, (&(), 1), &mut Vec::new()) {
+            Ok(()) => "folded",
+            Err(Refused::Poison(poison)) => poison.reason,
+            Err(Refused::Disk(error)) => panic!("{error}"),
+        }
+    };
+    let fates: Vec<_> = (0..).zip(keys).map(&mut feed).collect();
+    assert_eq!(fates, ["empty_key", "long_key", "reserved_key", "folded", "folded"]);
+    task.states.seal(&Count);
+    task.states.begin_round();
+    let entries = task.states.take_leaving(1, usize::MAX);
+    shelf.put(&entries, &Extent { batches: 1, ..Extent::default() }).unwrap();
+    assert!(shelf.get(b"a").unwrap().is_some() && shelf.get(&longest).unwrap().is_some());
+    // Somebody may ask for them all the same.
+    assert!(keys[..3].iter().all(|key| task.look(key).unwrap().is_none()));
 }
 
 #[test]
