@@ -184,7 +184,7 @@ impl React {
         let source = (partition, state.epoch(partition));
         if signals.asks {
             // Before anything is said: servers hear it by these marks.
-            self.mark((signals, &subject), &shelf, source);
+            self.mark((signals, &subject), &shelf, (source, now));
         }
         let stem = Stem::of_click((signals, at), (CLICKS, source.1));
         let mut taken = self.promote((signals, &subject), (&shelf, stem), telling);
@@ -282,7 +282,9 @@ impl React {
         }
         // Before anything is said, as with a click.
         let source = (wish.partition, epoch);
-        self.mark((&signals, subject), &self.means.tables.shelf(&signals.tenant, now), source);
+        let shelf = self.means.tables.shelf(&signals.tenant, now);
+        self.mark((&signals, subject), &shelf, (source, now));
+        drop(shelf);
         let is_about = wish.is_about_something();
         let held = self.means.hub.holding(subject, now);
         let holds = |slot: &Slot| held.iter().find(|frame| frame.slot.as_ref() == Some(slot));
@@ -319,10 +321,10 @@ impl React {
         &self,
         (signals, subject): (&Signals, &Subject),
         shelf: &Shelf<'_>,
-        source: (u32, u64),
+        (source, now): ((u32, u64), Millis),
     ) {
         if let Some(marks) = self.means.hub.feeds().marks(signals, shelf) {
-            self.means.hub.mark((subject, source), marks);
+            self.means.hub.mark((subject, source), (marks, now));
         }
     }
 

@@ -45,7 +45,7 @@ use crate::promotions::report;
 use crate::react::{Means, Policy, ProductWatch, React};
 use crate::render::Render;
 use crate::routes::Routes;
-use crate::stock::{StockWatch, watch_ages};
+use crate::stock::{AgeWatch, StockWatch};
 use crate::tables::Tables;
 use crate::views::visitor::VisitorView;
 use crate::views::visitor::waits::Stock;
@@ -124,7 +124,9 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
     let policy = Policy { open, ..Policy::of(&config) };
     let lifetime_ms = policy.stock.lifetime_ms;
     let react = Arc::new(React::new(policy, means));
-    let ages = (readers.tables.clone(), StockMeters::new(&metrics), Arc::clone(&clock));
+    let stock_meters = (Arc::clone(&hub), StockMeters::new(&metrics));
+    let ages = AgeWatch::new(readers.tables.clone(), Policy::of(&config).stock, stock_meters);
+    let look_clock = Arc::clone(&clock);
     let visitors = Visitors::default();
     let peering = Peering::open(&config, (&metrics, &hub)).await?;
     let peers = peering.as_ref().map(|peering| Arc::new(peering.peers(&clock)));
@@ -213,8 +215,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Re
             ended
         }
         Err(error) = count_partitions(&config, &visitors) => (None, Err(error)),
-        never = watch_ages(&ages.0, &hub, (&ages.1, &ages.2)) => match never {},
-        Err(error) = promoting::follow(promoter.as_ref(), (&hub, &ages.2)) => (None, Err(error)),
+        never = ages.run(&look_clock) => match never {},
+        Err(error) = promoting::follow(promoter.as_ref(), (&hub, &look_clock)) => (None, Err(error)),
     };
 
     // The drain, in this order: readiness has failed with the shutdown; streams end and their

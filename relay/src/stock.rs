@@ -5,11 +5,12 @@
 //! was applied. So of a decision and a record one is always first, and in either case the hint is
 //! not made or is found here.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clickmill_sdk_core::wire::{Millis, Sku, Slot, Wait};
+use clickmill_sdk_core::wire::{Millis, Product, Sku, Slot, Tenant, Wait};
 use clickmill_server::clock::SharedClock;
 use clickmill_streams::{Place, Poison, Raw, Table, Watch};
 use tokio::time::sleep;
@@ -18,7 +19,7 @@ use tracing::warn;
 use crate::hints::hub::{Awaited, Hub, Interest};
 use crate::hints::stock::{Gone, Notice};
 use crate::metrics::{ReactMeters, StockMeters};
-use crate::tables::{Levels, Products, Shelf, Standing, StockRule, Tables, row_key};
+use crate::tables::{Level, Levels, Products, Shelf, Standing, StockRule, Tables, Voice, row_key};
 use crate::views::visitor::Signals;
 
 /// How often the age of sources is looked at: what a hint may outlive it by.
@@ -72,14 +73,18 @@ impl StockPolicy {
     /// That a product can be had.
     pub fn notice<'a>(&'a self, sku: &Sku, shelf: &'a Shelf<'_>) -> Option<Notice<'a>> {
         let Standing::InStock(level) = shelf.standing(sku) else { return None };
-        Some(Notice {
+        Some(self.notice_of(shelf.product(sku)?, level))
+    }
+
+    fn notice_of<'a>(&'a self, product: &'a Product, level: Level) -> Notice<'a> {
+        Notice {
             place: level.place,
-            product: shelf.product(sku)?,
+            product,
             available: level.available,
             is_low: level.available <= self.low_at,
             slot: &self.slot,
             lifetime_ms: self.lifetime_ms,
-        })
+        }
     }
 
     /// That a product is running low, where it is.
@@ -117,17 +122,24 @@ impl Watch<Levels> for StockWatch {
             // The look at all sources will find it.
             Standing::Stale(_) => {}
             Standing::InStock(level) => {
-                let products = self.products.read();
-                let Some(product) = products.product(&tenant, &sku) else { return };
-                let notice = Notice {
-                    place: level.place,
-                    product,
-                    available: level.available,
-                    is_low: level.available <= self.policy.low_at,
-                    slot: &self.policy.slot,
-                    lifetime_ms: self.policy.lifetime_ms,
-                };
-                self.hub.notice((&tenant, &sku), &notice, when);
+                self.tell((&tenant, &sku), level, when);
+            }
+        }
+    }
+
+    fn replaced(&self, table: &Table<Levels>) {
+        let now = Millis(self.clock.now_ms());
+        for tenant in self.hub.tenants() {
+            let standing = |sku: &Sku| table.read().standing(&tenant, sku, (self.policy.rule, now));
+            for sku in self.hub.shown() {
+                if let Standing::Unknown | Standing::SoldOut(_) = standing(&sku) {
+                    self.hub.take_back((&tenant, &sku), Gone::ReadAnew(now), (now, now));
+                }
+            }
+            for sku in self.hub.wanted() {
+                if let Standing::InStock(level) = standing(&sku) {
+                    self.tell((&tenant, &sku), level, (now, now));
+                }
             }
         }
     }
@@ -138,46 +150,96 @@ impl Watch<Levels> for StockWatch {
     }
 }
 
-/// Looks at the age of all sources again and again; never resolves.
-pub async fn watch_ages(
-    tables: &Tables,
-    hub: &Hub,
-    (meters, clock): (&StockMeters, &SharedClock),
-) -> Infallible {
-    let mut was_stale = false;
-    loop {
-        sleep(LOOK_EVERY).await;
-        let now = Millis(clock.now_ms());
-        hub.show_quantiles();
-        let is_stale = look_at_ages(tables, hub, (meters, now));
-        if is_stale && !was_stale {
-            warn!(
-                "a source of stock levels was not heard for too long: its products are not shown"
-            );
-        }
-        was_stale = is_stale;
+impl StockWatch {
+    /// Tells those who wait for a product, or look at it, that it can be had.
+    fn tell(&self, (tenant, sku): (&Tenant, &Sku), level: Level, when: (Millis, Millis)) {
+        let products = self.products.read();
+        let Some(product) = products.product(tenant, sku) else { return };
+        self.hub.notice((tenant, sku), &self.policy.notice_of(product, level), when);
     }
 }
 
-/// Takes back what shows a product whose source was not heard for too long. Whether there is one.
-pub fn look_at_ages(tables: &Tables, hub: &Hub, (meters, now): (&StockMeters, Millis)) -> bool {
-    let stale = {
-        let stock = tables.stock.read();
-        meters.age.set(stock.age_ms(now) as f64 / 1000.0);
-        stock.stale_tenants(tables.rule, now)
-    };
-    meters.stale_tenants.set(stale.len() as f64);
-    if stale.is_empty() {
-        return false;
+/// Follows the age of the sources of stock levels.
+#[derive(Debug)]
+pub struct AgeWatch {
+    tables: Tables,
+    policy: StockPolicy,
+    hub: Arc<Hub>,
+    meters: StockMeters,
+    /// The sources that were not heard for too long when they were looked at last.
+    silent: BTreeSet<Voice>,
+}
+
+impl AgeWatch {
+    /// Of these tables.
+    pub fn new(
+        tables: Tables,
+        policy: StockPolicy,
+        (hub, meters): (Arc<Hub>, StockMeters),
+    ) -> Self {
+        Self { tables, policy, hub, meters, silent: BTreeSet::new() }
     }
-    let shown = hub.shown();
-    for tenant in &stale {
-        for sku in &shown {
-            let standing = tables.stock.read().standing(tenant, sku, (tables.rule, now));
-            if let Standing::Stale(level) = standing {
-                hub.take_back((tenant, sku), Gone::Stale(level.place), (now, now));
+
+    /// Looks again and again; never resolves.
+    pub async fn run(mut self, clock: &SharedClock) -> Infallible {
+        let mut was_silent = false;
+        loop {
+            sleep(LOOK_EVERY).await;
+            self.hub.show_quantiles();
+            let is_silent = self.look(Millis(clock.now_ms()));
+            if is_silent && !was_silent {
+                warn!(
+                    "a source of stock levels was not heard for too long: its products are not shown"
+                );
+            }
+            was_silent = is_silent;
+        }
+    }
+
+    /// Takes back what shows a product whose source was not heard for too long, and tells who waits for
+    /// one whose source is heard again. Whether one is silent.
+    pub fn look(&mut self, now: Millis) -> bool {
+        let silent = {
+            let stock = self.tables.stock.read();
+            self.meters.age.set(stock.age_ms(now) as f64 / 1000.0);
+            stock.silent(self.tables.rule, now)
+        };
+        let tenants: BTreeSet<&Tenant> = silent.iter().map(|voice| &voice.tenant).collect();
+        self.meters.stale_tenants.set(tenants.len() as f64);
+        if !tenants.is_empty() {
+            let shown = self.hub.shown();
+            for (tenant, sku) in pairs(&tenants, &shown) {
+                if let Standing::Stale(level) = self.tables.shelf(tenant, now).standing(sku) {
+                    self.hub.take_back((tenant, sku), Gone::Stale(level.place), (now, now));
+                }
+            }
+        }
+        let heard: BTreeSet<&Voice> = self.silent.difference(&silent).collect();
+        if !heard.is_empty() {
+            self.tell_heard(&heard, now);
+        }
+        self.silent = silent;
+        !self.silent.is_empty()
+    }
+
+    /// What came back while its source was silent was told to nobody then.
+    fn tell_heard(&self, heard: &BTreeSet<&Voice>, now: Millis) {
+        let tenants = heard.iter().map(|voice| &voice.tenant).collect();
+        for (tenant, sku) in pairs(&tenants, &self.hub.wanted()) {
+            let shelf = self.tables.shelf(tenant, now);
+            let Standing::InStock(level) = shelf.standing(sku) else { continue };
+            if heard.contains(&shelf.voice(&level))
+                && let Some(notice) = self.policy.notice(sku, &shelf)
+            {
+                self.hub.notice((tenant, sku), &notice, (now, now));
             }
         }
     }
-    true
+}
+
+fn pairs<'a>(
+    tenants: &BTreeSet<&'a Tenant>,
+    skus: &'a BTreeSet<Sku>,
+) -> impl Iterator<Item = (&'a Tenant, &'a Sku)> {
+    tenants.iter().flat_map(move |tenant| skus.iter().map(move |sku| (*tenant, sku)))
 }

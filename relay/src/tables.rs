@@ -38,6 +38,17 @@ struct Stocked {
     sources: Vec<Option<StockSource>>,
     /// Up to when what a source says lies in a partition.
     heard: HashMap<(usize, u32), Millis>,
+    /// How many levels there are that a source tells in a partition.
+    told: HashMap<(usize, u32), usize>,
+}
+
+/// A source of a tenant's levels, in one partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Voice {
+    /// Whose levels it tells.
+    pub tenant: Tenant,
+    source: usize,
+    partition: u32,
 }
 
 /// How much of a product can be had, and which record says so.
@@ -153,6 +164,11 @@ impl Shelf<'_> {
     /// What is known of a product's stock.
     pub fn standing(&self, sku: &Sku) -> Standing {
         self.stock.standing(self.tenant, sku, (self.rule, self.now))
+    }
+
+    /// Which source tells a level.
+    pub fn voice(&self, level: &Level) -> Voice {
+        self.stock.voice(self.tenant, level)
     }
 
     /// A product that can be had right now, and the stock record that says so.
@@ -308,17 +324,31 @@ impl Levels {
         level.copied().or_else(was)
     }
 
-    /// The tenants that have a source which was not heard for too long.
-    pub fn stale_tenants(&self, rule: StockRule, now: Millis) -> Vec<Tenant> {
-        let Some(age_ms_max) = rule.age_ms_max else { return Vec::new() };
-        let is_late = |stocked: &Stocked| stocked.age_ms(now) > age_ms_max;
-        let late = self.0.iter().filter(|(_, stocked)| is_late(stocked));
-        late.map(|(tenant, _)| tenant.clone()).collect()
+    /// The sources that were not heard for too long, though they have levels.
+    pub fn silent(&self, rule: StockRule, now: Millis) -> BTreeSet<Voice> {
+        let Some(age_ms_max) = rule.age_ms_max else { return BTreeSet::new() };
+        let of = |(tenant, stocked): (&Tenant, &Stocked)| {
+            let late = stocked.ages(now).filter(|(_, age)| *age > age_ms_max);
+            let voice = |((source, partition), _)| {
+                let tenant = tenant.clone();
+                Voice { tenant, source, partition }
+            };
+            late.map(voice).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
     }
 
-    /// How long ago the source was heard, in one partition, that was heard longest ago, ms.
+    /// Which source tells a level.
+    pub fn voice(&self, tenant: &Tenant, level: &Level) -> Voice {
+        let Level { source, place, .. } = *level;
+        Voice { tenant: tenant.clone(), source, partition: place.partition }
+    }
+
+    /// How long ago the source was heard, in one partition, that was heard longest ago, ms. One that
+    /// has no levels any more does not count.
     pub fn age_ms(&self, now: Millis) -> u64 {
-        self.0.values().map(|stocked| stocked.age_ms(now)).max().unwrap_or_default()
+        let all = self.0.values().flat_map(|stocked| stocked.ages(now));
+        all.map(|(_, age)| age).max().unwrap_or_default()
     }
 }
 
@@ -328,8 +358,31 @@ impl Stocked {
         rule.age_ms_max.is_some_and(|max| now.since(heard.unwrap_or_default()) > max)
     }
 
-    fn age_ms(&self, now: Millis) -> u64 {
-        self.heard.values().map(|heard| now.since(*heard)).max().unwrap_or_default()
+    /// How long ago each source that has levels was heard, ms.
+    fn ages(&self, now: Millis) -> impl Iterator<Item = ((usize, u32), u64)> {
+        let heard = |voice| self.heard.get(voice).copied().unwrap_or_default();
+        self.told.keys().map(move |voice| (*voice, now.since(heard(voice))))
+    }
+
+    /// Puts a product's level in place of the one before, which it gives back; none takes it away.
+    fn put(&mut self, sku: &Sku, level: Option<Level>) -> Option<Level> {
+        let voice = |level: &Level| (level.source, level.place.partition);
+        let before = match level {
+            None => self.levels.remove(sku),
+            Some(level) => {
+                *self.told.entry(voice(&level)).or_default() += 1;
+                self.levels.insert(sku.clone(), level)
+            }
+        };
+        if let Some(gone) = before.as_ref().map(voice)
+            && let Some(count) = self.told.get_mut(&gone)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.told.remove(&gone);
+            }
+        }
+        before
     }
 
     /// A source says something, or that nothing has changed, up to a moment. A clock that is ahead
@@ -369,7 +422,7 @@ impl Rows for Levels {
         let stocked = self.0.entry(tenant).or_default();
         match raw.value {
             None => {
-                stocked.levels.remove(&sku);
+                stocked.put(&sku, None);
                 stocked.risen.remove(&sku);
             }
             Some(value) => {
@@ -378,7 +431,7 @@ impl Rows for Levels {
                 let source = stocked.hear(stock.source, stock.at, raw)?;
                 let at = Millis(raw.timestamp_ms);
                 let level = Level { available: stock.available, place: raw.place, at, source };
-                let before = stocked.levels.insert(sku.clone(), level);
+                let before = stocked.put(&sku, Some(level));
                 if let Some(before) = before.filter(|before| before.available < level.available)
                     && stocked
                         .risen
@@ -527,11 +580,15 @@ pub(crate) mod tests {
         );
         says((0, 3), "shop!erp", r#"{"at":1200}"#.to_owned(), 1_200).unwrap();
         assert_eq!(is("B", 1_300), "in stock");
-        assert_eq!(stock.read().stale_tenants(rule, Millis(1_100)), []);
-        assert_eq!(stock.read().stale_tenants(rule, Millis(1_101)).len(), 1);
+        let silent = |now| stock.read().silent(rule, Millis(now)).len();
+        // The third is C's, in the other partition; at 1101 it alone was not heard again.
+        assert_eq!([silent(1_100), silent(1_101), silent(1_301)], [0, 1, 3]);
         // A clock that is ahead counts for no more than the record's own time.
         says((0, 4), "shop!", r#"{"at":9000}"#.to_owned(), 1_400).unwrap();
         assert_eq!([is("A", 1_500), is("A", 1_501)], ["in stock", "stale"]);
+        // Whoever tells nothing any more is not waited for.
+        says((1, 1), "shop:B", level("B", 1_450, ""), 1_450).unwrap();
+        assert_eq!((silent(1_500), stock.read().age_ms(Millis(1_500))), (0, 100));
         // The safety stock is none for us.
         says((0, 5), "shop:A", level("A", 1_600, "").replace('3', "2"), 1_600).unwrap();
         assert_eq!(is("A", 1_600), "sold out");

@@ -25,6 +25,8 @@ pub struct Frame {
     pub expires_at: Millis,
     /// Of a promotion, its rule by name and version; none where another instance says it.
     pub rule: Option<Arc<str>>,
+    /// The products it shows; none where another instance says it.
+    pub skus: Vec<Sku>,
     /// The event as it is written.
     pub bytes: Bytes,
 }
@@ -48,8 +50,14 @@ impl Frame {
             slot: hint.slot.clone(),
             expires_at: hint.expires_at,
             rule: (hint.kind == HintKind::Promote).then(|| hint.why.model.as_str().into()),
+            skus: Vec::new(),
             bytes: Bytes::from(text),
         }
+    }
+
+    /// Encodes a hint that shows products.
+    pub fn showing(hint: &Hint, skus: Vec<Sku>) -> Self {
+        Self { skus, ..Self::of(hint) }
     }
 
     /// The hint that takes this one back, since products in it are shown no more; `model` says why not.
@@ -89,6 +97,7 @@ impl Frame {
             slot: head.slot,
             expires_at: head.expires_at,
             rule: None,
+            skus: Vec::new(),
             bytes: event,
         })
     }

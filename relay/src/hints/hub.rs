@@ -207,8 +207,11 @@ impl Hub {
 
     /// What servers choose a visitor by from now on; `source` is the partition and epoch of the
     /// decider.
-    pub fn mark(&self, (subject, source): (&Subject, (u32, u64)), marks: Marks) {
-        self.shard(subject).mark((subject, source), marks);
+    pub fn mark(&self, (subject, source): (&Subject, (u32, u64)), (marks, now): (Marks, Millis)) {
+        let mut shard = self.shard(subject);
+        let before = shard.visitors.len();
+        shard.mark((subject, source), marks);
+        self.make_room_since(before, &mut shard, now);
     }
 
     /// Whether all that holds for a visitor was said in this epoch.
@@ -253,13 +256,13 @@ impl Hub {
         said: Said,
         (partition, now): (u32, Millis),
     ) -> Arc<Frame> {
-        let frame = Arc::new(Frame::of(&said.hint));
+        let Said { hint, skus, telling, clicked_at } = said;
+        let frame = Arc::new(Frame::showing(&hint, skus));
         self.meters.hint(frame.kind, frame.slot.as_ref());
-        let source = (partition, said.hint.epoch);
-        let Said { skus, telling, clicked_at, .. } = said;
+        let source = (partition, hint.epoch);
         let mut shard = self.shard(subject);
         let marks = shard.marks(subject);
-        let active = Active { frame: Arc::clone(&frame), skus, telling, clicked_at, marks };
+        let active = Active { frame: Arc::clone(&frame), telling, clicked_at, marks };
         if telling.is_new() {
             // Under the lock, so that servers hear it in its order.
             self.feeds.tell(subject, &frame, active.marks.as_deref());
@@ -300,13 +303,13 @@ impl Hub {
         let shard = self.shard(subject);
         let Some(visitor) = shard.visitors.get(subject) else { return };
         match visitor.told(id) {
-            Some(Told::Holds(kind, Some(clicked_at))) => {
+            Some(Told::Held(kind, Some(clicked_at))) => {
                 self.meters.seen(kind, at.since(clicked_at));
             }
             Some(Told::TakenBack(gone)) if at.since(gone) > TAKEN_BACK_GRACE_MS => {
                 self.meters.violations.increment(1);
             }
-            Some(Told::Holds(_, None) | Told::TakenBack(_)) | None => {}
+            Some(Told::Held(_, None) | Told::TakenBack(_)) | None => {}
         }
     }
 
@@ -316,16 +319,41 @@ impl Hub {
     }
 
     /// Which products' stock matters to a visitor from now on. Gives back those that did before.
-    pub fn interest(&self, subject: &Subject, interest: Interest) -> Interest {
-        self.shard(subject).interest(subject, interest).unwrap_or_default()
+    pub fn interest(&self, subject: &Subject, interest: Interest, now: Millis) -> Interest {
+        let mut shard = self.shard(subject);
+        let before = shard.visitors.len();
+        let past = shard.interest(subject, interest).unwrap_or_default();
+        self.make_room_since(before, &mut shard, now);
+        past
+    }
+
+    /// With a visitor that came, some are looked at that may go. Not otherwise: what was noted of a
+    /// visitor is for the hint that comes next.
+    fn make_room_since(&self, before: usize, shard: &mut Shard, now: Millis) {
+        if shard.visitors.len() > before {
+            shard.make_room(self.limits.visitors_max / SHARDS, now);
+        }
     }
 
     /// The products that hints show.
     pub fn shown(&self) -> BTreeSet<Sku> {
-        self.shards
-            .iter()
-            .flat_map(|shard| lock(shard).showing.keys().cloned().collect::<Vec<_>>())
-            .collect()
+        let of = |shard| lock(shard).showing.keys().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    /// The products whose stock matters to somebody.
+    pub fn wanted(&self) -> BTreeSet<Sku> {
+        let of = |shard| lock(shard).wanted.keys().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    /// The tenants of all visitors that are remembered. Looks at every one of them.
+    pub fn tenants(&self) -> BTreeSet<Tenant> {
+        let of = |shard| {
+            let tenant = |subject: &Subject| subject.parts().map(|(tenant, _)| tenant);
+            lock(shard).visitors.keys().filter_map(tenant).collect::<BTreeSet<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
     }
 
     /// A product of a tenant must not be shown any more, since something `happened_at` a moment: takes
@@ -347,7 +375,8 @@ impl Hub {
                     let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
                     if let Some(visitor) = shard.visitors.get_mut(&subject) {
                         visitor.note_taken_back(&held.frame.id, now);
-                        if let (Gone::SoldOut(place), BACK) = (gone, held.frame.id.source.as_str())
+                        if let Gone::SoldOut(place) | Gone::Stale(place) = gone
+                            && held.frame.id.source == BACK
                         {
                             visitor.wait_again(sku, place);
                         }
@@ -404,9 +433,9 @@ impl Hub {
         (telling, now): (Telling, Millis),
     ) {
         self.meters.hint(hint.kind, hint.slot.as_ref());
-        let frame = Arc::new(Frame::of(&hint));
+        let frame = Arc::new(Frame::showing(&hint, skus));
         self.feeds.tell(subject, &frame, marks.as_deref());
-        let said = Active { frame, skus, telling, clicked_at: None, marks };
+        let said = Active { frame, telling, clicked_at: None, marks };
         let handed = shard.say(subject, &said, (source, self.limits.ring_max, now));
         self.count(handed);
     }

@@ -162,6 +162,7 @@ mod tests {
             slot: slot.map(|slot| Slot::parse(slot).unwrap()),
             expires_at: Millis(0),
             rule: None,
+            skus: Vec::new(),
             bytes: Bytes::new(),
         })
     }

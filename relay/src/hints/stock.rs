@@ -18,6 +18,8 @@ pub enum Gone {
     SoldOut(Place),
     /// Nobody knows: the source of the record was not heard for too long.
     Stale(Place),
+    /// The stock was read anew at that moment, and does not have it.
+    ReadAnew(Millis),
 }
 
 /// That a product can be had.
@@ -81,9 +83,11 @@ pub(super) fn withdrawal(
     let (source, place, model) = match gone {
         Gone::SoldOut(place) => ("stock", place, "sold_out"),
         Gone::Stale(place) => ("stale", place, "stale"),
+        // No record of now says so, and those of then lie at places that others have taken.
+        Gone::ReadAnew(at) => ("anew", Place { partition: 0, offset: at.0 }, "sold_out"),
     };
     let n = match gone {
-        Gone::SoldOut(_) => n,
+        Gone::SoldOut(_) | Gone::ReadAnew(_) => n,
         // The same record can be too old again after a heartbeat: the second tells them apart.
         Gone::Stale(_) => n.wrapping_add((now.0 / 1000) as u32),
     };

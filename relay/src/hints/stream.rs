@@ -34,6 +34,8 @@ pub struct Pace {
 /// The body of one stream.
 #[derive(Debug)]
 pub struct Stream {
+    delivery: Arc<Delivery>,
+    subject: Subject,
     outbox: Arc<Outbox>,
     reader: Reader,
     /// Written first: when to connect again, and a comment, so that the headers go out at once.
@@ -54,8 +56,6 @@ enum Reader {
 
 #[derive(Debug)]
 struct Page {
-    delivery: Arc<Delivery>,
-    subject: Subject,
     hold: Option<Hold>,
     /// Where the page stood when the stream was attached last, and what it has got since.
     cursor: Option<HintId>,
@@ -76,15 +76,8 @@ impl Stream {
         let seat = delivery.hub.seat()?;
         let outbox = delivery.hub.outbox();
         let hold = delivery.attach(&subject, (&outbox, cursor.clone()))?;
-        let page = Page {
-            delivery: Arc::clone(delivery),
-            subject,
-            hold: Some(hold),
-            cursor,
-            last: None,
-            _seat: seat,
-        };
-        Ok(Self::new((outbox, Reader::Page(Box::new(page))), pace))
+        let page = Page { hold: Some(hold), cursor, last: None, _seat: seat };
+        Ok(Self::new((delivery, subject), (outbox, Reader::Page(Box::new(page))), pace))
     }
 
     /// Another instance's stream of a visitor that is decided here. Needs a tokio runtime.
@@ -98,14 +91,21 @@ impl Stream {
     ) -> Result<Self, Closed> {
         let outbox = delivery.hub.outbox();
         let subscription = delivery.here(subject, (&outbox, cursor))?;
-        Ok(Self::new((outbox, Reader::Peer(subscription)), pace))
+        let of = (delivery, subject.clone());
+        Ok(Self::new(of, (outbox, Reader::Peer(subscription)), pace))
     }
 
-    fn new((outbox, reader): (Arc<Outbox>, Reader), pace: Pace) -> Self {
+    fn new(
+        (delivery, subject): (&Arc<Delivery>, Subject),
+        (outbox, reader): (Arc<Outbox>, Reader),
+        pace: Pace,
+    ) -> Self {
         let now = Instant::now();
         let preamble = format!("retry: {}\n: open\n\n", pace.retry.as_millis());
         let ends_at = now + pace.lifetime;
         Self {
+            delivery: Arc::clone(delivery),
+            subject,
             outbox,
             reader,
             preamble: Some(Bytes::from(preamble)),
@@ -126,6 +126,8 @@ impl Stream {
         loop {
             let Poll::Ready(taken) = self.outbox.poll_take(context) else { return Poll::Pending };
             match (taken, &mut self.reader) {
+                (Taken::Frame(frame), _)
+                    if !self.delivery.react.may_go_out(&self.subject, &frame) => {}
                 (Taken::Frame(frame), Reader::Peer(_)) => {
                     return Poll::Ready(Some(frame.bytes.clone()));
                 }
@@ -135,7 +137,8 @@ impl Stream {
                     return Poll::Ready(Some(bytes));
                 }
                 (Taken::Left, Reader::Page(page)) => {
-                    if page.attach(&self.outbox).is_err() {
+                    let of = (&self.delivery, &self.subject);
+                    if page.attach(of, &self.outbox).is_err() {
                         return Poll::Ready(None);
                     }
                 }
@@ -154,14 +157,18 @@ impl Stream {
 
 impl Page {
     /// Goes on with whoever decides now.
-    fn attach(&mut self, outbox: &Arc<Outbox>) -> Result<(), Closed> {
+    fn attach(
+        &mut self,
+        (delivery, subject): (&Arc<Delivery>, &Subject),
+        outbox: &Arc<Outbox>,
+    ) -> Result<(), Closed> {
         // First the end of the old, which would take the new along.
         self.hold = None;
         if let Some(last) = self.last.take() {
             self.cursor = Some(last.id.clone());
         }
         let from = (outbox, self.cursor.clone());
-        self.hold = Some(self.delivery.attach(&self.subject, from)?);
+        self.hold = Some(delivery.attach(subject, from)?);
         Ok(())
     }
 }

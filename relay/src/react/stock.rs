@@ -1,16 +1,33 @@
 //! Says what stock means to a visitor: that what was waited for is back, and what is running low.
 
-use clickmill_sdk_core::wire::{Hint, HintId, Wait};
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Millis, Wait};
 use clickmill_streams::Place;
 
 use super::{React, Stem};
-use crate::hints::frame::CLICKS;
+use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Interest, Said, Subject, Telling};
 use crate::hints::stock::Notice;
-use crate::tables::Shelf;
+use crate::tables::{Shelf, Standing};
 use crate::views::visitor::{Lesson, Signals};
 
 impl React {
+    /// Whether a hint that has waited for its stream may still go out: it has not expired, and what it
+    /// shows can be had. What is taken back finds only hints that hold; one that another hint has
+    /// replaced by now is found here.
+    pub fn may_go_out(&self, subject: &Subject, frame: &Frame) -> bool {
+        let now = Millis(self.means.clock.now_ms());
+        match frame.kind {
+            HintKind::Withdraw | HintKind::Reset => true,
+            _ if frame.expires_at <= now => false,
+            _ if frame.skus.is_empty() => true,
+            _ => {
+                let Some((tenant, _)) = subject.parts() else { return false };
+                let shelf = self.means.tables.shelf(&tenant, now);
+                frame.skus.iter().all(|sku| matches!(shelf.standing(sku), Standing::InStock(_)))
+            }
+        }
+    }
+
     /// Says what stock means to a visitor with an event that asks, and has the hub follow it.
     pub(super) fn tell_stock(
         &self,
@@ -21,7 +38,8 @@ impl React {
         let (hub, policy) = (&self.means.hub, &self.policy.stock);
         let source = (stem.place.partition, stem.epoch);
         // The tables are held: no record comes in between.
-        let before = hub.interest(subject, policy.interest(signals, (shelf, source)));
+        let interest = policy.interest(signals, (shelf, source));
+        let before = hub.interest(subject, interest, stem.now);
         self.tell_back((signals, subject, &before), (shelf, stem), telling);
         if telling.is_new() {
             return self.tell_low((signals, subject), (shelf, stem));

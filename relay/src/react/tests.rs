@@ -17,7 +17,7 @@ use crate::hints::hub::{Limits, Subscription};
 use crate::hints::outbox::Taken;
 use crate::learn::Taught;
 use crate::metrics::{HubMeters, StockMeters, TABLE};
-use crate::stock::{StockWatch, look_at_ages};
+use crate::stock::{AgeWatch, StockWatch};
 use crate::tables::StockRule;
 use crate::tables::tests::offer;
 use crate::views::visitor::VisitorView;
@@ -155,25 +155,51 @@ impl Inner {
         }
     }
 
-    /// A stock record comes in.
-    fn tell_stock(&self, (sku, available): (&str, i64), offset: u64) {
+    fn stock_policy(&self) -> StockPolicy {
+        StockPolicy { rule: self.react.means.tables.rule, ..self.react.policy.stock.clone() }
+    }
+
+    fn ages(&self) -> AgeWatch {
+        let (means, meters) = (&self.react.means, StockMeters::new(&self.metrics));
+        let to = (Arc::clone(&means.hub), meters);
+        AgeWatch::new(means.tables.clone(), self.stock_policy(), to)
+    }
+
+    fn watch(&self) -> StockWatch {
         let means = &self.react.means;
-        let watch = StockWatch {
-            policy: self.react.policy.stock.clone(),
+        StockWatch {
+            policy: self.stock_policy(),
             products: means.tables.products.clone(),
             hub: Arc::clone(&means.hub),
             meters: means.meters.clone(),
             clock: Arc::clone(&means.clock),
-        };
-        let rule = means.tables.rule;
-        let watch = StockWatch { policy: StockPolicy { rule, ..watch.policy }, ..watch };
-        let at = self.clock_ms();
+        }
+    }
+
+    /// A stock record comes in.
+    fn tell_stock(&self, (sku, available): (&str, i64), offset: u64) {
+        self.tell_stock_of((sku, available, self.clock_ms()), offset);
+    }
+
+    /// A stock record comes in that was true at a moment.
+    fn tell_stock_of(&self, (sku, available, at): (&str, i64, u64), offset: u64) {
+        let (means, watch) = (&self.react.means, self.watch());
         let value = format!(r#"{{"sku":"{sku}","available":{available},"at":{at}}}"#);
         let (key, place) = (format!("shop:{sku}"), Place { partition: 0, offset });
         let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
         let raw = Raw { source: 0, place, key, value, timestamp_ms: at };
         means.tables.stock.apply(&raw).unwrap();
         watch.applied(&means.tables.stock, &raw);
+    }
+
+    /// The source of the stock says that nothing has changed.
+    fn beat(&self, offset: u64) {
+        let at = self.clock_ms();
+        let value = format!(r#"{{"at":{at}}}"#);
+        let place = Place { partition: 0, offset };
+        let (key, value) = (Some(&b"shop!"[..]), Some(value.as_bytes()));
+        let raw = Raw { source: 0, place, key, value, timestamp_ms: at };
+        self.react.means.tables.stock.apply(&raw).unwrap();
     }
 
     fn counts(&self, line: &str) -> bool {
@@ -523,10 +549,8 @@ fn a_product_whose_source_is_silent_is_not_shown_and_taken_back() {
     }
     inner.live(("v", "product_view", "A"));
     assert_eq!(hints(&stream).len(), 2);
-    let look = |inner: &Inner| {
-        let (means, meters) = (&inner.react.means, StockMeters::new(&inner.metrics));
-        look_at_ages(&means.tables, &means.hub, (&meters, Millis(inner.clock_ms())))
-    };
+    let mut ages = inner.ages();
+    let mut look = |inner: &Inner| ages.look(Millis(inner.clock_ms()));
     inner.clock.advance_ms(1_000);
     assert!(!look(&inner));
     inner.clock.advance_ms(1);

@@ -52,7 +52,8 @@ impl Hub {
                     (left, held.marks.clone(), hint)
                 }
                 None => {
-                    let gone = held.skus.iter().filter(|sku| away.skus.contains(sku)).cloned();
+                    let gone =
+                        held.frame.skus.iter().filter(|sku| away.skus.contains(sku)).cloned();
                     let gone: Vec<Sku> = gone.collect();
                     let about = (id, away.model, gone.as_slice());
                     let hint = held.frame.withdrawal(about, (source.1, now));
@@ -72,8 +73,8 @@ impl Hub {
 
 /// A hint without some of its products, and those that are left; none where none is.
 fn without(held: &Active, skus: &[Sku]) -> Option<(Vec<Sku>, Hint)> {
-    let left: Vec<Sku> = held.skus.iter().filter(|sku| !skus.contains(sku)).cloned().collect();
     let frame = &held.frame;
+    let left: Vec<Sku> = frame.skus.iter().filter(|sku| !skus.contains(sku)).cloned().collect();
     let mut hint = Hint::from_parts(frame.id.clone(), frame.kind, frame.data()).ok()?;
     let mut content: Value = serde_json::from_str(hint.content.as_str()).ok()?;
     let items = content.get_mut("items")?.as_array_mut()?;

@@ -48,6 +48,7 @@ impl Shard {
     /// What servers choose a visitor by from now on.
     pub(super) fn mark(&mut self, (subject, source): (&Subject, (u32, u64)), marks: Marks) {
         let visitor = known(&mut self.visitors, &mut self.order, (subject, source));
+        visitor.is_fresh = true;
         visitor.marks = Some(Arc::new(marks));
     }
 
@@ -63,6 +64,7 @@ impl Shard {
             return None;
         }
         let visitor = known(&mut self.visitors, &mut self.order, (subject, interest.source));
+        visitor.is_fresh = true;
         let before = visitor.set_interest((!is_none).then_some(interest));
         leave(&mut self.wanted, subject, before.iter().flat_map(Interest::skus));
         for sku in visitor.wanted() {
@@ -96,17 +98,17 @@ impl Shard {
         self.order.retain(|subject| self.visitors.contains_key(subject));
     }
 
-    /// Forgets visitors without a stream: those whose hints have all expired, and beyond the bound
-    /// those that were told nothing since they were looked at last.
+    /// Forgets visitors without a stream that had no part in anything since they were looked at last:
+    /// those whose hints have all expired, and beyond the bound the others.
     pub(super) fn make_room(&mut self, visitors_max: usize, now: Millis) {
-        // More are looked at than one hint can bring, so it catches up; and never a long wait.
-        for _ in 0..4 {
+        // More are looked at than one call can bring, so it catches up; and never a long wait.
+        for _ in 0..self.order.len().min(4) {
             let Some(subject) = self.order.pop_front() else { return };
             let is_over = self.visitors.len() > visitors_max.max(1);
             let Some(visitor) = self.visitors.get_mut(&subject) else { continue };
             let was_fresh = std::mem::take(&mut visitor.is_fresh);
             let is_told = visitor.is_told(now);
-            if visitor.streams() > 0 || (is_told && (was_fresh || !is_over)) {
+            if visitor.streams() > 0 || was_fresh || (is_told && !is_over) {
                 self.order.push_back(subject);
             } else {
                 self.remove(&subject);

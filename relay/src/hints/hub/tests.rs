@@ -393,7 +393,7 @@ fn who_waits_is_told_once_and_who_looks_on_when_it_runs_low() {
         let waits = waits.iter().map(|name| Awaited { sku: sku(name), place: place(30) });
         let (waits, watches) = (waits.collect(), watches.iter().map(sku).collect());
         let interest = Interest { source: (3, 7), waits, watches, back: Vec::new() };
-        hub.interest(&subject(who), interest);
+        hub.interest(&subject(who), interest, NOW);
     };
     interest("w", &["A", "B"], &[]);
     interest("l", &[], &["A"]);
@@ -424,7 +424,7 @@ fn who_was_told_that_it_is_back_waits_again_when_it_sells_out_and_no_notice_come
     let stream = open(&hub, "v", None);
     let waits = vec![Awaited { sku: Sku::parse("A").unwrap(), place: place(30) }];
     let interest = Interest { source: (3, NOW.0), waits, ..Interest::default() };
-    hub.interest(&subject("v"), interest);
+    hub.interest(&subject("v"), interest, NOW);
     assert_eq!((can_be_had(&hub, "A", (40, false)), sold_out(&hub, "A", 41)), (1, 1));
     assert_eq!(can_be_had(&hub, "A", (42, false)), 1);
     // A reader that is slow has a snapshot in place of what was taken back.
@@ -506,4 +506,33 @@ fn a_slow_stream_never_shows_what_was_taken_back_before_it_went_out() {
     assert_eq!(taken(&stream), ["reset", "suggest 2"]);
     assert_eq!(sold_out(&hub, "B", 41), 1);
     assert_eq!(taken(&stream), ["withdraw 41"]);
+}
+
+#[test]
+fn a_stream_is_not_resumed_past_what_the_owner_before_may_have_said() {
+    let hub = hub(Limits::default());
+    say(&hub, "v", 1, ("a", &["A"]));
+    let gone = Gone::SoldOut(place(40));
+    // The stock record is older than the epoch: its own id is no cursor, and what came before neither.
+    assert_eq!(hub.take_back((&tenant(), &Sku::parse("A").unwrap()), gone, (NOW - 1, NOW)), 1);
+    assert_eq!(taken(&open(&hub, "v", Some(1))), ["reset"]);
+    say(&hub, "v", 2, ("a", &["B"]));
+    say(&hub, "v", 3, ("a", &["C"]));
+    assert_eq!(taken(&open(&hub, "v", Some(2))), ["suggest 3"]);
+}
+
+#[test]
+fn visitors_are_bounded_while_nothing_is_said() {
+    let hub = hub(Limits { visitors_max: 16 * 10, ..Limits::default() });
+    for n in 0..5_000 {
+        let waits = vec![Awaited { sku: Sku::parse("A").unwrap(), place: place(30) }];
+        let interest = Interest { source: (3, NOW.0), waits, ..Interest::default() };
+        hub.interest(&subject(&format!("v{n}")), interest, NOW);
+    }
+    assert!(hub.visitors() <= 16 * 13, "{}", hub.visitors());
+    for n in 0..5_000 {
+        let subject = subject(&format!("w{n}"));
+        hub.mark((&subject, (3, NOW.0)), (Marks::default(), NOW));
+    }
+    assert!(hub.visitors() <= 16 * 13, "{}", hub.visitors());
 }

@@ -11,8 +11,8 @@ use crate::hints::feed::Marks;
 use crate::hints::frame::Frame;
 use crate::hints::outbox::{Outbox, Put};
 
-/// Hints of one visitor that were taken back and are remembered.
-const TAKEN_BACK_MAX: usize = 4;
+/// Hints of one visitor that hold no more and are remembered, since a page may just have shown them.
+const PAST_MAX: usize = 8;
 
 /// One visitor.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Visitor {
     ring: VecDeque<Arc<Frame>>,
     /// What holds: the newest hint of each slot, in the order in which they were said.
     active: Vec<Active>,
-    /// The hints that were taken back last, oldest first.
-    taken_back: VecDeque<(HintId, Millis)>,
+    /// The hints that were taken back or replaced last, oldest first.
+    past: VecDeque<(HintId, Told)>,
     outboxes: Vec<Arc<Outbox>>,
     /// The products whose stock matters to it.
     interest: Option<Box<Interest>>,
@@ -34,7 +34,7 @@ pub(super) struct Visitor {
     pub(super) is_known: bool,
     /// Whether all that holds for it was said in this epoch.
     pub(super) is_whole: bool,
-    /// Whether it was told something since it was last looked at.
+    /// Whether it was told something, or something new was noted, since it was last looked at.
     pub(super) is_fresh: bool,
 }
 
@@ -71,8 +71,6 @@ impl Interest {
 #[derive(Clone, Debug)]
 pub(super) struct Active {
     pub(super) frame: Arc<Frame>,
-    /// The products it shows.
-    pub(super) skus: Vec<Sku>,
     pub(super) telling: Telling,
     /// When the click happened that it answers.
     pub(super) clicked_at: Option<Millis>,
@@ -83,8 +81,8 @@ pub(super) struct Active {
 /// What became of a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It holds; when the click happened that it answers.
-    Holds(HintKind, Option<Millis>),
+    /// It holds, or did until another one took its place; when the click happened that it answers.
+    Held(HintKind, Option<Millis>),
     /// It was taken back at that moment.
     TakenBack(Millis),
 }
@@ -104,7 +102,7 @@ impl Visitor {
             source,
             ring: VecDeque::new(),
             active: Vec::new(),
-            taken_back: VecDeque::new(),
+            past: VecDeque::new(),
             outboxes: Vec::new(),
             interest: None,
             marks: None,
@@ -117,16 +115,13 @@ impl Visitor {
     /// What became of a hint; none where that is forgotten.
     pub(super) fn told(&self, id: &HintId) -> Option<Told> {
         let active = self.active.iter().find(|active| active.frame.id == *id);
-        let holds = active.map(|active| Told::Holds(active.frame.kind, active.clicked_at));
-        let taken_back = self.taken_back.iter().rfind(|(gone, _)| gone == id);
-        holds.or_else(|| taken_back.map(|(_, at)| Told::TakenBack(*at)))
+        let holds = active.map(|active| Told::Held(active.frame.kind, active.clicked_at));
+        let past = self.past.iter().rfind(|(gone, _)| gone == id);
+        holds.or_else(|| past.map(|(_, told)| *told))
     }
 
     pub(super) fn note_taken_back(&mut self, id: &HintId, now: Millis) {
-        if self.taken_back.len() >= TAKEN_BACK_MAX {
-            self.taken_back.pop_front();
-        }
-        self.taken_back.push_back((id.clone(), now));
+        note_past(&mut self.past, (id, Told::TakenBack(now)));
     }
 
     /// Whether anything that was said is remembered.
@@ -173,9 +168,18 @@ impl Visitor {
                 self.ring.pop_front();
             }
             self.ring.push_back(Arc::clone(frame));
+        } else {
+            // A page that stands before it would miss it: nothing older can be gone on with.
+            self.ring.clear();
         }
         if frame.slot.is_some() {
-            self.active.retain(|active| active.frame.slot != frame.slot);
+            let is_of_slot = |active: &mut Active| active.frame.slot == frame.slot;
+            for Active { frame: gone, clicked_at, .. } in self.active.extract_if(.., is_of_slot) {
+                // What is taken back was noted so before.
+                if self.past.iter().all(|(id, _)| *id != gone.id) {
+                    note_past(&mut self.past, (&gone.id, Told::Held(gone.kind, clicked_at)));
+                }
+            }
         }
         if !matches!(frame.kind, HintKind::Withdraw | HintKind::Reset) {
             self.active.push(said.clone());
@@ -237,7 +241,8 @@ impl Visitor {
 
     /// The hints that hold and show a product.
     pub(super) fn showing(&self, sku: &Sku, now: Millis) -> Vec<Active> {
-        let shows = |active: &&Active| active.frame.expires_at > now && active.skus.contains(sku);
+        let shows =
+            |active: &&Active| active.frame.expires_at > now && active.frame.skus.contains(sku);
         self.active.iter().filter(shows).cloned().collect()
     }
 
@@ -253,7 +258,7 @@ impl Visitor {
     /// The hints that hold and show any of these products.
     pub(super) fn showing_any(&self, skus: &[Sku], now: Millis) -> Vec<Active> {
         let shows = |active: &&Active| {
-            active.frame.expires_at > now && active.skus.iter().any(|sku| skus.contains(sku))
+            active.frame.expires_at > now && active.frame.skus.iter().any(|sku| skus.contains(sku))
         };
         self.active.iter().filter(shows).cloned().collect()
     }
@@ -300,7 +305,7 @@ impl Visitor {
 
     /// The products that hints show now.
     pub(super) fn shown(&self) -> impl Iterator<Item = &Sku> {
-        self.active.iter().flat_map(|active| &active.skus)
+        self.active.iter().flat_map(|active| &active.frame.skus)
     }
 
     pub(super) fn source(&self) -> (u32, u64) {
@@ -328,6 +333,13 @@ impl Visitor {
         let reset = Frame::reset(self.source, now);
         [Arc::new(reset)].into_iter().chain(self.holding(now)).collect()
     }
+}
+
+fn note_past(past: &mut VecDeque<(HintId, Told)>, (id, told): (&HintId, Told)) {
+    if past.len() >= PAST_MAX {
+        past.pop_front();
+    }
+    past.push_back((id.clone(), told));
 }
 
 /// How a stream began.

@@ -149,9 +149,96 @@ fn what_sold_out_while_nobody_decided_is_shown_no_more_and_what_runs_low_is() {
             &Subject::new(&Tenant::parse("shop").unwrap(), &VisitorId::parse("v").unwrap()),
             (0, NOW + 2),
         ),
-        crate::hints::feed::Marks::default(),
+        (crate::hints::feed::Marks::default(), Millis(NOW)),
     );
     let stream = inner.open("v");
     inner.recall("v");
     assert_eq!(shown(&hints(&stream)), slots);
+}
+
+#[test]
+fn what_came_back_while_its_source_was_silent_is_told_once_that_is_heard_again() {
+    let mut inner = Inner::new();
+    inner.react.means.tables.rule.age_ms_max = Some(1_000);
+    inner.react.opened(0, NOW);
+    inner.tell_stock(("C", 0), 10);
+    inner.live(("v", "product_view", "C"));
+    let (stream, mut ages) = (inner.open("v"), inner.ages());
+    let mut look = |inner: &Inner| ages.look(Millis(inner.clock_ms()));
+    inner.clock.advance_ms(5_000);
+    assert!(look(&inner));
+    // What it said meanwhile comes late: nobody may rely on it.
+    inner.tell_stock_of(("C", 3, NOW + 2_000), 11);
+    assert!(notices(&stream).is_empty());
+    inner.beat(12);
+    assert!(!look(&inner));
+    assert_eq!(notices(&stream), ["back C back.0.10.0"]);
+    assert!(!look(&inner));
+    assert!(notices(&stream).is_empty(), "once");
+    // What is taken back since its source is silent is told again, as news of its own.
+    inner.clock.advance_ms(5_000);
+    assert!(look(&inner));
+    let gone = hints(&stream);
+    assert_eq!(gone.iter().map(|hint| hint.kind).collect::<Vec<_>>(), [HintKind::Withdraw]);
+    inner.beat(13);
+    assert!(!look(&inner));
+    assert_eq!(notices(&stream), ["back C back.0.11.0"]);
+}
+
+#[test]
+fn a_stock_that_is_read_anew_takes_back_what_it_does_not_have_and_tells_who_waits() {
+    let mut inner = waiting();
+    inner.live(("v", "product_view", "A"));
+    let stream = inner.open("v");
+    let shows_b = |hint: &Hint| hint.content.as_str().contains(r#""sku":"B""#);
+    let said = hints(&stream);
+    let with_b = said.iter().filter(|hint| shows_b(hint)).count();
+    assert!(with_b > 0, "{said:?}");
+    // As the new table has it: of B there is no record, and D can be had.
+    let anew = Table::detached("stock");
+    for (offset, sku) in ["A", "D"].into_iter().enumerate() {
+        let (key, value) =
+            (format!("shop:{sku}"), format!(r#"{{"sku":"{sku}","available":5,"at":1}}"#));
+        let place = Place { partition: 0, offset: offset as u64 };
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        anew.apply(&Raw { source: 0, place, key, value, timestamp_ms: 1 }).unwrap();
+    }
+    inner.watch().replaced(&anew);
+    let told = hints(&stream);
+    let gone: Vec<&Hint> = told.iter().filter(|hint| hint.kind == HintKind::Withdraw).collect();
+    assert_eq!(gone.len(), with_b);
+    assert!(gone.iter().all(|hint| hint.content.as_str().contains(r#""sold_out":["B"]"#)));
+    let back: Vec<String> = told
+        .iter()
+        .filter(|hint| hint.kind == HintKind::Stock)
+        .map(|hint| hint.id.to_string())
+        .collect();
+    assert_eq!(back, ["back.0.11.0"]);
+}
+
+#[test]
+fn what_waits_for_a_slow_stream_goes_out_only_while_it_is_true() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    let subject = Subject::new(&Tenant::parse("shop").unwrap(), &VisitorId::parse("v").unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut frames = Vec::new();
+    while let Poll::Ready(Taken::Frame(frame)) = stream.outbox().poll_take(&mut context) {
+        frames.push(frame);
+    }
+    let may = |inner: &Inner| {
+        let may = |frame: &Arc<Frame>| inner.react.may_go_out(&subject, frame);
+        frames.iter().map(may).collect::<Vec<_>>()
+    };
+    assert_eq!(frames.iter().map(|frame| frame.skus.len()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(may(&inner), [true, true]);
+    // The first shows B. Another hint has its place by then, so nothing takes it back.
+    inner.live(("v", "product_view", "B"));
+    inner.tell_stock(("B", 0), 20);
+    assert_eq!(may(&inner), [false, true]);
+    inner.clock.advance_ms(600_000);
+    assert_eq!(may(&inner), [false, false]);
+    assert!(inner.react.may_go_out(&subject, &Frame::reset((0, NOW), Millis(NOW))));
 }
