@@ -66,8 +66,9 @@ impl<V: View> Driver<V> {
     pub fn wait_until(&mut self, now_ms: u64) -> Result<Vec<V::Output>, Poison> {
         self.now_ms = Some(now_ms);
         let mut said = Vec::new();
-        let around = (self.partition, &self.tables, now_ms);
-        self.task.wake_by_the_clock(&self.view, around, &mut said).map_err(poison)?;
+        let (around, mut say) = ((self.partition, &self.tables, now_ms), |more| said.extend(more));
+        let woken = self.task.wake_by_the_clock(&self.view, around, &mut say);
+        woken.map_err(Refused::Disk).map_err(poison)?;
         Ok(said)
     }
 
@@ -120,7 +121,8 @@ impl<V: View> Driver<V> {
         let raw = self.now_ms.map_or(*raw, |now_ms| raw.not_from_the_future(now_ms));
         let around = (&self.tables, self.now_ms.unwrap_or_default());
         let mut said = Vec::new();
-        self.task.feed(&self.view, &raw, around, &mut said).map_err(poison)?;
+        let fed = self.task.feed(&self.view, &raw, around, &mut |more| said.extend(more));
+        said.extend(fed.map_err(poison)?);
         Ok(said)
     }
 

@@ -1,6 +1,7 @@
 //! A record as it comes in, one as it goes out, and why one cannot be read.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use clickmill_kafka::{Headers, Message, Outgoing};
@@ -80,6 +81,14 @@ impl Poison {
     /// A record whose bytes are not what they should be.
     pub fn malformed(detail: impl fmt::Display) -> Self {
         Self { reason: "malformed", detail: detail.to_string() }
+    }
+
+    /// Asks what may panic; that is poison then.
+    pub(crate) fn unless_panics<T>(
+        (reason, detail): (&'static str, &str),
+        ask: impl FnOnce() -> T,
+    ) -> Result<T, Self> {
+        catch_unwind(AssertUnwindSafe(ask)).map_err(|_| Self { reason, detail: detail.to_owned() })
     }
 }
 

@@ -152,7 +152,7 @@ impl<S: State> Slot<S> {
             self.live = Some(Box::default());
         } else if had_none {
             self.live = Some(Box::new(match &self.sealed {
-                Some(bytes) => S::read(bytes)?,
+                Some(bytes) => read(bytes)?,
                 None => S::default(),
             }));
         }
@@ -215,7 +215,7 @@ impl<S: State> States<S> {
             (Some(sealed), _) if !slot.is_changed => Arc::clone(sealed),
             (_, Some(live)) => {
                 self.buffer.clear();
-                live.pack(&mut self.buffer).map_err(Trouble::Poison)?;
+                unless_panics(|| live.pack(&mut self.buffer)).map_err(Trouble::Poison)?;
                 Arc::from(self.buffer.as_slice())
             }
             (_, None) => return Ok(None),
@@ -234,7 +234,7 @@ impl<S: State> States<S> {
         let Some(slot) = self.slots[at].as_mut() else { return Ok(()) };
         // Nothing that was left half done stays, whatever comes of reading.
         slot.live = None;
-        let read = S::read(before).map(|state| slot.live = Some(Box::new(state)));
+        let read = read(before).map(|state| slot.live = Some(Box::new(state)));
         // One that was never sealed is forgotten with the next seal.
         if read.is_err() && slot.sealed.is_some() {
             (slot.touched_ms, slot.is_changed) = (slot.sealed_ms, false);
@@ -250,14 +250,14 @@ impl<S: State> States<S> {
         for slot in self.slots.iter().flatten() {
             match (&slot.live, &slot.sealed) {
                 (Some(live), _) => show(&slot.key, live),
-                (None, Some(bytes)) => drop(S::read(bytes).map(|state| show(&slot.key, &state))),
+                (None, Some(bytes)) => drop(read(bytes).map(|state| show(&slot.key, &state))),
                 (None, None) => {}
             }
         }
         let Some(shelf) = &self.shelf else { return Ok(()) };
         shelf.each(|key, bytes| {
             if !self.index.contains_key(key) {
-                drop(S::read(bytes).map(|state| show(key, &state)));
+                drop(read(bytes).map(|state| show(key, &state)));
             }
         })
     }
@@ -301,7 +301,8 @@ impl<S: State> States<S> {
     /// Writes down every state that was changed since the last seal. Without a value its key is to be
     /// forgotten.
     ///
-    /// A state that cannot be written stays as it was sealed before, and is told as poison.
+    /// A state that cannot be written, or at which the view panics, stays as it was sealed before,
+    /// and is told as poison.
     pub(crate) fn seal<V: View<State = S>>(&mut self, view: &V) -> (Sealed, Vec<Poison>) {
         let mut changed = std::mem::take(&mut self.changed);
         let mut sealed =
@@ -312,17 +313,19 @@ impl<S: State> States<S> {
             slot.is_changed = false;
             slot.sealed_ms = slot.touched_ms;
             let of = (&slot.key, slot.touched_ms);
-            match slot.live.as_deref().filter(|live| !view.is_over(live)) {
-                Some(live) => match write_down(live, &mut self.buffer, (&mut sealed, of)) {
-                    Ok(kept) => slot.sealed = Some(kept),
-                    Err(why) => {
-                        slot.live = None;
-                        poison.push(why);
-                    }
-                },
-                None => {
+            let live = slot.live.as_deref().map(|live| {
+                let into = (&mut sealed, of);
+                unless_panics(|| write_down((view, live), &mut self.buffer, into))
+            });
+            match live.transpose() {
+                Ok(Some(Some(kept))) => slot.sealed = Some(kept),
+                Ok(Some(None) | None) => {
                     sealed.push(of, None);
                     (slot.live, slot.sealed) = (None, None);
+                }
+                Err(why) => {
+                    slot.live = None;
+                    poison.push(why);
                 }
             }
             slot.count(&mut self.bytes);
@@ -575,24 +578,37 @@ impl<S: State> States<S> {
     }
 }
 
-/// Writes a state as it is published, and returns it as it is kept. `buffer` saves room.
-fn write_down<S: State>(
-    live: &S,
+/// What views and states do here is done at no record that could be passed over.
+fn unless_panics<T>(ask: impl FnOnce() -> Result<T, Poison>) -> Result<T, Poison> {
+    Poison::unless_panics(("state_panicked", "reading or writing this state panicked"), ask)?
+}
+
+fn read<S: State>(bytes: &[u8]) -> Result<S, Poison> {
+    unless_panics(|| S::read(bytes))
+}
+
+/// Writes a state as it is published, and returns it as it is kept; none once it is over. `buffer`
+/// saves room.
+fn write_down<V: View>(
+    (view, live): (&V, &V::State),
     buffer: &mut Vec<u8>,
     (sealed, of): (&mut Sealed, (&Arc<[u8]>, u64)),
-) -> Result<Arc<[u8]>, Poison> {
+) -> Result<Option<Arc<[u8]>>, Poison> {
+    if view.is_over(live) {
+        return Ok(None);
+    }
     buffer.clear();
-    if S::FORM == 0 {
+    if V::State::FORM == 0 {
         live.write(buffer)?;
         sealed.push(of, Some(buffer));
-        return Ok(Arc::from(buffer.as_slice()));
+        return Ok(Some(Arc::from(buffer.as_slice())));
     }
     live.pack(buffer)?;
     let kept = Arc::from(buffer.as_slice());
     buffer.clear();
     live.write(buffer)?;
     sealed.push(of, Some(buffer));
-    Ok(kept)
+    Ok(Some(kept))
 }
 
 /// A slot that was just filled is not there: a fault of this module.

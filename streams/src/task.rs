@@ -1,7 +1,6 @@
 //! One partition of one view: its states and how far it got.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::alarms::Alarms;
@@ -28,6 +27,9 @@ pub struct Unwoken {
     /// Why.
     pub poison: Poison,
 }
+
+/// Takes what keys say that are woken, one after the other. A panic counts as the wake's.
+pub(crate) type Say<'a, O> = dyn FnMut(Vec<O>) + 'a;
 
 /// Why a record was not folded.
 #[derive(Debug)]
@@ -64,19 +66,19 @@ impl<V: View> Task<V> {
         })
     }
 
-    /// Folds one record, and first wakes whom it is time for; what is said comes in that order. A
-    /// record that was folded before says nothing and changes nothing.
+    /// Folds one record, and first wakes whom it is time for. Returns what the fold says. A record
+    /// that was folded before says nothing and changes nothing.
     pub(crate) fn feed(
         &mut self,
         view: &V,
         raw: &Raw<'_>,
         around: (&V::Tables, u64),
-        said: &mut Vec<V::Output>,
-    ) -> Result<(), Refused> {
+        say: &mut Say<'_, V::Output>,
+    ) -> Result<Vec<V::Output>, Refused> {
         let (tables, now_ms) = around;
         match self.next.get_mut(raw.source) {
             Some(next) if raw.place.offset >= *next => *next = raw.place.offset + 1,
-            Some(_) | None => return Ok(()),
+            Some(_) | None => return Ok(Vec::new()),
         }
         let input = view.decode(raw).map_err(Refused::Poison)?;
         let time_ms = view.time_ms(&input).min(raw.timestamp_ms);
@@ -85,18 +87,17 @@ impl<V: View> Task<V> {
         let around = Around { key, place, stream_time_ms, now_ms, tables };
         let Some(key) = raw.key else {
             // It leaves no trace: stream time is what is known of the keys.
-            said.extend(view.fold(&mut V::State::default(), input, &around));
-            return Ok(());
+            return Ok(view.fold(&mut V::State::default(), input, &around));
         };
         if let Some(poison) = crate::changelog::refused(key) {
             return Err(Refused::Poison(poison));
         }
         if V::WAKES {
-            self.wake(view, Due::Stream(stream_time_ms), &around, said)?;
+            self.wake(view, Due::Stream(stream_time_ms), &around, say).map_err(Refused::Disk)?;
         }
         let state = self.states.change(key, stream_time_ms)?;
         self.stream_time_ms = stream_time_ms;
-        said.extend(view.fold(state, input, &around));
+        let said = view.fold(state, input, &around);
         let due = view.due(state);
         debug_assert!(
             V::WAKES || due.is_none(),
@@ -105,7 +106,7 @@ impl<V: View> Task<V> {
         if let (true, Some(due)) = (V::WAKES, due) {
             self.alarms.set(key, due);
         }
-        Ok(())
+        Ok(said)
     }
 
     /// Wakes everybody whom the wall clock says it is time for.
@@ -113,15 +114,15 @@ impl<V: View> Task<V> {
         &mut self,
         view: &V,
         (partition, tables, now_ms): (u32, &V::Tables, u64),
-        said: &mut Vec<V::Output>,
-    ) -> Result<(), Refused> {
+        say: &mut Say<'_, V::Output>,
+    ) -> Result<(), Error> {
         if !V::WAKES {
             return Ok(());
         }
         let place = Place { partition, offset: self.next_offset() };
         let stream_time_ms = self.stream_time_ms;
         let around = Around { key: None, place, stream_time_ms, now_ms, tables };
-        self.wake(view, Due::Wall(now_ms), &around, said)
+        self.wake(view, Due::Wall(now_ms), &around, say)
     }
 
     fn wake(
@@ -129,12 +130,12 @@ impl<V: View> Task<V> {
         view: &V,
         now: Due,
         around: &Around<'_, V::Tables>,
-        said: &mut Vec<V::Output>,
-    ) -> Result<(), Refused> {
+        say: &mut Say<'_, V::Output>,
+    ) -> Result<(), Error> {
         while let Some((key, set_for)) = self.alarms.next(now) {
-            match self.wake_key(view, (&key, set_for), around, said) {
+            match self.wake_key(view, (&key, set_for), around, say) {
                 Ok(()) => {}
-                Err(Trouble::Disk(error)) => return Err(Refused::Disk(error)),
+                Err(Trouble::Disk(error)) => return Err(error),
                 Err(Trouble::Poison(poison)) => self.unwoken.push(Unwoken { key, poison }),
             }
         }
@@ -146,7 +147,7 @@ impl<V: View> Task<V> {
         view: &V,
         (key, set_for): (&[u8], Due),
         around: &Around<'_, V::Tables>,
-        said: &mut Vec<V::Output>,
+        say: &mut Say<'_, V::Output>,
     ) -> Result<(), Trouble> {
         let Some(state) = self.states.look(key)? else { return Ok(()) };
         let due = caught(|| view.due(state)).map_err(Trouble::Poison)?;
@@ -163,11 +164,14 @@ impl<V: View> Task<V> {
         // each new beginning. So this is undone here, and not with the transaction.
         let woken = caught(|| {
             let outputs = view.wake(state, &around);
-            (outputs, view.due(state))
+            let next = view.due(state);
+            if !outputs.is_empty() {
+                say(outputs);
+            }
+            next
         });
         match woken {
-            Ok((outputs, next)) => {
-                said.extend(outputs);
+            Ok(next) => {
                 if let Some(next) = next.filter(|next| !next.is_by(due)) {
                     self.alarms.set(key, next);
                 }
@@ -200,10 +204,8 @@ impl<V: View> Task<V> {
 
 /// Asks a view about a key that no record of its own is there for.
 fn caught<T>(ask: impl FnOnce() -> T) -> Result<T, Poison> {
-    catch_unwind(AssertUnwindSafe(ask)).map_err(|_| Poison {
-        reason: "wake_panicked",
-        detail: "waking this key panicked".to_owned(),
-    })
+    let told = ("wake_panicked", "waking this key, or telling what came of it, panicked");
+    Poison::unless_panics(told, ask)
 }
 
 impl From<Trouble> for Refused {

@@ -1,5 +1,7 @@
 //! What views may rely on, shown without Kafka.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -30,11 +32,9 @@ fn a_record_that_was_folded_is_not_folded_again() {
     let mut task = Task::new(Bounds::default());
     let place = Place { partition: 0, offset: 7 };
     let raw = Raw { source: 0, place, key: Some(b"a"), value: Some(b"1"), timestamp_ms: 1 };
-    let mut said = Vec::new();
-    task.feed(&Count, &raw, (&(), 0), &mut said).unwrap();
-    assert_eq!(said.len(), 1);
-    task.feed(&Count, &raw, (&(), 0), &mut said).unwrap();
-    assert_eq!(said.len(), 1);
+    let mut feed = || task.feed(&Count, &raw, (&(), 0), &mut |_| {}).unwrap().len();
+    assert_eq!(feed(), 1);
+    assert_eq!(feed(), 0);
     assert_eq!(task.next_offset(), 8);
     assert_eq!(task.look(b"a").unwrap(), Some(&1));
 }
@@ -313,6 +313,26 @@ fn a_key_that_panics_when_it_is_woken_is_told_and_stays_as_it_was() {
         assert_eq!(driver.wait_until(7_000), Ok(vec![bad + 1]));
         assert_eq!(told(&mut driver), []);
     }
+}
+
+#[test]
+fn a_key_whose_wake_nobody_can_tell_of_is_as_it_was_and_costs_nobody_else_theirs() {
+    let mut task = Task::new(Bounds::default());
+    for (offset, key) in (0..).zip([b"a", b"b", b"c"]) {
+        let (place, value) = (Place { partition: 0, offset }, [b'1' + offset as u8]);
+        let raw = Raw { source: 0, place, key: Some(key), value: Some(&value), timestamp_ms: 1 };
+        task.feed(&Reports, &raw, (&(), 5_000), &mut |_| {}).unwrap();
+    }
+    let mut said = Vec::new();
+    let mut say = |more: Vec<u64>| {
+        assert!(more != [2], "no sink should do this");
+        said.extend(more);
+    };
+    task.wake_by_the_clock(&Reports, (0, &(), 6_000), &mut say).unwrap();
+    assert_eq!(said, [1, 3]);
+    let unwoken: Vec<_> = task.take_unwoken().into_iter().map(|one| one.key).collect();
+    assert_eq!(unwoken, [Arc::from(&b"b"[..])]);
+    assert_eq!(task.look(b"b").unwrap(), Some(&(2, Some(6_000))));
 }
 
 #[test]

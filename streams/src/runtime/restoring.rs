@@ -1,5 +1,6 @@
 //! The threads that restore partitions while others are live.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +50,8 @@ impl<V: View> Restoring<V> {
                         let Ok(order) = order else { return };
                         let is_over = || order.is_over.load(Ordering::Acquire);
                         let what = (order.partition, order.now_ms);
-                        let run = restore.run(&*view, store.as_ref(), what, &is_over);
+                        let run = || restore.run(&*view, store.as_ref(), what, &is_over);
+                        let run = unless_panics(order.partition, run);
                         if tell.send((order, run)).is_err() {
                             return;
                         }
@@ -64,8 +66,32 @@ impl<V: View> Restoring<V> {
         self.orders.send(order).map_err(|_| Error::Broken("a restore".to_owned()))
     }
 
-    /// One that is done; none for now.
+    /// One that is done; none for now. One that has panicked is a failure like any other: without a
+    /// word of it the partition would be waited for for ever.
     pub(super) fn next(&self) -> Option<(Order, Result<Restored<V>, Error>)> {
         self.done.try_recv().ok()
+    }
+}
+
+fn unless_panics<T>(
+    partition: u32,
+    restore: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(restore))
+        .unwrap_or_else(|_| Err(Error::Broken(format!("the restore of partition {partition}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_that_panics_is_told_as_one_that_failed() {
+        let told = unless_panics::<()>(3, || panic!("no view should do this"));
+        assert_eq!(
+            told.unwrap_err().to_string(),
+            "the thread of the restore of partition 3 broke off"
+        );
+        assert!(matches!(unless_panics(3, || Ok(5)), Ok(5)));
     }
 }

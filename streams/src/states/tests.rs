@@ -319,6 +319,92 @@ fn a_state_is_published_in_one_form_and_kept_in_another() {
     assert_eq!(states.look(b"a").unwrap().map(|state| state.0), Some(42));
 }
 
+/// A state that panics in the middle of what it says.
+#[derive(Default)]
+struct Touchy(&'static str);
+
+impl Touchy {
+    fn does(&self, what: &str) {
+        assert!(self.0 != what, "no state should do this");
+    }
+}
+
+impl State for Touchy {
+    const FORM: u8 = 1;
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        into.extend_from_slice(b"half a");
+        self.does("write");
+        Ok(())
+    }
+
+    fn pack(&self, into: &mut Vec<u8>) -> Result<(), Poison> {
+        self.does("pack");
+        into.extend_from_slice(self.0.as_bytes());
+        Ok(())
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Poison> {
+        Self(if bytes == b"read" { "read" } else { "fine" }).does("read");
+        Ok(Self("fine"))
+    }
+}
+
+/// Only its states matter.
+struct Touched;
+
+impl View for Touched {
+    type Input = ();
+    type State = Touchy;
+    type Tables = ();
+    type Output = ();
+
+    fn decode(&self, _: &Raw<'_>) -> Result<(), Poison> {
+        Ok(())
+    }
+
+    fn time_ms(&self, (): &()) -> u64 {
+        0
+    }
+
+    fn fold(&self, _: &mut Touchy, (): (), _: &Around<'_, ()>) -> Vec<()> {
+        Vec::new()
+    }
+
+    fn is_over(&self, state: &Touchy) -> bool {
+        state.does("is_over");
+        false
+    }
+}
+
+#[test]
+fn a_state_that_panics_is_one_that_cannot_be_read_or_written() {
+    const BAD: [&str; 3] = ["is_over", "pack", "write"];
+    let mut states = States::<Touchy>::new(Bounds::default(), None);
+    for bad in BAD {
+        states.restore(bad.as_bytes(), Some(b"fine"), 1);
+        states.change(bad.as_bytes(), 2).unwrap().0 = bad;
+    }
+    states.change(b"fine", 2).unwrap().0 = "fine";
+    // Woken before it is sealed, it would be packed.
+    assert!(matches!(states.wake(b"pack"), Err(Trouble::Poison(_))));
+    let (sealed, poison) = states.seal(&Touched);
+    let reasons: Vec<_> = poison.iter().map(|poison| poison.reason).collect();
+    assert_eq!(reasons, ["state_panicked"; 3]);
+    // Nothing of them is published, and they are as they were sealed last.
+    assert_eq!(sealed.get(0), Some((&b"fine"[..], Some(&b"half a"[..]), 2)));
+    assert_eq!(sealed.len(), 1);
+    for bad in BAD {
+        assert_eq!(states.look(bad.as_bytes()).unwrap().map(|state| state.0), Some("fine"));
+    }
+    // As a restore reads all of them, for their alarms, and a record its own.
+    states.restore(b"read", Some(b"read"), 1);
+    let mut seen = 0;
+    states.each(|_, _| seen += 1).unwrap();
+    assert_eq!(seen, 4);
+    assert!(matches!(states.change(b"read", 2), Err(Trouble::Poison(_))));
+}
+
 #[test]
 fn a_key_that_no_disk_takes_is_poison_and_costs_nobody_else_their_state() {
     let folder = Folder::new();
@@ -329,8 +415,8 @@ fn a_key_that_no_disk_takes_is_poison_and_costs_nobody_else_their_state() {
     let mut feed = |(offset, key)| {
         let place = Place { partition: 0, offset };
         let raw = Raw { source: 0, place, key: Some(key), value: Some(b"1"), timestamp_ms: 1 };
-        match task.feed(&Count, &raw, (&(), 1), &mut Vec::new()) {
-            Ok(()) => "folded",
+        match task.feed(&Count, &raw, (&(), 1), &mut |_| {}) {
+            Ok(_) => "folded",
             Err(Refused::Poison(poison)) => poison.reason,
             Err(Refused::Disk(error)) => panic!("{error}"),
         }

@@ -42,13 +42,13 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let which = (raw.source, raw.place);
         let fold = || {
             if cursed.contains(&which) {
-                return (Err(Refused::Poison(panicked())), None);
+                return (Err(Refused::Poison(panicked())), Vec::new());
             }
-            let mut said = Vec::new();
-            let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut said);
+            let mut produce = Vec::new();
             // Whom a record has woken has said something, even where the record itself is poison.
-            let says = fed.is_ok() || !said.is_empty();
-            (fed, says.then(|| self.sink.live(at, said)))
+            let mut say = |said| produce.extend(self.sink.live(at, said));
+            let fed = held.task.feed(&*self.view, raw, (&self.tables, at.now_ms), &mut say);
+            (fed.map(|said| produce.extend(self.sink.live(at, said))), produce)
         };
         // What a panic left half done goes with the transaction: all is taken up again from what was
         // committed, and the record that it came at is poison then.
@@ -56,11 +56,9 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             cursed.insert(which);
             return Err(Error::Panicked(raw.place));
         };
-        if let Some(produce) = produce {
-            *outputs += produce.len() as u64;
-            transactions.fill(produce.len());
-            held.outputs.extend(produce.into_iter().map(|record| (at, record)));
-        }
+        *outputs += produce.len() as u64;
+        transactions.fill(produce.len());
+        held.outputs.extend(produce.into_iter().map(|record| (at, record)));
         match fed {
             Ok(()) => self.meters.folded.increment(1),
             Err(Refused::Poison(poison)) => {
@@ -129,21 +127,14 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 means.transactions.fill(1);
             }
             let place = Place { partition: *number, offset: held.task.next_offset() };
-            let (at, mut said) = (At { place, now_ms }, Vec::new());
-            let around = (*number, &self.tables, now_ms);
-            match held.task.wake_by_the_clock(&*self.view, around, &mut said) {
-                Ok(()) => {}
-                Err(Refused::Disk(error)) => return Err(error),
-                Err(Refused::Poison(_)) => continue,
-            }
+            let (at, mut produce) = (At { place, now_ms }, Vec::new());
+            let (around, view) = ((*number, &self.tables, now_ms), &*self.view);
+            let mut say = |said| produce.extend(self.sink.live(at, said));
+            held.task.wake_by_the_clock(view, around, &mut say)?;
             let unwoken = self.tell_unwoken(held, at);
-            if said.is_empty() && unwoken == 0 {
+            if produce.is_empty() && unwoken == 0 {
                 continue;
             }
-            // What was said is in the states already: it must not be left out.
-            let Ok(produce) = catch_unwind(AssertUnwindSafe(|| self.sink.live(at, said))) else {
-                return Err(Error::Panicked(place));
-            };
             *outputs += produce.len() as u64;
             // The state that was woken is a record, too.
             means.transactions.fill(1 + produce.len() + unwoken);
