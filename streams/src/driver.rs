@@ -118,7 +118,8 @@ impl<V: View> Driver<V> {
         if let Some(next) = self.next.get_mut(raw.source) {
             *next = raw.place.offset + 1;
         }
-        let raw = self.now_ms.map_or(*raw, |now_ms| raw.not_from_the_future(now_ms));
+        let ahead_max_ms = self.view.ahead_max_ms();
+        let raw = self.now_ms.map_or(*raw, |now_ms| raw.not_from_the_future(now_ms, ahead_max_ms));
         let around = (&self.tables, self.now_ms.unwrap_or_default());
         let mut said = Vec::new();
         let fed = self.task.feed(&self.view, &raw, around, &mut |more| said.extend(more));

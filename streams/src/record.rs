@@ -37,14 +37,11 @@ pub struct Raw<'a> {
     pub timestamp_ms: u64,
 }
 
-/// How far a record's time may be ahead of our own clock, ms: what clocks may differ by.
-pub(crate) const AHEAD_MAX_MS: u64 = 60 * 60 * 1000;
-
 impl<'a> Raw<'a> {
-    /// The same record with a time that can be, by our own clock. One from the future would have
-    /// stream time run ahead and everybody's state expire.
-    pub(crate) fn not_from_the_future(self, now_ms: u64) -> Self {
-        let timestamp_ms = self.timestamp_ms.min(now_ms.saturating_add(AHEAD_MAX_MS));
+    /// The same record with a time that can be, by our own clock and what clocks may differ by. One
+    /// from the future would have stream time run ahead and everybody's state expire.
+    pub(crate) fn not_from_the_future(self, now_ms: u64, ahead_max_ms: u64) -> Self {
+        let timestamp_ms = self.timestamp_ms.min(now_ms.saturating_add(ahead_max_ms));
         Self { timestamp_ms, ..self }
     }
 

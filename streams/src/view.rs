@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{Place, Poison, Raw};
 
+/// How far a record's time may be ahead of our own clock unless a view says otherwise, ms.
+const AHEAD_MAX_MS: u64 = 60_000;
+
 /// A keyed fold: what a key's state becomes with each of its records, and what is said about it.
 ///
 /// A fold is pure. It sees nothing but its arguments, so that folding the same records again gives
@@ -32,9 +35,18 @@ pub trait View: Send + Sync + 'static {
     fn decode(&self, raw: &Raw<'_>) -> Result<Self::Input, Poison>;
 
     /// When it happened, in milliseconds since 1970: what drives stream time. A record cannot have
-    /// happened after it was written: Kafka's timestamp is the bound, and our own clock and an hour
-    /// where that is ahead.
+    /// happened after it was written: Kafka's timestamp is the bound, and our own clock and
+    /// [`View::ahead_max_ms`] where that is ahead.
     fn time_ms(&self, input: &Self::Input) -> u64;
+
+    /// How far a record's time may be ahead of our own clock, ms: what the clocks of producers may
+    /// differ by. One that is further ahead would move the stream time of its whole partition, and end
+    /// everybody's visits there. Keep it well below what the view waits for, and below the hour that
+    /// brokers take a timestamp from the future for (`message.timestamp.after.max.ms`): states are
+    /// written with stream time.
+    fn ahead_max_ms(&self) -> u64 {
+        AHEAD_MAX_MS
+    }
 
     /// Folds a record into its key's state. A record without a key gets a state of its own that is
     /// forgotten afterwards.

@@ -164,6 +164,31 @@ fn a_visit_ends_once_half_an_hour_after_its_last_record() {
     assert_eq!(driver.wait_until(u64::MAX), Ok(vec![]));
 }
 
+#[test]
+fn a_producer_whose_clock_is_ahead_ends_nobodys_visit() {
+    const NOW_MS: u64 = 1_800_000_000_000;
+    const AHEAD_MS: u64 = 59 * 60 * 1000;
+    let mut driver = Driver::new(Visits, ());
+    driver.set_now_ms(NOW_MS);
+    let mut offset = 0;
+    let mut feed = |driver: &mut Driver<Visits>, key: &str, at_ms: u64| {
+        let (place, value) = (Place { partition: 0, offset }, at_ms.to_string());
+        offset += 1;
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        driver.feed_raw(&Raw { source: 0, place, key, value, timestamp_ms: at_ms }).unwrap()
+    };
+    assert_eq!(feed(&mut driver, "a", NOW_MS - 1_000), []);
+    assert_eq!(feed(&mut driver, "b", NOW_MS - 1_000), []);
+    assert_eq!(feed(&mut driver, "wrong", NOW_MS + AHEAD_MS), [], "nobody's half hour is over");
+    driver.set_now_ms(NOW_MS + 60_000);
+    assert_eq!(feed(&mut driver, "a", NOW_MS + 60_000), []);
+    // Half an hour on, who was quiet has ended, and who was not goes on.
+    driver.set_now_ms(NOW_MS + IDLE_MS);
+    let ended = visit("b", (NOW_MS - 1_000, NOW_MS - 1_000), 1);
+    assert_eq!(feed(&mut driver, "c", NOW_MS + IDLE_MS), [ended]);
+    assert_eq!(driver.state(b"a").unwrap().map(|visit| visit.records), Some(2));
+}
+
 proptest! {
     /// Whenever it is restarted, a view says the same, in the same order.
     #[test]

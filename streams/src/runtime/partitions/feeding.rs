@@ -38,7 +38,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
         let transactions = &mut means.transactions;
         // Its state is a record, too.
         transactions.fill(1);
-        let raw = &raw.not_from_the_future(at.now_ms);
+        let raw = &raw.not_from_the_future(at.now_ms, self.view.ahead_max_ms());
         let which = (raw.source, raw.place);
         let fold = || {
             if cursed.contains(&which) {
