@@ -109,15 +109,16 @@ impl<V: View> Task<V> {
         Ok(said)
     }
 
-    /// Wakes everybody whom the wall clock says it is time for.
+    /// Wakes everybody whom the wall clock says it is time for; returns how many keys' states may be
+    /// others than before.
     pub(crate) fn wake_by_the_clock(
         &mut self,
         view: &V,
         (partition, tables, now_ms): (u32, &V::Tables, u64),
         say: &mut Say<'_, V::Output>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         if !V::WAKES {
-            return Ok(());
+            return Ok(0);
         }
         let place = Place { partition, offset: self.next_offset() };
         let stream_time_ms = self.stream_time_ms;
@@ -131,16 +132,19 @@ impl<V: View> Task<V> {
         now: Due,
         around: &Around<'_, V::Tables>,
         say: &mut Say<'_, V::Output>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
+        let mut woken = 0;
         while let Some((key, set_for)) = self.alarms.next(now) {
             match self.wake_key(view, (&key, set_for), around, say) {
-                Ok(()) => {}
+                Ok(is_woken) => woken += usize::from(is_woken),
                 Err(Trouble::Disk(error)) => return Err(error),
                 Err(Trouble::Poison(poison)) => self.unwoken.push(Unwoken { key, poison }),
             }
         }
-        Ok(())
+        Ok(woken)
     }
+
+    /// Wakes a key, if it is time for it still; tells whether it was.
 
     fn wake_key(
         &mut self,
@@ -148,16 +152,16 @@ impl<V: View> Task<V> {
         (key, set_for): (&[u8], Due),
         around: &Around<'_, V::Tables>,
         say: &mut Say<'_, V::Output>,
-    ) -> Result<(), Trouble> {
-        let Some(state) = self.states.look(key)? else { return Ok(()) };
+    ) -> Result<bool, Trouble> {
+        let Some(state) = self.states.look(key)? else { return Ok(false) };
         let due = caught(|| view.due(state)).map_err(Trouble::Poison)?;
-        let Some(due) = due else { return Ok(()) };
+        let Some(due) = due else { return Ok(false) };
         if !due.is_by(set_for) {
             // It was put off since, and has its turn after whoever comes before it now.
             self.alarms.set(key, due);
-            return Ok(());
+            return Ok(false);
         }
-        let Some((before, state)) = self.states.wake(key)? else { return Ok(()) };
+        let Some((before, state)) = self.states.wake(key)? else { return Ok(false) };
         let Around { place, stream_time_ms, now_ms, tables, .. } = *around;
         let around = Around { key: Some(key), place, stream_time_ms, now_ms, tables };
         // No record is to blame that could be passed over, and whoever panics would do so again after
@@ -175,7 +179,7 @@ impl<V: View> Task<V> {
                 if let Some(next) = next.filter(|next| !next.is_by(due)) {
                     self.alarms.set(key, next);
                 }
-                Ok(())
+                Ok(true)
             }
             Err(mut poison) => {
                 if let Err(why) = self.states.put_back(key, &before) {

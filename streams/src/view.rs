@@ -75,7 +75,7 @@ pub trait View: Send + Sync + 'static {
     /// A state that is due at the same moment still is woken again only after its next record.
     ///
     /// One that panics costs only itself: the state stays as it was, nothing is said, and the sink is
-    /// told of it as of poison. So does one after which [`View::due`] panics.
+    /// told of it as of poison. So does one after which [`View::due`] panics, or the sink at what it says.
     fn wake(
         &self,
         state: &mut Self::State,

@@ -162,6 +162,12 @@ const CURSED: u64 = 666_666;
 /// The sum of what the first topic says at which a key is woken, in vain.
 const UNWAKEABLE: u64 = 777_777;
 
+/// The sum at which a key is woken, and what it says then makes the sink panic.
+const UNSAYABLE: u64 = 555_555;
+
+/// The sum at which a key is woken when the second topic says, ms, and has nothing to say.
+const SILENT: u64 = 888_888;
+
 /// Sums what two topics say of a key, apart from each other.
 struct Sums;
 
@@ -194,12 +200,20 @@ impl View for Sums {
     }
 
     fn due(&self, sums: &[u64; 2]) -> Option<Due> {
-        (sums[0] == UNWAKEABLE).then_some(Due::Wall(0))
+        match *sums {
+            [UNWAKEABLE | UNSAYABLE, _] => Some(Due::Wall(0)),
+            [SILENT, at_ms] if at_ms > 0 => Some(Due::Wall(at_ms)),
+            _ => None,
+        }
     }
 
-    fn wake(&self, sums: &mut [u64; 2], _: &Around<'_, ()>) -> Vec<Produce> {
-        sums[0] = 0;
-        panic!("no view should do this");
+    fn wake(&self, sums: &mut [u64; 2], around: &Around<'_, ()>) -> Vec<Produce> {
+        let key = around.key.unwrap_or_default().to_vec();
+        match std::mem::take(&mut sums[0]) {
+            SILENT => Vec::new(),
+            UNSAYABLE => vec![app::output(&"sums.said".into(), key, None)],
+            _ => panic!("no view should do this"),
+        }
     }
 }
 
@@ -212,6 +226,7 @@ impl Sink<Produce> for Said {
 
     fn live(&self, _: At, mut outputs: Vec<Produce>) -> Vec<Produce> {
         for output in &mut outputs {
+            assert!(output.value.is_some(), "no sink should do this");
             output.topic = format!("{}{}", self.0, output.topic).into();
         }
         outputs
@@ -377,7 +392,33 @@ async fn a_record_whose_fold_panics_is_poison_and_costs_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_woken_and_says_nothing_is_written_though_no_record_comes() {
+    let kafka = Kafka::start(1);
+    kafka.make(&["sums.left", "sums.right", "sums.said"], 1, &[]).await;
+    kafka.make(&["sums.view"], 1, &[("cleanup.policy", "compact")]).await;
+    let mut runtime = sums(&kafka, "one", &Arc::default());
+    let record = |more: u64| ("k".to_owned(), Some(more.to_string()));
+    kafka.put("sums.left", &[record(SILENT)]);
+    let states = async || newest(kafka.records_of("sums.view").await);
+    let is = |sums: String| move |states: &BTreeMap<String, String>| states.get("k") == Some(&sums);
+    until_enough("it is folded", states, is(format!("[{SILENT},0]"))).await;
+    // Late enough for what was folded to be committed before it.
+    let due_ms = now().0 + 1_500;
+    kafka.put("sums.right", &[record(due_ms)]);
+    until_enough("it is woken", states, is(format!("[0,{due_ms}]"))).await;
+    runtime.status().stop();
+    runtime.ended().await.expect("it ends well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_panics_when_it_is_woken_is_told_once_and_costs_nothing_else() {
+    // In the view, or in the sink that is to tell of it.
+    for bad in [UNWAKEABLE, UNSAYABLE] {
+        told_once_and_costs_nothing_else(bad).await;
+    }
+}
+
+async fn told_once_and_costs_nothing_else(bad: u64) {
     let kafka = Kafka::start(1);
     kafka.make(&["sums.left", "sums.right", "sums.said"], 1, &[]).await;
     kafka.make(&["sums.view"], 1, &[("cleanup.policy", "compact")]).await;
@@ -389,18 +430,19 @@ async fn a_key_that_panics_when_it_is_woken_is_told_once_and_costs_nothing_else(
     };
     let record = |key: &str, more: u64| (key.to_owned(), Some(more.to_string()));
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    kafka.put("sums.left", &[record("bad", UNWAKEABLE)]);
+    kafka.put("sums.left", &[record("bad", bad)]);
     let told = pair("poison", "wake_panicked");
     until_enough("it is told, though no record comes", said, |said| said.contains(&told)).await;
     kafka.put("sums.left", &[record("good", 1), record("bad", 1)]);
-    let wanted = [pair("bad", "0 777777"), told.clone(), pair("good", "0 1"), pair("bad", "0 1")];
+    let first = pair("bad", &format!("0 {bad}"));
+    let wanted = [first, told.clone(), pair("good", "0 1"), pair("bad", "0 1")];
     until_enough("all is folded", said, |said| said.len() >= wanted.len()).await;
     runtime.status().stop();
     runtime.ended().await.expect("it ends well");
     assert_eq!(said().await, wanted);
     assert_eq!(restarts.load(Ordering::Relaxed), 0);
     let states = newest(kafka.records_of("sums.view").await);
-    assert_eq!(states.get("bad").map(String::as_str), Some("[777778,0]"));
+    assert_eq!(states.get("bad"), Some(&format!("[{},0]", bad + 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

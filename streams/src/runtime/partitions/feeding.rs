@@ -130,14 +130,14 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             let (at, mut produce) = (At { place, now_ms }, Vec::new());
             let (around, view) = ((*number, &self.tables, now_ms), &*self.view);
             let mut say = |said| produce.extend(self.sink.live(at, said));
-            held.task.wake_by_the_clock(view, around, &mut say)?;
+            let woken = held.task.wake_by_the_clock(view, around, &mut say)?;
             let unwoken = self.tell_unwoken(held, at);
-            if produce.is_empty() && unwoken == 0 {
-                continue;
-            }
             *outputs += produce.len() as u64;
-            // The state that was woken is a record, too.
-            means.transactions.fill(1 + produce.len() + unwoken);
+            // A state that was woken is a record, too, also where it had nothing to say.
+            let records = woken + unwoken + produce.len();
+            if records > 0 {
+                means.transactions.fill(records);
+            }
             held.outputs.extend(produce.into_iter().map(|record| (at, record)));
         }
         Ok(())
