@@ -107,8 +107,9 @@
     const counted = (name) => rate(now.sum(name), before?.sum(name), seconds);
     const kindOf = (view, kind) => view.of("hints_total").filter((r) => r.labels.kind === kind).reduce((all, r) => all + r.value, 0);
 
-    // Kinds are not alike, so the busiest one is shown.
-    const busiest = KINDS.filter((kind) => kind !== "withdraw").sort((a, b) => kindOf(now, b) - kindOf(now, a))[0];
+    // Kinds are not alike, so the busiest one is shown of those that answer clicks.
+    const timed = KINDS.filter((kind) => Number.isFinite(quantile(now, kind, "0.5")));
+    const busiest = timed.sort((a, b) => kindOf(now, b) - kindOf(now, a))[0];
     const [p50, p99] = ["0.5", "0.99"].map((which) => quantile(now, busiest, which));
     keep(series.at, now.at);
     keep(series.p50, p50);

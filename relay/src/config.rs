@@ -32,7 +32,7 @@ pub use self::check::Unfit;
 pub use self::hints::HintsConfig;
 pub use self::peers::PeersConfig;
 pub use self::suggest::{StockConfig, SuggestConfig};
-pub use self::view::{SessionConfig, ViewConfig};
+pub use self::view::{COPIES_COME_FOR, SessionConfig, ViewConfig};
 
 /// The prefix of the environment variables that lie over the file.
 pub const ENV_PREFIX: &str = "CLICKMILL_RELAY";
@@ -231,6 +231,11 @@ impl Config {
             1 => folder,
             version => folder.join(format!("v{version}")),
         })
+    }
+
+    /// How long hints hold, and how late an event may be to be answered, ms.
+    pub(crate) fn lifetime_ms(&self) -> u64 {
+        u64::try_from(self.suggest.lifetime.as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn bounds(&self) -> Bounds {

@@ -20,8 +20,8 @@ use self::table::{
     ASKED, CLICK_TO_DECISION, CLICK_TO_EXPOSURE, CLICK_TO_HINT, COMMITS, CONFLATED, DECIDE,
     DUPLICATES, FEED_HINTS, FEED_MISSED, FEEDS, FORWARDED, HANDED, HINTS, KEYS, LAG, MISFITS,
     OPENED, OUTPUTS, PAGES, PARTITIONS, POISON, PROMOTION_REFUSALS, PROMOTION_RULES, PROMOTIONS,
-    QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STALLS, STATE_BYTES, STEPS,
-    STOCK_AGE, STOCK_STALE, STREAMS, UNREACHED, VIOLATIONS, WITHHELD,
+    PROMOTIONS_FORGOTTEN, QUANTILES, RECORDS, REFUSED, RESETS, RESTARTS, RESTORED, SILENT, STALLS,
+    STATE_BYTES, STEPS, STOCK_AGE, STOCK_STALE, STREAMS, UNREACHED, VIOLATIONS, WITHHELD,
 };
 
 /// Counts promotions.
@@ -42,6 +42,13 @@ impl PromotionMeters {
     /// What became of a rule that applied. The names of rules are bounded by their number.
     pub(crate) fn verdict(&self, rule: &RuleName, outcome: Outcome) {
         self.metrics.counter(&PROMOTIONS, [rule.as_str(), outcome.as_str()]).increment(1);
+    }
+
+    /// Of so many showings it was forgotten, for want of room, before a state knew it.
+    pub(crate) fn grants_lost(&self, lost: usize) {
+        if lost > 0 {
+            self.metrics.counter(&PROMOTIONS_FORGOTTEN, []).increment(lost as u64);
+        }
     }
 
     /// So many rules are in force, so many were refused.

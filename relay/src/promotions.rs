@@ -19,6 +19,7 @@
 pub mod config;
 pub mod decide;
 pub mod expression;
+pub mod grants;
 pub mod history;
 pub mod leases;
 pub mod promoter;

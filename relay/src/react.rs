@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clickmill_kafka::Headers;
 use clickmill_sdk_core::wire::{
@@ -24,7 +24,7 @@ use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Hub, Said, Subject, Telling};
 use crate::metrics::{ReactMeters, Silence};
 use crate::open::Open;
-use crate::promotions::promoter::{Promoter, Told};
+use crate::promotions::promoter::{Promoter, Standing, Told};
 use crate::stock::StockPolicy;
 use crate::suggestions::{Headings, why};
 use crate::tables::{Products, Shelf, Tables};
@@ -64,20 +64,19 @@ impl Policy {
     /// The policy that a configuration sets.
     pub fn of(config: &Config) -> Self {
         let suggest = &config.suggest;
-        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self {
             enriched: Topic::ClicksEnriched.name(&config.topic_prefix).into(),
             open: None,
             poisoned: Topic::ClicksPoisoned.name(&config.topic_prefix).into(),
             rules: suggest.rules(),
-            lifetime_ms: millis(suggest.lifetime),
+            lifetime_ms: config.lifetime_ms(),
             personalizes_unasked: suggest.personalizes_unasked(),
             learning: suggest.learning(),
             stock: StockPolicy {
                 rule: config.stock.rule(),
                 low_at: config.stock.low_at,
                 slot: config.stock.slot.clone(),
-                lifetime_ms: millis(suggest.lifetime),
+                lifetime_ms: config.lifetime_ms(),
             },
             headings: Headings {
                 titles: suggest.titles.clone(),
@@ -399,6 +398,12 @@ impl Wish<'_> {
     /// Whether it says what page it is.
     fn is_about_something(&self) -> bool {
         self.sku.is_some() || self.page.is_some() || self.category.is_some()
+    }
+
+    /// A visitor who is known, though not by an event that asked.
+    pub fn of_unasked(&self, standing: Standing, now: Millis) -> Signals {
+        let customer = standing.facts.customer.clone();
+        Signals { standing: Some(Box::new(standing)), customer, ..self.nothing_known(now) }
     }
 
     /// A visitor of whom nothing is known.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clickmill_sdk_core::wire::json::Writer;
 use clickmill_sdk_core::wire::{
-    PageKind, Refusal, RefusalCode, Sku, Slot, Tenant, ToJson as _, VisitorId,
+    Millis, PageKind, Refusal, RefusalCode, Sku, Slot, Tenant, ToJson as _, VisitorId,
 };
 use clickmill_streams::NotHere;
 use hyper::StatusCode;
@@ -155,9 +155,6 @@ impl Render {
             Ok(Err(why)) => return why.into(),
             Err(why) => return Unanswered::from(why).into(),
         };
-        let known = found.and_then(|visitor| {
-            visitor.last_asked((tenant.clone(), asked.visitor.clone())).map(|(_, signals)| signals)
-        });
         let wish = Wish {
             tenant,
             visitor: &asked.visitor,
@@ -167,6 +164,12 @@ impl Render {
             category: asked.category.as_deref(),
             partition,
         };
+        let known = found.map(|visitor| {
+            let last = visitor.last_asked((tenant.clone(), asked.visitor.clone()));
+            let now = Millis(self.delivery.clock.now_ms());
+            let unasked = || wish.of_unasked(visitor.unasked(), now);
+            last.map_or_else(unasked, |(_, signals)| signals)
+        });
         match self.delivery.react.decide(subject, &wish, known) {
             Some(frames) => {
                 Told { status: StatusCode::OK, answer: written(&asked.visitor, &frames) }

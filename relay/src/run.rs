@@ -30,7 +30,7 @@ use tracing::{info, warn};
 use self::peering::{Peering, advert, count_partitions};
 use self::promoting::Promoting;
 use crate::ask::Ask;
-use crate::config::{Config, FETCH_WAIT_MAX_MS, Unfit};
+use crate::config::{COPIES_COME_FOR, Config, FETCH_WAIT_MAX_MS, Unfit};
 use crate::customers::CustomerWatch;
 use crate::hints::delivery::Delivery;
 use crate::hints::feed::Register;
@@ -103,6 +103,12 @@ pub enum RunError {
 /// # Errors
 /// Why it could not start, or go on.
 pub async fn run(config: Config, listeners: Listeners, shutdown: Shutdown) -> Result<(), RunError> {
+    if config.view.state_ttl < COPIES_COME_FOR {
+        warn!(
+            "view.state_ttl is shorter than the eight days for which a copy of an event may come, unless \
+             the collectors' limits.event_age_max and spool.age_max say less: copies count twice then"
+        );
+    }
     let clock = SystemClock::shared();
     let metrics = Metrics::new(metrics::TABLE)?;
     let segments = config.hints.segments.clone();

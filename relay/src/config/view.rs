@@ -45,7 +45,8 @@ pub struct ViewConfig {
     pub tombstones_kept: Duration,
     /// Partitions that are restored at the same time.
     pub restores_max: usize,
-    /// How long a visitor without a click is remembered.
+    /// How long a visitor without a click is remembered, and with it which of its events were seen:
+    /// as long as [`COPIES_COME_FOR`] or longer.
     #[serde(with = "duration")]
     pub state_ttl: Duration,
     /// Bytes that one partition's visitors may take in memory; the others lie on the disk alone.
@@ -55,6 +56,10 @@ pub struct ViewConfig {
     /// Bytes that are fetched ahead: what a live partition waits behind one that is rebuilt.
     pub queue_bytes_max: u64,
 }
+
+/// How late a copy of an event may come: what the collector still takes by default
+/// (`limits.event_age_max`), and what may lie in its spool meanwhile (`spool.age_max`).
+pub const COPIES_COME_FOR: Duration = Duration::from_secs((7 + 1) * 24 * 3_600);
 
 impl Default for ViewConfig {
     fn default() -> Self {
@@ -70,7 +75,7 @@ impl Default for ViewConfig {
             write_every: Duration::from_secs(10),
             tombstones_kept: Duration::from_secs(23 * 3_600),
             restores_max: 4,
-            state_ttl: Duration::from_secs(24 * 3_600),
+            state_ttl: COPIES_COME_FOR,
             state_bytes_max: 256 << 20,
             learn_records_max: 50_000,
             queue_bytes_max: 4 << 20,

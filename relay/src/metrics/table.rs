@@ -246,6 +246,13 @@ pub(super) const PROMOTIONS: Counters<2> = Counters::new(
     ["rule", "outcome"],
 );
 
+pub(super) const PROMOTIONS_FORGOTTEN: Counters<0> = Counters::new(
+    "clickmill_relay_promotions_forgotten_total",
+    "Promotions on pages that servers rendered which were forgotten before an event of the visitor came: \
+     too many visitors get pages and send nothing. They may be shown once more.",
+    [],
+);
+
 pub(super) const PROMOTION_RULES: Gauges<1> = Gauges::new(
     "clickmill_relay_promotion_rules",
     "Rules of promotions, by state: in_force, refused.",
@@ -300,6 +307,7 @@ pub const TABLE: &[Entry] = &[
     ASKED.entry(),
     PAGES.entry(),
     PROMOTIONS.entry(),
+    PROMOTIONS_FORGOTTEN.entry(),
     PROMOTION_RULES.entry(),
     PROMOTION_REFUSALS.entry(),
 ];

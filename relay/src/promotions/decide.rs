@@ -107,6 +107,7 @@ pub fn decide(
     (history, shelf): (&mut History, &Shelf<'_>),
     quota: &impl Quota,
 ) -> Vec<Verdict> {
+    history.make_room(rules, case.now);
     let mut held = running(rules, history, (case.now, shelf));
     let mut verdicts = Vec::new();
     for rule in rules {

@@ -1,12 +1,21 @@
 //! What a visitor was shown of promotions: the marks in its state, and what follows from them.
 
+use std::sync::Arc;
+
 use clickmill_sdk_core::wire::{Millis, PromotionMark, RuleName, Sku};
 
 use super::rule::Rule;
 
-/// Rules of which a visitor's marks are kept; beyond it those that were shown longest ago are
-/// forgotten, and may be shown again.
-pub const MARKS_MAX: usize = 32;
+/// Rules of which a visitor's marks are kept. Beyond it some are forgotten, and may be shown again:
+/// first of rules that are gone, then of those that count nothing for longer than
+/// [`FORGOTTEN_AFTER_MS`], at last those that were shown longest ago.
+pub const MARKS_MAX: usize = 64;
+
+/// Marks that one event may add without forgetting any that counts.
+const ROOM: usize = 8;
+
+/// Caps of a day and of a visit are over by then, ms.
+const FORGOTTEN_AFTER_MS: u64 = 2 * 24 * 3_600_000;
 
 /// What a visitor was shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +84,24 @@ impl History {
     pub fn end(&mut self, now: Millis) {
         for mark in &mut self.0 {
             mark.until = mark.until.min(now);
+        }
+    }
+
+    /// Forgets what counts for nothing any more, once nearly as many marks are there as are kept.
+    pub fn make_room(&mut self, rules: &[Arc<Rule>], now: Millis) {
+        if self.0.len() <= MARKS_MAX - ROOM {
+            return;
+        }
+        let find = |mark: &PromotionMark| rules.iter().find(|rule| rule.name == mark.rule);
+        let is_gone = |mark: &PromotionMark| find(mark).is_none();
+        let is_over = |mark: &PromotionMark| {
+            let is_old = mark.until <= now && now.since(mark.at) >= FORGOTTEN_AFTER_MS;
+            is_old && find(mark).is_some_and(|rule| !rule.counts_for_longer(FORGOTTEN_AFTER_MS))
+        };
+        while self.0.len() > MARKS_MAX - ROOM {
+            let of_no_use = self.0.iter().position(is_gone);
+            let Some(at) = of_no_use.or_else(|| self.0.iter().position(is_over)) else { break };
+            self.0.remove(at);
         }
     }
 
@@ -190,5 +217,38 @@ mod tests {
         }
         assert_eq!(history.0.len(), MARKS_MAX);
         assert!(history.mark(&RuleName::parse("r0").unwrap()).is_none());
+    }
+
+    #[test]
+    fn what_is_counted_for_ever_is_forgotten_last() {
+        let make = |n: usize| {
+            let name = format!("r{n}");
+            Arc::new(match n % 3 {
+                0 => rule(&name, json!({"caps": {"ever": 1}})),
+                1 => rule(&name, json!({"holdout": {"percent": 100}})),
+                _ => rule(&name, json!({"caps": {"day": 1}})),
+            })
+        };
+        let all: Vec<Arc<Rule>> = (0..MARKS_MAX).map(make).collect();
+        let mut history = History::default();
+        for (n, rule) in all.iter().enumerate() {
+            history.note(&showing(rule, (n as u64 + 1, 1)));
+        }
+        let gone = all[1].name.clone();
+        let rules: Vec<Arc<Rule>> = all.iter().filter(|rule| rule.name != gone).cloned().collect();
+        // Too soon for those of a day, but not for a rule that is gone.
+        history.make_room(&rules, Millis(FORGOTTEN_AFTER_MS));
+        assert_eq!((history.0.len(), history.mark(&gone)), (MARKS_MAX - 1, None));
+        history.make_room(&rules, Millis(FORGOTTEN_AFTER_MS + 1_000));
+        assert_eq!(history.0.len(), MARKS_MAX - ROOM);
+        let kept = |of: usize| {
+            let rules = rules.iter().filter(|rule| make_number(rule) % 3 == of);
+            rules.filter(|rule| history.mark(&rule.name).is_some()).count()
+        };
+        assert_eq!((kept(0), kept(1)), (22, 20), "none that counts for ever");
+    }
+
+    fn make_number(rule: &Rule) -> usize {
+        rule.name.as_str()[1..].parse().unwrap()
     }
 }

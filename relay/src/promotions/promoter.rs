@@ -1,6 +1,5 @@
 //! Holds the rules in force, and applies them to events and to pages.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +15,7 @@ use tracing::warn;
 
 use super::decide::{Case, Outcome, Quota, Verdict, decide, running};
 use super::expression::Language;
+use super::grants::{Grant, Grants, Held, Who};
 use super::history::{History, Showing};
 use super::leases::{Alone, Leases};
 use super::rule::Rule;
@@ -23,12 +23,6 @@ use super::rules::{Entry, Records, Rules, read_folder};
 use super::scene::{Facts, Scene};
 use crate::metrics::PromotionMeters;
 use crate::tables::{Shelf, Tables};
-
-/// Visitors for whom pages were decided and whose next event has not come yet.
-const GRANTS_MAX: usize = 20_000;
-
-/// For so long what a page was told waits for the visitor's next event, ms.
-const GRANT_MS: u64 = 15 * 60_000;
 
 /// What promotions rest on and how they are told.
 #[derive(Debug)]
@@ -61,7 +55,7 @@ pub struct Promoter {
     /// Whether the rules of the topic are in force.
     has_topic: AtomicBool,
     alone: Alone,
-    grants: Mutex<HashMap<(Tenant, VisitorId), Vec<Grant>>>,
+    grants: Grants,
 }
 
 /// What the rules in force were made from.
@@ -69,14 +63,6 @@ pub struct Promoter {
 struct Read {
     files: Vec<Entry>,
     versions: Vec<Version>,
-}
-
-/// What a page was told, until the visitor's state knows it.
-#[derive(Clone, Debug)]
-struct Grant {
-    showing: Showing,
-    version: String,
-    slot: Slot,
 }
 
 /// An event that may be answered.
@@ -152,7 +138,7 @@ impl Promoter {
             read: Mutex::default(),
             has_topic: AtomicBool::new(false),
             alone: Alone::default(),
-            grants: Mutex::default(),
+            grants: Grants::default(),
         }
     }
 
@@ -239,13 +225,16 @@ impl Promoter {
         if !asking.personalization.unwrap_or(self.setting.personalizes_unasked) {
             return told;
         }
-        self.take_grants(history, (asking, &mut told.records));
         let rules = self.rules.load();
         let rules = rules.of_tenant(asking.tenant);
         if rules.is_empty() {
+            told.records = self.end_grants(history, asking);
             return told;
         }
         let shelf = self.setting.tables.shelf(asking.tenant, asking.now);
+        // Held until it is decided: a page that is rendered at this moment knows of this, or this of it.
+        let mut grants = self.grants.for_event();
+        told.records = noted(&mut grants, history, asking);
         let is_late = asking.now.since(asking.time) >= self.setting.late_ms;
         if !is_late && rules.iter().any(|rule| rule.answers(event, asking.asks)) {
             let mut scene = Scene::new(facts(), &shelf);
@@ -254,7 +243,11 @@ impl Promoter {
                 let showing = verdict.showing.as_ref()?;
                 Some(recorded(asking, showing, (&verdict.rule.version, &verdict.rule.slot)))
             }));
+            if let Some(grants) = &mut grants {
+                self.grant(grants, asking, &told.verdicts);
+            }
         }
+        drop(grants);
         told.holding = self.holding_of(rules, history, (asking.now, &shelf));
         told
     }
@@ -262,10 +255,29 @@ impl Promoter {
     /// Ends what a visitor is shown, what pages were told included, since it may have been for the
     /// customer whom they are not any more. Returns what is to be recorded.
     pub fn end(&self, history: &mut History, asking: &Asking<'_>) -> Vec<Promoted> {
-        let mut records = Vec::new();
-        self.take_grants(history, (asking, &mut records));
+        let records = self.end_grants(history, asking);
         history.end(asking.now);
         records
+    }
+
+    fn end_grants(&self, history: &mut History, asking: &Asking<'_>) -> Vec<Promoted> {
+        noted(&mut self.grants.for_event(), history, asking)
+    }
+
+    /// What was shown is known to whoever decides next, before it is in a state.
+    fn grant(&self, grants: &mut Held, asking: &Asking<'_>, verdicts: &[Verdict]) {
+        let shown = verdicts.iter().filter_map(|verdict| {
+            let (showing, rule) = (verdict.showing.clone()?, &verdict.rule);
+            Some(Grant {
+                showing,
+                version: rule.version.clone(),
+                slot: rule.slot.clone(),
+                event: asking.event,
+                noted: asking.event.map(|_| asking.now),
+            })
+        });
+        let lost = grants.put(who(asking), shown.collect(), asking.now);
+        self.count(|meters| meters.grants_lost(lost));
     }
 
     /// Applies the rules to a page that a server renders, about a product or none, for these slots.
@@ -279,13 +291,9 @@ impl Promoter {
         let rules = self.rules.load();
         let rules = rules.of_tenant(asking.tenant);
         let mut history = standing.history.clone();
-        let key = (asking.tenant.clone(), asking.visitor.clone());
-        let mut all = self.lock_grants();
-        for grant in all.get(&key).into_iter().flatten() {
-            history.note(&grant.showing);
-        }
-        make_room(&mut all, asking.now);
-        if !rules.is_empty() && all.len() < GRANTS_MAX {
+        let mut grants = self.grants.for_page();
+        grants.note(&who(asking), &mut history, (None, asking.now));
+        if !rules.is_empty() && grants.has_room(&who(asking), asking.now) {
             let event = if sku.is_some() { "product_view" } else { "page_view" };
             let facts = Facts {
                 event: event.to_owned(),
@@ -296,16 +304,9 @@ impl Promoter {
             let mut scene = Scene::new(facts, shelf);
             let case = (rules, asking, Some(slots));
             told.verdicts = self.decide(case, &mut scene, (&mut history, shelf));
-            let shown = told.verdicts.iter().filter_map(|verdict| {
-                let (showing, rule) = (verdict.showing.clone()?, &verdict.rule);
-                Some(Grant { showing, version: rule.version.clone(), slot: rule.slot.clone() })
-            });
-            let shown: Vec<Grant> = shown.collect();
-            if !shown.is_empty() {
-                all.entry(key).or_default().extend(shown);
-            }
+            self.grant(&mut grants, asking, &told.verdicts);
         }
-        drop(all);
+        drop(grants);
         told.holding = self.holding_of(rules, &history, (asking.now, shelf));
         told
     }
@@ -363,26 +364,6 @@ impl Promoter {
         verdicts
     }
 
-    /// Puts what pages were told into the visitor's state. It stays here as well for a while: the
-    /// transaction of this event may fail, and the state be that of before.
-    fn take_grants(
-        &self,
-        history: &mut History,
-        (asking, records): (&Asking<'_>, &mut Vec<Promoted>),
-    ) {
-        let all = self.lock_grants();
-        if all.is_empty() {
-            return;
-        }
-        let key = (asking.tenant.clone(), asking.visitor.clone());
-        for Grant { showing, version, slot } in all.get(&key).into_iter().flatten() {
-            if history.note(showing) {
-                let asking = Asking { event: None, ..*asking };
-                records.push(recorded(&asking, showing, (version, slot)));
-            }
-        }
-    }
-
     fn count(&self, count: impl FnOnce(&PromotionMeters)) {
         if let Some(meters) = &self.setting.meters {
             count(meters);
@@ -391,10 +372,6 @@ impl Promoter {
 
     fn lock_read(&self) -> MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_grants(&self) -> MutexGuard<'_, HashMap<(Tenant, VisitorId), Vec<Grant>>> {
-        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -447,10 +424,20 @@ fn recorded(asking: &Asking<'_>, showing: &Showing, (version, slot): (&str, &Slo
     }
 }
 
-/// Forgets what has waited for too long, once there is no room.
-fn make_room(all: &mut HashMap<(Tenant, VisitorId), Vec<Grant>>, now: Millis) {
-    if all.len() >= GRANTS_MAX {
-        let is_new = |grant: &Grant| now.since(grant.showing.at) < GRANT_MS;
-        all.retain(|_, grants| grants.iter().any(is_new));
-    }
+fn who(asking: &Asking<'_>) -> Who {
+    (asking.tenant.clone(), asking.visitor.clone())
+}
+
+/// Puts what a visitor was shown elsewhere into their state; what is to be recorded of it.
+fn noted(
+    grants: &mut Option<MutexGuard<'_, Held>>,
+    history: &mut History,
+    asking: &Asking<'_>,
+) -> Vec<Promoted> {
+    let Some(grants) = grants else { return Vec::new() };
+    let new = grants.note(&who(asking), history, (asking.event, asking.now));
+    let record = |Grant { showing, version, slot, event, .. }: &Grant| {
+        recorded(&Asking { event: *event, ..*asking }, showing, (version, slot))
+    };
+    new.iter().map(record).collect()
 }

@@ -215,6 +215,11 @@ impl Rule {
         if self.on.is_empty() { asks } else { self.on.iter().any(|kind| kind.as_str() == event) }
     }
 
+    /// Whether how often a visitor was shown it matters for longer than a while.
+    pub fn counts_for_longer(&self, span_ms: u64) -> bool {
+        self.caps.ever.is_some() || self.holdout.is_some() || self.cool_down_ms > span_ms
+    }
+
     /// Whether a visitor is held out.
     pub fn holds_out(&self, visitor: &VisitorId) -> bool {
         self.holdout.as_ref().is_some_and(|holdout| {

@@ -1,5 +1,6 @@
 //! `clickmill-relay simulate`: rules run against recorded traffic, by the very code that serves, set up
-//! as the relay is, with the recording's own clock. Who would have been shown what?
+//! as the relay is, with the recording's own clock: an event is decided at the moment when it arrived.
+//! Who would have been shown what?
 //!
 //! A recording is a file of lines: `session <tab> item <tab> unix time`, or JSON of the form
 //! `{"session", "at", "type", "props"}`, as `cargo xtask replay` reads them, or whole records as they
@@ -86,7 +87,7 @@ impl Simulation {
             topic: None,
             tables: tables.clone(),
             personalizes_unasked: relay.suggest.personalizes_unasked(),
-            late_ms: u64::MAX,
+            late_ms: relay.lifetime_ms(),
             decided: None,
             leases: None,
             meters: None,

@@ -41,6 +41,8 @@ use crate::promotions::scene::Facts;
 pub struct Limits {
     /// Queues of which duplicates are known; beyond it the one quiet longest is forgotten.
     pub queues_max: usize,
+    /// The same for queues of a single event, as those have that no SDK of ours has sent.
+    pub singles_max: usize,
     /// Gaps in one queue; beyond it the oldest is closed: what comes late for it is a duplicate.
     pub gaps_max: usize,
     /// Products seen last.
@@ -61,6 +63,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             queues_max: 16,
+            singles_max: 128,
             gaps_max: 32,
             recent_max: 10,
             basket_max: 50,
@@ -217,6 +220,11 @@ impl View for VisitorView {
         };
         vec![Seen::Event(Box::new(enriched))]
     }
+
+    /// An event that names a customer alone lies under a key at which no visitor is.
+    fn is_over(&self, state: &Visitor) -> bool {
+        state.queues.0.is_empty() && *state == Visitor::default()
+    }
 }
 
 impl State for Visitor {
@@ -323,11 +331,13 @@ impl VisitorView {
         if signals.personalization == Some(false) {
             state.waits.clear();
         }
-        if asks {
-            state.asked = Some(asked);
-        } else if signals.personalization == Some(false) {
-            // Who forbids it is not told again what was said before.
-            state.asked = None;
+        match (&mut state.asked, signals.personalization) {
+            // Who forbids it is not told again what was said before, and no page that a server renders
+            // takes them for somebody who has said nothing.
+            (asked_last, Some(false)) => *asked_last = Some(asked),
+            (asked_last, _) if asks => *asked_last = Some(asked),
+            (Some(asked_last), Some(true)) => asked_last.personalization = Some(true),
+            (Some(_) | None, _) => {}
         }
         Enriched { id, kind, key, text, exposed, signals: Some(signals) }
     }
@@ -352,6 +362,11 @@ impl Visitor {
         let (waits, customer) = (self.waits.0.clone(), self.identity.proven.clone());
         let known = signals(of, asked, Some(&self.products));
         Some((place, Signals { standing, waits, customer, ..known }))
+    }
+
+    /// What promotions rest on of one who has not asked for a hint yet.
+    pub fn unasked(&self) -> Standing {
+        self.standing(None)
     }
 
     /// What no click tells.

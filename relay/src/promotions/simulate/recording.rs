@@ -21,7 +21,7 @@ struct Line {
     customer: Option<CustomerId>,
 }
 
-/// An event to be run: its key, its record, and when it was.
+/// An event to be run: its key, its record, and when it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     pub(super) key: String,
@@ -31,7 +31,7 @@ pub struct Recorded {
     pub(super) skus: Vec<Sku>,
 }
 
-/// The events of a recording, in the order in which they happened, and the number of lines that are
+/// The events of a recording, in the order in which they arrived, and the number of lines that are
 /// none.
 ///
 /// # Errors
@@ -113,7 +113,10 @@ pub(super) fn of_record(mut value: Value) -> Option<Recorded> {
     value.as_object_mut()?.remove("enrichment");
     let tenant = Tenant::parse(value.get("tenant")?.as_str()?).ok()?;
     let visitor = value.get("context")?.get("visitor")?.as_str()?;
-    let (key, at) = (format!("{tenant}:{visitor}"), value.get("time")?.as_u64()?);
+    let key = format!("{tenant}:{visitor}");
+    let time = value.get("time")?.as_u64()?;
+    let arrived = value.get("arrival").and_then(|arrival| arrival.get("received_at")?.as_u64());
+    let at = arrived.unwrap_or(time).max(time);
     let props = value.get("props");
     let sku = props.and_then(|props| props.get("sku")?.as_str());
     let skus = sku.and_then(|sku| Sku::parse(sku).ok()).into_iter().collect();

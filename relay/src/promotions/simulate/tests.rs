@@ -139,3 +139,34 @@ fn enriched_records_are_run_like_raw_ones() {
         assert_eq!((report.events, report.unread), (1, 0));
     }
 }
+
+#[test]
+fn what_came_late_is_decided_when_it_came_or_not_at_all() {
+    let record = |visitor: &str, (time, received_at): (u64, u64), seq: u64| {
+        json!({
+            "id": format!("019abfe2-1c40-7000-a000-{seq:012x}"), "tenant": "shop",
+            "type": "product_view", "at": time, "time": time, "queue": visitor, "seq": seq,
+            "arrival": { "write_key": "k", "sent_at": time, "received_at": received_at, "attempt": 0 },
+            "context": { "visitor": visitor, "session": visitor,
+                "consent": { "granted": ["analytics", "personalization"] } },
+            "props": { "sku": "K" },
+        })
+        .to_string()
+    };
+    const DAY: u64 = 24 * 3_600_000;
+    let noon = 20_000 * DAY + DAY / 2;
+    let lifetime = Config::default().lifetime_ms();
+    let lines = [
+        // From a queue that was offline for two hours: no page of then is open any more.
+        record("late", (noon - 2 * 3_600_000, noon), 1),
+        record("timely", (noon, noon + 50), 2),
+        // Of before midnight, and answered after it.
+        record("slow", (noon + DAY / 2 - lifetime / 2, noon + DAY / 2 + 1), 3),
+    ];
+    let report = run(RULES, &lines.join("\n"));
+    assert_eq!((report.events, report.count("seen", Outcome::Shown)), (3, 2));
+    let json: Value = serde_json::from_str(&report.json(Telling::default())).unwrap();
+    let days = json["rules"][0]["days"].as_array().unwrap();
+    let days: Vec<&str> = days.iter().filter_map(|day| day["day"].as_str()).collect();
+    assert_eq!(days, ["2024-10-04", "2024-10-05"]);
+}

@@ -276,3 +276,95 @@ fn a_page_that_a_server_renders_is_promoted_and_counts_with_the_next_event() {
     assert_eq!(decide(&inner), ["suggest"]);
     assert!(inner.recorded("v", "A").is_empty());
 }
+
+#[test]
+fn what_a_click_shows_while_a_page_is_rendered_counts_for_that_page() {
+    let mut inner = promoting(&RULES.replace("ever = 2", "ever = 1"));
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
+    let slots = [Slot::parse("suggested").unwrap()];
+    // As the state was before the click.
+    let page = |inner: &Inner, visitor: &VisitorId, sku: &str| {
+        let (subject, sku) = (Subject::new(&tenant, visitor), Sku::parse(sku).unwrap());
+        let wish = Wish {
+            tenant: &tenant,
+            visitor,
+            slots: &slots,
+            sku: Some(&sku),
+            page: None,
+            category: None,
+            partition: 0,
+        };
+        let frames = inner.react.decide(&subject, &wish, None).unwrap();
+        frames.iter().map(|frame| frame.kind.as_str()).collect::<Vec<_>>()
+    };
+    page(&inner, &VisitorId::parse("other").unwrap(), "B");
+    assert_eq!(inner.recorded("v", "A"), ["kettles"]);
+    inner.later(60_000);
+    assert_eq!(page(&inner, &visitor, "A"), ["suggest"], "it was shown as often as may be");
+    assert!(inner.recorded("v", "B").is_empty());
+}
+
+#[test]
+fn a_visitor_who_has_only_searched_is_no_stranger_to_a_page() {
+    let on = r#"on = ["search", "product_view"]"#;
+    let rules = RULES.replace("when = \"product.sku == 'A'\"", on).replace("ever = 2", "ever = 1");
+    let mut inner = promoting(&rules);
+    let mut record = inner.about(("v", "search", "A"));
+    record.props = Json::trusted(r#"{"query":"kettle"}"#.to_owned());
+    let (_, seen) = inner.record(&record);
+    assert_eq!(promoted(seen).verdicts.len(), 1);
+    inner.later(60_000);
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
+    let (subject, sku) = (Subject::new(&tenant, &visitor), Sku::parse("A").unwrap());
+    let state = inner.driver.state(b"shop:v").unwrap().unwrap();
+    assert_eq!(state.last_asked((tenant.clone(), visitor.clone())), None);
+    let wish = Wish {
+        tenant: &tenant,
+        visitor: &visitor,
+        slots: &[Slot::parse("suggested").unwrap()],
+        sku: Some(&sku),
+        page: None,
+        category: None,
+        partition: 0,
+    };
+    let known = wish.of_unasked(state.unasked(), Millis(inner.clock_ms()));
+    let frames = inner.react.decide(&subject, &wish, Some(known)).unwrap();
+    let kinds: Vec<&str> = frames.iter().map(|frame| frame.kind.as_str()).collect();
+    assert_eq!(kinds, ["suggest"], "it was shown as often as may be");
+}
+
+#[test]
+fn who_has_refused_gets_nothing_on_a_page_though_the_site_would_promote_unasked() {
+    let mut inner = promoting(RULES);
+    inner.react.policy.personalizes_unasked = true;
+    inner.live(("v", "product_view", "A"));
+    let consent = |inner: &mut Inner, granted: &[&str]| {
+        let mut record = inner.about(("v", "consent", "A"));
+        record.props = Json::empty();
+        let text = serde_json::json!({ "granted": granted }).to_string();
+        record.context.consent = Some(serde_json::from_str(&text).unwrap());
+        inner.record(&record);
+    };
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
+    let (subject, sku) = (Subject::new(&tenant, &visitor), Sku::parse("B").unwrap());
+    let page = |inner: &mut Inner| {
+        let slots = [Slot::parse("more").unwrap()];
+        let wish = Wish {
+            tenant: &tenant,
+            visitor: &visitor,
+            slots: &slots,
+            sku: Some(&sku),
+            page: None,
+            category: None,
+            partition: 0,
+        };
+        let state = inner.driver.state(b"shop:v").unwrap().unwrap();
+        let known = state.last_asked((tenant.clone(), visitor.clone())).unwrap().1;
+        inner.react.decide(&subject, &wish, Some(known)).unwrap().len()
+    };
+    assert_eq!(page(&mut inner), 1);
+    consent(&mut inner, &["analytics"]);
+    assert_eq!(page(&mut inner), 0);
+    consent(&mut inner, &["analytics", "personalization"]);
+    assert_eq!(page(&mut inner), 1);
+}

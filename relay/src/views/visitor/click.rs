@@ -200,7 +200,7 @@ impl Click {
 
 impl Read<'_> {
     /// A visitor's state lies where the key says. A record under another visitor's key would be
-    /// folded into a state that is not its own. Without a visitor no state is touched, and an
+    /// folded into a state that is not its own. Without a visitor nothing is remembered, and an
     /// older collector gave no key then.
     fn lies_under(&self, key: Option<&[u8]>) -> bool {
         let Some(key) = key else { return self.context.visitor.is_none() };

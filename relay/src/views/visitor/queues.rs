@@ -27,9 +27,7 @@ impl Queues {
     /// Takes note of an event. A repeated one changes nothing.
     pub fn take(&mut self, id: &QueueId, seq: u64, limits: &Limits) -> Novelty {
         let Some(at) = self.0.iter().position(|queue| queue.id == *id) else {
-            if self.0.len() >= limits.queues_max {
-                self.0.remove(0);
-            }
+            self.make_room(seq == 0, limits);
             self.0.push(starting(id.clone(), seq));
             return Novelty::New;
         };
@@ -39,6 +37,19 @@ impl Queues {
             self.0[at..].rotate_left(1);
         }
         novelty
+    }
+
+    /// Forgets the queue quiet longest where there are too many, of those of a single event or of the
+    /// others: a backend that numbers nothing must not have the browser's queue forgotten, nor the
+    /// events of a large batch each other.
+    fn make_room(&mut self, for_single: bool, limits: &Limits) {
+        let is_like = |queue: &QueueMark| (queue.highest == 0) == for_single;
+        let most = if for_single { limits.singles_max } else { limits.queues_max };
+        if self.0.iter().filter(|queue| is_like(queue)).count() >= most
+            && let Some(at) = self.0.iter().position(is_like)
+        {
+            self.0.remove(at);
+        }
     }
 }
 
@@ -115,6 +126,26 @@ mod tests {
         take("c", 1);
         assert_eq!(take("a", 2), Novelty::Repeated);
         assert_eq!(take("b", 1), Novelty::New);
+    }
+
+    #[test]
+    fn events_that_nobody_numbers_are_told_from_copies_and_push_no_queue_out() {
+        let limits = Limits::default();
+        let mut queues = Queues::default();
+        let mut take = |id: &str, seq| queues.take(&queue(id), seq, &limits);
+        assert_eq!([take("sdk", 0), take("sdk", 1)], [Novelty::New; 2]);
+        let batch: Vec<String> = (0..100).map(|n| format!("backend-{n}")).collect();
+        for id in &batch {
+            assert_eq!(take(id, 0), Novelty::New);
+        }
+        for id in &batch {
+            assert_eq!(take(id, 0), Novelty::Repeated, "{id}");
+        }
+        for n in 0..1_000 {
+            assert_eq!(take(&format!("more-{n}"), 0), Novelty::New);
+        }
+        assert_eq!([take("sdk", 0), take("sdk", 1)], [Novelty::Repeated; 2]);
+        assert!(queues.0.len() <= limits.singles_max + limits.queues_max);
     }
 
     proptest! {

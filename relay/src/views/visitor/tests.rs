@@ -383,6 +383,9 @@ fn what_cannot_be_read_is_poison() {
     assert_eq!(reason(key.as_deref(), Some(&json)), None);
     assert_eq!(reason(None, Some(&json)), None);
     assert_eq!(reason(Some("shop:c1"), Some(&json)), Some("wrong_key"));
+    visit.driver.restart().unwrap();
+    assert_eq!(visit.driver.state(b"shop:customer:c1").unwrap(), None, "no visitor is there");
+    assert!(visit.driver.state(b"shop:5d1c0d8a").unwrap().is_some());
 }
 
 #[test]
