@@ -81,17 +81,8 @@ impl Restore {
         let (low, high) = (u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0));
 
         let (shelf, extent) = self.shelved(store, partition, ((low, high), now_ms));
-        let extent = extent.unwrap_or(Extent { next: low, at_ms: now_ms, ..Extent::default() });
-
-        let (from, stream_time_ms) = (extent.next, extent.stream_time_ms);
-        let mut filling = Filling {
-            task: Task::on(self.bounds, shelf),
-            on_disk: extent.clone(),
-            extent: Extent { at_ms: now_ms, ..extent },
-            records: 0,
-            trouble: None,
-        };
-        filling.task.stream_time_ms = stream_time_ms;
+        let from = extent.as_ref().map_or(low, |extent| extent.next);
+        let mut filling = Filling::new(Task::on(self.bounds, shelf), extent, (low, now_ms));
         let end = i64::try_from(high).unwrap_or(0);
         if from < high {
             self.ends.settled((number, end), self.quiet_max, is_over)?;
@@ -217,6 +208,17 @@ struct Filling<V: View> {
 }
 
 impl<V: View> Filling<V> {
+    /// Goes on from what the disk holds, or begins where the changelog does.
+    fn new(mut task: Task<V>, found: Option<Extent>, (low, now_ms): (u64, u64)) -> Self {
+        // What is written before all is read lacks tombstones that may be gone before it is read on.
+        // So it is as old as what was found, and of no age to be trusted where nothing was.
+        let at_ms = found.as_ref().map_or(0, |found| found.at_ms);
+        let on_disk = found.unwrap_or(Extent { next: low, at_ms: now_ms, ..Extent::default() });
+        task.stream_time_ms = on_disk.stream_time_ms;
+        let extent = Extent { at_ms, ..on_disk.clone() };
+        Self { task, extent, on_disk, records: 0, trouble: None }
+    }
+
     fn take(&mut self, change: &Change<'_>, touched_ms: u64, offset: u64) {
         self.records += 1;
         (self.extent.next, self.extent.is_before_marker) = (offset + 1, false);
@@ -259,6 +261,34 @@ impl<V: View> Filling<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Count, Folder};
+
+    #[test]
+    fn a_restore_that_is_broken_off_after_a_spill_begins_where_it_began() {
+        const NOW_MS: u64 = 1_000_000;
+        let kept = Duration::from_millis(500);
+        let before = Extent { next: 7, at_ms: NOW_MS - 400, ..Extent::default() };
+        for found in [None, Some(before)] {
+            let folder = Folder::new();
+            let store = Store::open(folder.path(), 0).unwrap();
+            let bounds = Bounds { state_bytes_max: 4_000, ..Bounds::default() };
+            let task = Task::<Count>::on(bounds, Some(store.shelf(0).unwrap().0));
+            let mut filling = Filling::new(task, found.clone(), (7, NOW_MS));
+            for offset in 7..80_u64 {
+                let change = Change::State(&offset.to_be_bytes(), Some(b"1"));
+                filling.take(&change, 1, offset);
+            }
+            drop(filling);
+            let (_, spilled) = store.shelf(0).unwrap();
+            let spilled = spilled.unwrap();
+            assert!(spilled.next > 20, "{spilled:?}");
+            let is_doubted = |now_ms| doubt(&spilled, (0, 80), (now_ms, kept)).is_some();
+            match found {
+                None => assert!(is_doubted(NOW_MS), "a tombstone may go before it is read"),
+                Some(_) => assert!(!is_doubted(NOW_MS + 100) && is_doubted(NOW_MS + 101)),
+            }
+        }
+    }
 
     #[test]
     fn what_lies_on_the_disk_is_gone_on_with_only_where_the_changelog_has_all_that_came_after() {

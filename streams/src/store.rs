@@ -54,7 +54,8 @@ pub(crate) struct Extent {
     pub(crate) epoch: u64,
     /// Stream time by then, ms.
     pub(crate) stream_time_ms: u64,
-    /// The wall clock by then, ms.
+    /// The wall clock when the changelog ended there, ms: no tombstone behind it is older. 0 where
+    /// that is not known.
     pub(crate) at_ms: u64,
     /// The batches written so far.
     pub(crate) batches: u64,
