@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clickmill_kafka::{Class, Ends, KafkaConfig, PartitionReader, TopicPartition};
 use tracing::{info, warn};
 
-use crate::changelog::{self, Change};
+use crate::changelog::{self, Change, TaskRecord};
 use crate::states::Bounds;
 use crate::store::{Extent, Reserved, Shelf, Store};
 use crate::{Error, Task, View};
@@ -49,6 +49,9 @@ pub(crate) struct Restored<V: View> {
     pub(crate) records: u64,
 }
 
+/// What lies on the disk, and how far it is.
+type Shelved = (Option<Shelf>, Option<Extent>);
+
 impl Restore {
     /// Gets ready to be asked for a partition, as far as Kafka answers.
     pub(crate) fn connect(&self) {
@@ -81,15 +84,19 @@ impl Restore {
         let (low, high) = (u64::try_from(low).unwrap_or(0), u64::try_from(high).unwrap_or(0));
 
         let (shelf, extent) = self.shelved(store, partition, ((low, high), now_ms));
-        let from = extent.as_ref().map_or(low, |extent| extent.next);
-        let mut filling = Filling::new(Task::on(self.bounds, shelf), extent, (low, now_ms));
         let end = i64::try_from(high).unwrap_or(0);
-        if from < high {
+        if extent.as_ref().map_or(low, |extent| extent.next) < high {
             self.ends.settled((number, end), self.quiet_max, is_over)?;
         }
-        if !filling.on_disk.is_all_of(high) {
-            let from = i64::try_from(from).unwrap_or(0);
-            self.read(number, (from, end), is_over, &mut filling)?;
+        let is_all = extent.as_ref().is_some_and(|extent| extent.is_all_of(high));
+        let reader = if is_all || low == high { None } else { Some(self.reader(number)?) };
+        let (shelf, extent) = match &reader {
+            Some(reader) => self.recognised((reader, low), (shelf, extent), is_over)?,
+            None => (shelf, extent),
+        };
+        let mut filling = Filling::new(Task::on(self.bounds, shelf), extent, (low, now_ms));
+        if let Some(reader) = &reader {
+            self.read(reader, end, is_over, &mut filling)?;
         }
         let Filling { mut task, extent, on_disk, records, .. } = filling;
         if V::WAKES {
@@ -113,17 +120,57 @@ impl Restore {
         }
     }
 
+    fn reader(&self, partition: i32) -> Result<PartitionReader, Error> {
+        let at = TopicPartition { topic: self.changelog.clone(), partition };
+        Ok(PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?)
+    }
+
+    /// What lies on the disk, if the changelog has the record of its epoch where it noted that. One
+    /// that was made anew, and has grown past what was taken in since, has another record there. So
+    /// has one that a later task and compaction have gone over: there it is made anew in vain.
+    fn recognised(
+        &self,
+        (reader, low): (&PartitionReader, u64),
+        (shelf, extent): Shelved,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Shelved, Error> {
+        let noted = extent.as_ref().and_then(|extent| Some((extent.epoch, extent.epoch_at?)));
+        let (Some(shelf), Some((epoch, epoch_at))) = (&shelf, noted) else {
+            return Ok((shelf, extent));
+        };
+        let at = i64::try_from(epoch_at).unwrap_or(i64::MAX);
+        let mut is_there = false;
+        if epoch_at >= low {
+            reader.read((at, at.saturating_add(1)), self.quiet_max, is_over, |message| {
+                let found = changelog::read(message.key(), message.value());
+                let is_task = found == Change::Task(TaskRecord { epoch });
+                is_there |= message.offset() == at && is_task;
+            })?;
+        }
+        if is_there {
+            return Ok((Some(shelf.clone()), extent));
+        }
+        let why = "the changelog lacks the epoch that wrote it: it is another topic";
+        warn!(view = self.view, ?shelf, why, "local state is made anew");
+        Ok(match shelf.clear() {
+            Ok(()) => (Some(shelf.clone()), None),
+            Err(error) => {
+                shelf.store().give_up(&error);
+                (None, None)
+            }
+        })
+    }
+
     /// Reads what of the changelog is not on the disk.
     fn read<V: View>(
         &self,
-        partition: i32,
-        span: (i64, i64),
+        reader: &PartitionReader,
+        end: i64,
         is_over: &dyn Fn() -> bool,
         filling: &mut Filling<V>,
     ) -> Result<(), Error> {
-        let at = TopicPartition { topic: self.changelog.clone(), partition };
-        let reader = PartitionReader::new(&self.kafka, at, self.queue_bytes_max)?;
-        reader.read(span, self.quiet_max, is_over, |message| {
+        let from = i64::try_from(filling.on_disk.next).unwrap_or(0);
+        reader.read((from, end), self.quiet_max, is_over, |message| {
             let touched_ms = message.timestamp_ms().and_then(|ms| u64::try_from(ms).ok());
             filling.take(
                 &changelog::read(message.key(), message.value()),
@@ -143,7 +190,7 @@ impl Restore {
         store: Option<&Store>,
         partition: u32,
         (bounds, now_ms): ((u64, u64), u64),
-    ) -> (Option<Shelf>, Option<Extent>) {
+    ) -> Shelved {
         let Some(store) = store else { return (None, None) };
         let shelved = store.shelf(partition).and_then(|(shelf, extent)| {
             let kept = self.tombstones_kept;
@@ -223,7 +270,9 @@ impl<V: View> Filling<V> {
         self.records += 1;
         (self.extent.next, self.extent.is_before_marker) = (offset + 1, false);
         match change {
-            Change::Task(task) => self.extent.epoch = self.extent.epoch.max(task.epoch),
+            Change::Task(task) if task.epoch >= self.extent.epoch => {
+                (self.extent.epoch, self.extent.epoch_at) = (task.epoch, Some(offset));
+            }
             Change::State(key, bytes) => {
                 self.task.stream_time_ms = self.task.stream_time_ms.max(touched_ms);
                 self.task.states.restore(key, *bytes, touched_ms);
@@ -233,7 +282,7 @@ impl<V: View> Filling<V> {
                     self.spill();
                 }
             }
-            Change::Foreign => {}
+            Change::Task(_) | Change::Foreign => {}
         }
     }
 

@@ -52,6 +52,9 @@ pub(crate) struct Extent {
     pub(crate) next: u64,
     /// The epoch of the task that wrote.
     pub(crate) epoch: u64,
+    /// Where the changelog has the record of that epoch: no other topic has it there.
+    #[serde(default)]
+    pub(crate) epoch_at: Option<u64>,
     /// Stream time by then, ms.
     pub(crate) stream_time_ms: u64,
     /// The wall clock when the changelog ended there, ms: no tombstone behind it is older. 0 where

@@ -247,28 +247,38 @@ pub(crate) struct Instance<'a> {
     pub(crate) is_ready: Arc<AtomicBool>,
     /// How often it began anew.
     pub(crate) restarts: Arc<AtomicU64>,
+    /// How many records of the changelog it has read back.
+    pub(crate) restored: Arc<AtomicU64>,
     /// How often a partition was paused.
     pub(crate) stalls: Arc<AtomicU64>,
 }
 
 /// Starts one that reads ahead as far as any; counts how often it began anew.
 fn sums(kafka: &Kafka, name: &str, restarts: &Arc<AtomicU64>) -> Runtime {
-    let instance = Instance {
+    instance(name, restarts).start(kafka)
+}
+
+fn instance<'a>(name: &'a str, restarts: &Arc<AtomicU64>) -> Instance<'a> {
+    Instance {
         name,
         read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
         is_ready: Arc::new(AtomicBool::new(true)),
         restarts: Arc::clone(restarts),
+        restored: Arc::default(),
         stalls: Arc::default(),
-    };
-    instance.start(kafka)
+    }
 }
 
 impl Instance<'_> {
     /// Starts it.
     pub(crate) fn start(self, kafka: &Kafka) -> Runtime {
-        let Self { name, read_ahead_bytes_max, is_ready, restarts, stalls } = self;
+        let config = self.config(kafka);
+        self.start_as(config, kafka)
+    }
+
+    fn config(&self, kafka: &Kafka) -> RuntimeConfig {
         let full = |topic: &str| format!("{}{topic}", kafka.prefix);
-        let config = RuntimeConfig {
+        RuntimeConfig {
             name: "sums",
             kafka: KafkaConfig::plain(&kafka.bootstrap),
             group: GroupConfig { session_timeout_ms: 6_000, ..GroupConfig::new(full("sums")) },
@@ -282,7 +292,7 @@ impl Instance<'_> {
             changelog: full("sums.view"),
             advert: None,
             transaction: TransactionConfig {
-                id: full(name),
+                id: full(self.name),
                 timeout_ms: 10_000,
                 marks: 8,
                 producer: ProducerConfig::default(),
@@ -292,10 +302,14 @@ impl Instance<'_> {
             write_every: Duration::from_secs(10),
             tombstones_kept: Duration::from_secs(3_600),
             restores_max: 2,
-            read_ahead_bytes_max,
+            read_ahead_bytes_max: self.read_ahead_bytes_max,
             bounds: Bounds::default(),
             finish_max: Duration::from_secs(5),
-        };
+        }
+    }
+
+    fn start_as(self, config: RuntimeConfig, kafka: &Kafka) -> Runtime {
+        let Self { is_ready, restarts, restored, stalls, .. } = self;
         let parts = Parts {
             view: Sums,
             tables: (),
@@ -304,6 +318,7 @@ impl Instance<'_> {
             now_ms: Box::new(|| now().0),
             meters: Meters {
                 restarts: Counter::from_arc(restarts),
+                restored: Counter::from_arc(restored),
                 stalls: Counter::from_arc(stalls),
                 ..Meters::noop()
             },
@@ -389,6 +404,68 @@ async fn a_record_whose_fold_panics_is_poison_and_costs_nothing_else() {
     assert!((1..=2).contains(&restarts.load(Ordering::Relaxed)), "{restarts:?}");
     runtime.status().stop();
     runtime.ended().await.expect("it ends well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_on_the_disk_are_made_anew_where_the_changelog_is_another_one_however_long() {
+    let (kafka, folder) = (Kafka::start(1), Folder::new("another"));
+    kafka.make(&["sums.left", "sums.right", "sums.said"], 1, &[]).await;
+    kafka.make(&["sums.view", "sums.again"], 1, &[("cleanup.policy", "compact")]).await;
+    let (restarts, restored) = (Arc::default(), Arc::<AtomicU64>::default());
+    let start = |name: &'static str, changelog: &str| {
+        let restored = Arc::clone(&restored);
+        let instance = Instance { restored, ..instance(name, &restarts) };
+        // The second one knows nothing but its changelog.
+        let state_folder = (name == "one").then(|| folder.path().join("state"));
+        let changelog = format!("{}{changelog}", kafka.prefix);
+        let config = RuntimeConfig { changelog, state_folder, ..instance.config(&kafka) };
+        instance.start_as(config, &kafka)
+    };
+    let end = async |mut runtime: Runtime| {
+        runtime.status().stop();
+        runtime.ended().await.expect("it ends well");
+    };
+    let add = |keys: std::ops::Range<u64>| {
+        let record = |key| (format!("k{key}"), Some("1".to_owned()));
+        kafka.put("sums.left", &keys.map(record).collect::<Vec<_>>());
+    };
+    let sums_are = async |changelog: &str, wanted: &[(u64, u64)]| {
+        until("it is folded", async || {
+            let states = newest(kafka.records_of(changelog).await);
+            let is = |(key, sum): &(u64, u64)| {
+                states.get(&format!("k{key}")) == Some(&format!("[{sum},0]"))
+            };
+            wanted.iter().all(is).then_some(())
+        })
+        .await;
+    };
+    let one = start("one", "sums.view");
+    add(0..10);
+    sums_are("sums.view", &[(0, 1), (9, 1)]).await;
+    end(one).await;
+    // Other states under the same name, and more of them.
+    let two = start("two", "sums.again");
+    for round in 1..=5 {
+        add(0..5);
+        sums_are("sums.again", &[(0, round), (4, round)]).await;
+    }
+    end(two).await;
+    let one = start("one", "sums.again");
+    add(0..10);
+    sums_are("sums.again", &[(0, 6), (4, 6), (5, 1), (9, 1)]).await;
+    end(one).await;
+    // Where it is the one that it was, only what came since is read.
+    let two = start("two", "sums.again");
+    add(0..3);
+    sums_are("sums.again", &[(0, 7), (2, 7)]).await;
+    end(two).await;
+    let before = restored.load(Ordering::Relaxed);
+    let one = start("one", "sums.again");
+    add(0..10);
+    sums_are("sums.again", &[(0, 8), (2, 8), (4, 7), (9, 2)]).await;
+    end(one).await;
+    assert!((3..10).contains(&(restored.load(Ordering::Relaxed) - before)), "{restored:?}");
+    assert_eq!(restarts.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,7 @@ impl Stage {
             read_ahead_bytes_max: READ_AHEAD_BYTES,
             is_ready: Arc::clone(&self.gate),
             restarts: Arc::clone(&self.restarts),
+            restored: Arc::default(),
             stalls: Arc::clone(&self.stalls),
         };
         let runtime = instance.start(&self.kafka);

@@ -12,7 +12,7 @@ fn entry(key: &str, bytes: Option<&str>) -> Entry {
 }
 
 fn extent(next: u64, batches: u64) -> Extent {
-    Extent { next, epoch: 3, stream_time_ms: 9, at_ms: 10, batches, is_before_marker: false }
+    Extent { next, epoch: 3, stream_time_ms: 9, at_ms: 10, batches, ..Extent::default() }
 }
 
 #[test]

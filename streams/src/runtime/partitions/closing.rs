@@ -86,6 +86,10 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
                 && newest >= held.changelog_next
             {
                 (held.changelog_next, held.is_before_marker) = (newest + 1, true);
+                // Until it is live nothing is folded, so that is the record of its epoch.
+                if matches!(held.phase, Phase::Raising) {
+                    held.epoch_at = Some(newest);
+                }
             }
             if matches!(held.phase, Phase::Live) {
                 // Nothing was sealed since this commit: all that is sealed is committed.

@@ -42,6 +42,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             next: held.changelog_next,
             is_before_marker: held.is_before_marker,
             epoch: held.epoch,
+            epoch_at: held.epoch_at,
             stream_time_ms: held.closed_ms,
             at_ms: (self.now_ms)(),
             batches: 0,

@@ -18,6 +18,8 @@ pub(super) struct Held<V: View> {
     pub(super) task: Task<V>,
     pub(super) phase: Phase,
     pub(super) epoch: u64,
+    /// Where the changelog has the record of that epoch, once it is committed.
+    pub(super) epoch_at: Option<u64>,
     /// Everything before these offsets was folded, one for each source.
     pub(super) read_to: Vec<u64>,
     /// Everything before these offsets is in a transaction that was closed.
@@ -98,6 +100,7 @@ impl<V: View> Held<V> {
             task,
             phase: Phase::Restoring { is_over },
             epoch: 0,
+            epoch_at: None,
             closed_to: read_to.clone(),
             read_to,
             is_unknown: false,
