@@ -262,7 +262,7 @@ impl<V: View> Filling<V> {
         let at_ms = found.as_ref().map_or(0, |found| found.at_ms);
         let on_disk = found.unwrap_or(Extent { next: low, at_ms: now_ms, ..Extent::default() });
         task.stream_time_ms = on_disk.stream_time_ms;
-        let extent = Extent { at_ms, ..on_disk.clone() };
+        let extent = Extent { at_ms, ..on_disk };
         Self { task, extent, on_disk, records: 0, trouble: None }
     }
 

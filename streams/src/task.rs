@@ -145,7 +145,6 @@ impl<V: View> Task<V> {
     }
 
     /// Wakes a key, if it is time for it still; tells whether it was.
-
     fn wake_key(
         &mut self,
         view: &V,
