@@ -51,7 +51,7 @@ impl Delivery {
 
     /// Writes what was allowed into the context, so that nobody downstream needs the site's default,
     /// and takes out what was not: without consent to analytics, every id that outlives the page.
-    /// The SDK's books end here, where they are counted.
+    /// What an address says of somebody goes in any case. The SDK's books end here, where they are counted.
     pub(crate) fn enforce(&self, context: &mut Context) {
         let consent = self.consent(context);
         if !consent.allows(Purpose::Analytics) {
@@ -62,6 +62,12 @@ impl Delivery {
             context.customer = None;
         }
         context.consent = Some(consent);
+        let urls = [context.page.as_mut().map(|page| &mut page.url), context.referrer.as_mut()];
+        for url in urls.into_iter().flatten() {
+            if let Some(cleaned) = self.site.query.cleaned(url) {
+                *url = cleaned;
+            }
+        }
         if let Some(sdk) = &mut context.sdk {
             sdk.books = None;
         }

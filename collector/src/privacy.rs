@@ -1,5 +1,7 @@
 //! Privacy: what a visitor has not allowed is taken out of what is stored.
 
+mod query;
+
 use std::borrow::Cow;
 
 use clickmill_catalog::{Tree, take_out};
@@ -7,6 +9,8 @@ use clickmill_sdk_core::wire::{EventType, Reason, Rejection};
 use serde_json::Value;
 
 use crate::customer::IDENTIFY;
+
+pub(crate) use self::query::QueryRule;
 
 /// The fields of an event, as it was sent, that know a visitor again or tell of one: ours and those
 /// of dialects, in the event itself or in its `context`.

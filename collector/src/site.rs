@@ -11,6 +11,7 @@ use hyper::header::HeaderValue;
 use crate::admit::EventQuota;
 use crate::config::{Config, SiteEntry};
 use crate::customer::Proofs;
+use crate::privacy::QueryRule;
 
 /// One site.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) cookieless: bool,
     /// Of what share of its visitors its pages tell; none where of all.
     pub(crate) sample: Option<f64>,
+    /// Which parameters of its pages' addresses are kept.
+    pub(crate) query: QueryRule,
     pub(crate) quota: Arc<EventQuota>,
     /// Judges who says to be which customer.
     pub(crate) proofs: Proofs,
@@ -73,6 +76,7 @@ impl Sites {
                 consent: Consent { granted: entry.consent_default.clone(), gpc: false },
                 cookieless: entry.cookieless,
                 sample: (entry.sample < 1.0).then_some(entry.sample),
+                query: entry.query.clone(),
                 quota: self.quota(entry),
                 proofs: Proofs::new(&entry.proofs),
                 told: tell(entry, config, as_of),

@@ -7,6 +7,7 @@ use clickmill_server::cors::Origins;
 use serde::Deserialize;
 
 use super::ProofsConfig;
+use crate::privacy::QueryRule;
 
 /// A site that may send.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -36,6 +37,9 @@ pub struct SiteEntry {
     /// experiments and orders are judged by they tell of all.
     #[serde(default = "all")]
     pub sample: f64,
+    /// Which parameters of its pages' addresses are kept.
+    #[serde(default)]
+    pub query: QueryRule,
     /// Event types that its pages send at once; the SDK's own list if left out.
     #[serde(default)]
     pub urgent: Option<Vec<EventType>>,

@@ -7,6 +7,7 @@ use clickmill_server::cors::Origins;
 use toml::{Table, Value};
 
 use super::*;
+use crate::privacy::QueryRule;
 
 const EXAMPLE: &str = include_str!("../../collector.example.toml");
 
@@ -60,6 +61,8 @@ fn the_example_shows_every_key() {
     }
     let site = toml::from_str::<SiteEntry>("zz = 1").unwrap_err().message().to_owned();
     let shown = whole["sites"][0].as_table().unwrap();
+    let query = QueryRule::deserialize(shown["query"].clone()).unwrap();
+    assert_eq!(query, QueryRule::default(), "the example shows the default");
     for key in site.split_once("expected ").unwrap().1.split('`').skip(1).step_by(2) {
         assert!(shown.contains_key(key), "sites lacks {key}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clickmill_kafka::Class;
 use clickmill_sdk_core::wire::{Outcome, RefusalCode, Topic};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::edge::{Edge, batch, batch_of, event, until};
 use crate::sink::fake::Faults;
@@ -286,6 +286,38 @@ async fn consent_decides_about_key_and_signal() {
     assert_eq!(stored[0].key, None);
     let record = &edge.stored(Topic::ClicksRaw)[0];
     assert_eq!(record["context"], json!({"consent": {"granted": [], "gpc": true}}));
+}
+
+#[tokio::test]
+async fn what_an_address_says_of_somebody_is_not_stored_and_a_site_may_keep_less() {
+    let edge = Edge::start_with(|config| {
+        let other = json!({
+            "write_key": "wk2", "tenant": "other", "query": {"keep": ["sku"], "hide": []},
+        });
+        config.sites.push(crate::testing::site_entry(&other));
+    })
+    .await;
+    let url = |query: &str| json!({"url": format!("https://shop.example/reset{query}")});
+    let mut own = event(2);
+    own["context"] = json!({"page": url("?page=2&session_id=1#access_token=2")});
+    let mut refused = event(3);
+    refused["type"] = json!("No Type");
+    let mut sent = batch_of("v1", [event(1), own, refused]);
+    sent["context"]["page"] = url("?sku=A&reset_token=a1b2&page=1");
+    sent["context"]["referrer"] = json!("https://ada:word@mail.example/?email=ada%40mail.example");
+    let receipt = edge.post(&sent).await.receipt();
+    assert_eq!((receipt.accepted, receipt.verdicts.len()), (2, 1));
+    let head = hyper::Request::post("/v1/events?k=wk2");
+    assert_eq!(edge.send(head, sent.to_string()).await.receipt().accepted, 2);
+    let stored = edge.stored(Topic::ClicksRaw);
+    let pages: Vec<&Value> = stored.iter().map(|record| &record["context"]["page"]).collect();
+    let (keeps, keeps_less) = (["?sku=A&page=1", "?page=2"], ["?sku=A", ""]);
+    let expected: Vec<Value> = keeps.into_iter().chain(keeps_less).map(url).collect();
+    assert_eq!(pages, expected.iter().collect::<Vec<_>>());
+    for letter in edge.stored(Topic::ClicksRejected) {
+        assert!(!letter["context"].to_string().contains("a1b2"), "{letter}");
+    }
+    assert!(stored.iter().all(|record| record["context"]["referrer"] == "https://mail.example/"));
 }
 
 #[tokio::test]
