@@ -3,10 +3,11 @@
 
 pub mod joined;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use clickmill_relay::views::visitor::{Seen, VisitorView};
+use clickmill_kafka::names;
+use clickmill_relay::views::visitor::{Enriched, Seen, VisitorView};
 use clickmill_sdk_core::wire::Topic;
 use clickmill_streams::{Driver, Place, Raw, State as _};
 
@@ -30,8 +31,8 @@ pub struct Difference {
 
 impl Difference {
     /// Reads the raw topic, the enriched one and the view of sessions, and compares: each
-    /// partition's enriched clicks record by record, in their order, and each visitor's newest
-    /// state byte by byte.
+    /// partition's enriched clicks record by record, in their order, with their keys and headers, and
+    /// each visitor's newest state byte by byte.
     pub async fn of(kafka: &Kafka) -> Self {
         Self::with_states_of(kafka, Topic::SessionsView.as_str()).await
     }
@@ -80,11 +81,12 @@ impl Difference {
             };
             for seen in driver.feed_raw(&raw).unwrap_or_default() {
                 let Seen::Event(expected) = seen else { continue };
-                let place = raw.place;
-                match said.next() {
-                    Some(found) if found.value == expected.text => {}
-                    Some(found) => self.tell(format!("{place}: said {}", found.value)),
-                    None => self.tell(format!("{place}: nothing was said")),
+                let otherwise = match said.next() {
+                    Some(found) => otherwise(found, &expected),
+                    None => Some("nothing was said".to_owned()),
+                };
+                if let Some(what) = otherwise {
+                    self.tell(format!("{}: {what}", raw.place));
                 }
             }
             keys.extend(record.key.clone().map(|key| (key, ())));
@@ -126,6 +128,30 @@ impl fmt::Display for Difference {
     }
 }
 
+/// In what a record is another one than should have been said; none where it is that one. All of it is
+/// told by the event: its key, its value and each of its headers.
+fn otherwise(found: &Lying, expected: &Enriched) -> Option<String> {
+    let Enriched { id, kind, key, text, .. } = expected;
+    let headers = [
+        (names::CE_SPECVERSION, "1.0"),
+        (names::CE_ID, &id.to_string()),
+        (names::CE_SOURCE, "/clickmill/relay"),
+        (names::CE_TYPE, kind.as_str()),
+        (names::CONTENT_TYPE, "application/json"),
+    ];
+    let headers: HashMap<_, _> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    if found.value != *text {
+        Some(format!("said {}", found.value))
+    } else if found.key.as_deref().map(str::as_bytes) != key.as_deref() {
+        Some(format!("said under the key {:?}", found.key))
+    } else if found.headers != headers {
+        Some(format!("said with the headers {:?}", found.headers))
+    } else {
+        None
+    }
+}
+
 fn by_partition(records: Vec<Lying>) -> BTreeMap<i32, Vec<Lying>> {
     let mut sorted = BTreeMap::<_, Vec<_>>::new();
     for record in records {
@@ -140,4 +166,52 @@ pub fn newest(records: Vec<Lying>) -> BTreeMap<String, String> {
     let mut states: BTreeMap<_, _> = states.filter(|(key, _)| key != TASK_KEY).collect();
     states.retain(|_, state| !state.is_empty());
     states
+}
+
+#[cfg(test)]
+mod tests {
+    use clickmill_sdk_core::wire::{EventId, EventType};
+
+    use super::*;
+
+    #[test]
+    fn a_record_under_another_key_or_with_other_headers_is_found() {
+        let (id, kind) = ("018f2f6e-0000-7000-8000-000000000001", "page_view");
+        let expected = Enriched {
+            id: EventId::parse(id).expect("an id"),
+            kind: EventType::parse(kind).expect("a type"),
+            key: Some(b"k".to_vec()),
+            text: "{}".to_owned(),
+            exposed: None,
+            signals: None,
+        };
+        let headers = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", id),
+            ("ce_source", "/clickmill/relay"),
+            ("ce_type", kind),
+            ("content-type", "application/json"),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let said = Lying {
+            partition: 0,
+            offset: 0,
+            timestamp: 0,
+            key: Some("k".to_owned()),
+            value: "{}".to_owned(),
+            headers: headers.into_iter().collect(),
+        };
+        let check = |change: fn(&mut Lying), word: &str| {
+            let mut said = said.clone();
+            change(&mut said);
+            let found = otherwise(&said, &expected).unwrap_or_default();
+            assert!(found.contains(word) && word.is_empty() == found.is_empty(), "{found}");
+        };
+        check(|_| {}, "");
+        check(|said| said.value.push(' '), "said");
+        check(|said| said.key = None, "key");
+        check(|said| drop(said.headers.remove("ce_type")), "headers");
+        check(|said| drop(said.headers.insert("ce_id".to_owned(), "2".to_owned())), "headers");
+        check(|said| drop(said.headers.insert("more".to_owned(), String::new())), "headers");
+    }
 }

@@ -1,7 +1,7 @@
 //! The long stories: for minutes under load, instances, brokers and wires come and go at random, and
 //! what is committed at last is what one thread would have said.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::engine::Shop;
 use crate::exactly_once::{check, recording, replay, wait};
+use crate::open_copy::open_copies;
 
 const BROKERS: usize = 3;
 
@@ -171,7 +172,8 @@ async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_h
     let seed = Seed::any();
     let wires = [Wire::lay().await, Wire::lay().await, Wire::lay().await];
     let kafka = Kafka::cluster_behind(&wires, 4);
-    let world = World::builder().partitions(4).kafka(kafka).start().await;
+    let settings = open_copies();
+    let world = World::builder().partitions(4).kafka(kafka).relay(settings).start().await;
     let (recording, mut replay) = (recording(2_000), replay(&world, "chaos", 600));
     let may_end = Arc::<AtomicBool>::default();
     let told = Arc::clone(&may_end);
@@ -197,6 +199,9 @@ async fn relays_brokers_and_wires_that_come_and_go_leave_what_one_thread_would_h
     assert!(relays.world.relay.stop().await.success());
     // Nor has anybody said anything since, or on the way out.
     check(&relays.world, clicks).await;
+    let open = relays.world.ids(Topic::ClicksOpen).await;
+    let once: BTreeSet<_> = open.iter().collect();
+    assert_eq!((open.len(), once.len()), (clicks, clicks), "of each click one open copy");
 }
 
 /// Programs that join: clicks to a table, and orders to their customers.

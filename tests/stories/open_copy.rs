@@ -9,19 +9,19 @@ use clickmill_tests::{TENANT, World};
 /// The folder of the shop's own schemas, in which notes on wish lists are personal.
 const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop/contracts/schemas");
 
+/// Settings with which a relay makes open copies.
+pub(crate) fn open_copies() -> String {
+    format!(
+        "[open]\nfolders = [{SCHEMAS:?}]\n\
+         keys = [{{ tenant = {TENANT:?}, secret = \"the pseudonyms of stories\" }}]\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_is_in_the_open_copy_and_every_click_is_once() {
     const NOTE: &str = "for aunt Emma's birthday";
     const VISITORS: usize = 12;
-    let mut world = World::start().await;
-    world.relay.reconfigure(|text| {
-        format!(
-            "{text}\n[open]\nfolders = [{SCHEMAS:?}]\n\
-             keys = [{{ tenant = {TENANT:?}, secret = \"the pseudonyms of stories\" }}]\n"
-        )
-    });
-    assert!(world.relay.stop().await.success());
-    world.restart_relay().await;
+    let mut world = World::builder().relay(open_copies()).start().await;
     let pages: Vec<_> = (0..VISITORS).map(|_| world.page()).collect();
     for round in 0..6 {
         for page in &pages {

@@ -17,17 +17,21 @@ pub type Prices = BTreeMap<String, Vec<u64>>;
 /// When something else than JSON lies there.
 pub fn said_otherwise(clicks: &[Lying], said: &[Lying], prices: &Prices) -> Vec<String> {
     let mut found = Vec::new();
-    let mut left: BTreeMap<i32, Vec<Value>> = BTreeMap::new();
+    let mut left: BTreeMap<i32, Vec<&Lying>> = BTreeMap::new();
     for record in said.iter().rev() {
-        left.entry(record.partition).or_default().push(json(&record.value));
+        left.entry(record.partition).or_default().push(record);
     }
     for click in clicks {
         let at = format!("{}@{}", click.partition, click.offset);
         let click_value = json(&click.value);
-        let Some(priced) = left.get_mut(&click.partition).and_then(Vec::pop) else {
+        let Some(record) = left.get_mut(&click.partition).and_then(Vec::pop) else {
             found.push(format!("{at}: nothing was said"));
             continue;
         };
+        if record.key != click.key || !record.headers.is_empty() {
+            found.push(format!("{at}: said under {:?}, with {:?}", record.key, record.headers));
+        }
+        let priced = json(&record.value);
         if priced["id"] != click_value["id"] {
             found.push(format!("{at}: {} and not of {}", priced, click_value["id"]));
             continue;
@@ -38,7 +42,8 @@ pub fn said_otherwise(clicks: &[Lying], said: &[Lying], prices: &Prices) -> Vec<
         }
     }
     for (partition, more) in left {
-        found.extend(more.iter().map(|more| format!("{partition}: once too often, {more}")));
+        let tell = |more: &&Lying| format!("{partition}: once too often, {}", more.value);
+        found.extend(more.iter().map(tell));
     }
     found
 }
@@ -94,7 +99,8 @@ mod tests {
     }
 
     fn priced(n: i64, cents: u64) -> Lying {
-        lying("k", n, format!(r#"{{"id":"{n}","cents":{cents}}}"#))
+        let key = if n == 1 { "b" } else { "a" };
+        lying(key, n, format!(r#"{{"id":"{n}","cents":{cents}}}"#))
     }
 
     #[test]
@@ -108,7 +114,12 @@ mod tests {
         check(&[priced(0, 5), priced(1, 7), priced(2, 5)], 0);
         check(&[priced(0, 5), priced(1, 7)], 1);
         check(&[priced(0, 5), priced(1, 7), priced(2, 5), priced(2, 5)], 1);
-        check(&[priced(1, 5), priced(0, 7), priced(2, 5)], 2);
+        let keyless = Lying { key: None, ..priced(2, 5) };
+        check(&[priced(0, 5), priced(1, 7), keyless], 1);
+        let headed = HashMap::from([("more".to_owned(), String::new())]);
+        check(&[priced(0, 5), priced(1, 7), Lying { headers: headed, ..priced(2, 5) }], 1);
+        // Two of other clicks, under other keys.
+        check(&[priced(1, 5), priced(0, 7), priced(2, 5)], 4);
         check(&[priced(0, 6), priced(1, 7), priced(2, 5)], 1);
     }
 
