@@ -25,14 +25,32 @@ pub type Pauses = BTreeMap<i32, Duration>;
 /// # Panics
 /// When a relay does not end as it should, or does not come back.
 pub async fn restart_one_by_one(world: &mut World, second: &mut Relay) -> Pauses {
-    let watch = Watch::begin(&world.kafka, world.partitions());
-    watch.caught_up(&world.kafka).await;
-    watch.is_counting.store(true, Ordering::Release);
+    let watch = Watch::counting(world).await;
     assert!(second.stop().await.success(), "the second relay ends as it should");
     second.restart().await;
     watch.caught_up(&world.kafka).await;
     assert!(world.relay.stop().await.success(), "the first relay ends as it should");
     world.restart_relay().await;
+    watch.caught_up(&world.kafka).await;
+    watch.end()
+}
+
+/// Has a relay join another, and tells the pauses of partitions.
+pub async fn join(world: &World) -> (Relay, Pauses) {
+    let watch = Watch::counting(world).await;
+    let second = world.second_relay().await;
+    world.is_shared_with(&second).await;
+    watch.caught_up(&world.kafka).await;
+    (second, watch.end())
+}
+
+/// Has the second of two relays leave for good, and tells the pauses of partitions.
+///
+/// # Panics
+/// When it does not end as it should.
+pub async fn leave(world: &World, mut second: Relay) -> Pauses {
+    let watch = Watch::counting(world).await;
+    assert!(second.stop().await.success(), "the second relay ends as it should");
     watch.caught_up(&world.kafka).await;
     watch.end()
 }
@@ -48,6 +66,14 @@ struct Watch {
 }
 
 impl Watch {
+    /// One that has seen all that is there, and counts from now on.
+    async fn counting(world: &World) -> Self {
+        let watch = Self::begin(&world.kafka, world.partitions());
+        watch.caught_up(&world.kafka).await;
+        watch.is_counting.store(true, Ordering::Release);
+        watch
+    }
+
     fn begin(kafka: &Kafka, partitions: u32) -> Self {
         let consumer: BaseConsumer = reads_committed(&kafka.bootstrap)
             .set("fetch.wait.max.ms", "20")

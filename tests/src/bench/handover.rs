@@ -1,4 +1,4 @@
-//! A rolling restart of two relays under load: how long a partition's output pauses.
+//! Relays that restart, leave for good and join under load: how long a partition's output pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clicks::Clicks;
 use crate::figure::{Figure, Style};
-use crate::rolling::restart_one_by_one;
+use crate::rolling::{join, leave, restart_one_by_one};
 use crate::world::World;
 
 const PARTITIONS: u32 = 4;
@@ -25,13 +25,20 @@ pub async fn measure(seconds: u64, style: Style) {
     };
     world.is_shared_with(&second).await;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let pauses = restart_one_by_one(&mut world, &mut second).await;
+    let restarted = restart_one_by_one(&mut world, &mut second).await;
+    let left = leave(&world, second).await;
+    let (mut third, joined) = join(&world).await;
+    assert!(third.stop().await.success(), "the third relay ends as it should");
     over.store(true, Ordering::Release);
     let clicks = clicking.join().expect("the clicks end");
 
-    let longest = pauses.values().max().copied().unwrap_or_default();
     let print = |name, value, unit| Figure { bench: "handover", name, value, unit }.print(style);
-    print("handover_pause_ms", longest.as_secs_f64() * 1e3, "ms");
-    print("partitions", pauses.len() as f64, "partitions");
+    let pauses =
+        [("handover_pause_ms", &restarted), ("leave_pause_ms", &left), ("join_pause_ms", &joined)];
+    for (name, pauses) in pauses {
+        let longest = pauses.values().max().copied().unwrap_or_default();
+        print(name, longest.as_secs_f64() * 1e3, "ms");
+    }
+    print("partitions", restarted.len() as f64, "partitions");
     print("clicks_per_s", clicks, "clicks/s");
 }

@@ -62,7 +62,8 @@ enum Bench {
         #[arg(long, default_value_t = 15)]
         seconds: u64,
     },
-    /// A rolling restart of two relays while 2,000 clicks a second come: how long a partition pauses.
+    /// Relays that restart, leave for good and join while 2,000 clicks a second come: how long a
+    /// partition pauses.
     Handover {
         /// Seconds of clicks before the first relay ends.
         #[arg(long, default_value_t = 10)]
