@@ -240,7 +240,7 @@ impl Config {
 
     pub(crate) fn bounds(&self) -> Bounds {
         let ttl_ms = u64::from(millis(self.view.state_ttl));
-        Bounds { ttl_ms, state_bytes_max: self.view.state_bytes_max }
+        Bounds { ttl_ms, state_bytes_max: self.view.state_bytes_max, ..Bounds::default() }
     }
 
     pub(crate) fn pacing(&self) -> Pacing {

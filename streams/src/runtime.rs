@@ -81,6 +81,12 @@ pub struct RuntimeConfig {
     pub finish_max: Duration,
 }
 
+impl RuntimeConfig {
+    fn states_bounds(&self) -> Bounds {
+        self.bounds.for_records(self.transaction.producer.record_bytes_max)
+    }
+}
+
 /// Topics that nobody but the view reads: what it has folded is deleted from time to time.
 #[derive(Clone, Debug)]
 pub struct Purge {

@@ -25,13 +25,32 @@ pub struct Bounds {
     /// Bytes that a partition's states may take in memory, as estimated. The rest lies on the disk
     /// alone. Without a disk nothing is put aside.
     pub state_bytes_max: usize,
+    /// Bytes that one state may take with its key, as it is published. A larger one has no place in
+    /// the changelog, so it stays as it was. A runtime takes what its producer can send, if that is
+    /// less.
+    pub published_bytes_max: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { ttl_ms: 24 * 60 * 60 * 1000, state_bytes_max: 256 << 20 }
+        Self {
+            ttl_ms: 24 * 60 * 60 * 1000,
+            state_bytes_max: 256 << 20,
+            published_bytes_max: 1_000_000 - FRAME_BYTES,
+        }
     }
 }
+
+impl Bounds {
+    /// The same for states that go into records of so many bytes at the most.
+    pub(crate) fn for_records(self, record_bytes_max: u32) -> Self {
+        let most = (record_bytes_max as usize).saturating_sub(FRAME_BYTES);
+        Self { published_bytes_max: self.published_bytes_max.min(most), ..self }
+    }
+}
+
+/// What a record takes beside key and value, at the most.
+const FRAME_BYTES: usize = 512;
 
 /// What a slot takes beside key and bytes: the slot, its place in the index, two allocations.
 const SLOT_BYTES: usize = 160;
@@ -315,7 +334,8 @@ impl<S: State> States<S> {
             let of = (&slot.key, slot.touched_ms);
             let live = slot.live.as_deref().map(|live| {
                 let into = (&mut sealed, of);
-                unless_panics(|| write_down((view, live), &mut self.buffer, into))
+                let most = self.bounds.published_bytes_max;
+                unless_panics(|| write_down((view, live), (&mut self.buffer, most), into))
             });
             match live.transpose() {
                 Ok(Some(Some(kept))) => slot.sealed = Some(kept),
@@ -591,7 +611,7 @@ fn read<S: State>(bytes: &[u8]) -> Result<S, Poison> {
 /// saves room.
 fn write_down<V: View>(
     (view, live): (&V, &V::State),
-    buffer: &mut Vec<u8>,
+    (buffer, most): (&mut Vec<u8>, usize),
     (sealed, of): (&mut Sealed, (&Arc<[u8]>, u64)),
 ) -> Result<Option<Arc<[u8]>>, Poison> {
     if view.is_over(live) {
@@ -600,6 +620,7 @@ fn write_down<V: View>(
     buffer.clear();
     if V::State::FORM == 0 {
         live.write(buffer)?;
+        may_be_published(of.0, buffer, most)?;
         sealed.push(of, Some(buffer));
         return Ok(Some(Arc::from(buffer.as_slice())));
     }
@@ -607,8 +628,19 @@ fn write_down<V: View>(
     let kept = Arc::from(buffer.as_slice());
     buffer.clear();
     live.write(buffer)?;
+    may_be_published(of.0, buffer, most)?;
     sealed.push(of, Some(buffer));
     Ok(Some(kept))
+}
+
+/// What the changelog would not have, nobody who restores it would know.
+fn may_be_published(key: &[u8], state: &[u8], most: usize) -> Result<(), Poison> {
+    let bytes = key.len() + state.len();
+    if bytes <= most {
+        return Ok(());
+    }
+    let detail = format!("{bytes} bytes, and a record of the changelog takes {most}");
+    Err(Poison { reason: "state_too_large", detail })
 }
 
 /// A slot that was just filled is not there: a fault of this module.

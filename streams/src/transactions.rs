@@ -367,6 +367,7 @@ impl Committing {
             let record = changelog::state(at, (key, state), touched_ms);
             if put(producer, &record, Some(left.partition as usize))?.is_err() {
                 self.poisoned.increment(1);
+                // It was looked at when it was sealed.
                 warn!(partition = left.partition, "a state is too large for the changelog");
             }
         }

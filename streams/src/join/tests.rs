@@ -148,7 +148,8 @@ impl World {
     }
 }
 
-const FOR_EVER: Bounds = Bounds { ttl_ms: u64::MAX, state_bytes_max: usize::MAX };
+const FOR_EVER: Bounds =
+    Bounds { ttl_ms: u64::MAX, state_bytes_max: usize::MAX, published_bytes_max: usize::MAX };
 
 fn json<T: Serialize>(row: &T) -> Vec<u8> {
     serde_json::to_vec(row).unwrap()

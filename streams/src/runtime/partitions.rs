@@ -181,7 +181,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             kafka: config.kafka.clone(),
             changelog: config.changelog.clone(),
             ends: Ends::new(&config.kafka, config.changelog.clone())?,
-            bounds: config.bounds,
+            bounds: config.states_bounds(),
             tombstones_kept: config.tombstones_kept,
             queue_bytes_max: config.group.queue_bytes_max.max(RESTORE_QUEUE_BYTES),
             quiet_max: target.wait() + Duration::from_secs(5),
@@ -390,7 +390,7 @@ impl<V: View, S: Sink<V::Output>> Partitions<V, S> {
             core.broken = Some(error);
         }
         self.sink.assigned(number);
-        let task = Task::new(self.config.bounds);
+        let task = Task::new(self.config.states_bounds());
         let mut held = Held::restoring(task, read_to.clone(), is_over);
         held.is_unknown = starts.first().is_some_and(|start| start.is_unknown);
         core.held.insert(number, held);

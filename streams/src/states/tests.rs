@@ -480,3 +480,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_state_that_no_record_takes_stays_as_it_was_in_memory_and_in_the_changelog() {
+    let mut partition = Partition::new(Bounds { published_bytes_max: 2, ..Bounds::default() });
+    for _ in 0..9 {
+        partition.add(b"k", 1);
+        partition.commit();
+    }
+    partition.add(b"k", 1);
+    partition.add(b"l", 1);
+    let (sealed, poison) = partition.states.seal(&Count);
+    assert_eq!(poison.iter().map(|why| why.reason).collect::<Vec<_>>(), ["state_too_large"]);
+    let rows: Vec<_> = (0..sealed.len()).filter_map(|at| sealed.get(at)).collect();
+    assert_eq!(rows, [(&b"l"[..], Some(&b"1"[..]), 1)]);
+    assert_eq!((partition.value(b"k"), partition.value(b"l")), (Some(9), Some(1)));
+    // What it says next goes on from there.
+    assert_eq!(partition.add(b"k", 2), 10);
+}
