@@ -22,9 +22,18 @@ export interface Taken {
   readonly at: number;
   /** What happened, as its type's schema says. */
   props: Record<string, unknown>;
+  /**
+   * Where it happened, as JSON: `page` with its `url` and `title`, `referrer`, `campaign`, `screen`,
+   * `locale` and `time_zone`; not all of it in every event. It may be exchanged for other JSON, to keep
+   * a part of an address to oneself, for instance.
+   */
+  facts: string;
 }
 
-/** A hint of the relay. */
+/**
+ * A hint of the relay. A `reset` may be the SDK's own, when the visitor is another one or has taken
+ * consent back: it has its kind and nothing else.
+ */
 export interface Hint {
   /** Its id. Of two with the same one the second changes nothing. */
   readonly id: string;
@@ -45,8 +54,14 @@ export interface Hint {
   };
   /** What found it, and what that went by. */
   readonly why?: { model: string; inputs: string[] };
-  /** When it stops being true, ms since 1970. */
+  /** When it stops being true, ms since 1970, by the browser's clock even where that is wrong. */
   readonly expires_at: number;
+  /** The generation of what decided it. */
+  readonly epoch?: number;
+  /** The event that it answers, where it answers one. */
+  readonly cause?: { event: string; received_at: number };
+  /** Whether an earlier page had it already. */
+  readonly replayed?: boolean;
   /** From the event that it answers to here, ms, where that is known. */
   readonly latency_ms?: number;
 }
@@ -76,18 +91,22 @@ export interface Verdict {
   readonly outcome: "accepted" | "duplicate" | "rejected" | "retry";
   /** Why it was not taken, by a name that stays. */
   readonly reason?: string;
+  /** The schema that it was judged by, such as `product_view/2`. */
+  readonly schema?: string;
   /** The part of it that is wrong, as a JSON pointer. */
   readonly pointer?: string;
+  /** What is wrong with it, in a sentence. */
+  readonly detail?: string;
   /** From the event to the collector's answer, ms. */
   readonly latency_ms: number;
 }
 
 /** How the SDK fares. */
 export interface State {
-  /** What the delivery does: `idle`, `sending` or `backing_off`, for instance. */
-  readonly delivery: string;
+  /** What the delivery does. */
+  readonly delivery: "idle" | "in_flight" | "backing_off" | "stopped";
   /** How the stream of hints is. */
-  readonly stream: string;
+  readonly stream: "closed" | "open" | "waiting";
   /** How many events wait. */
   readonly queued: number;
   /** What became of all events of this queue, by count. */
@@ -124,6 +143,41 @@ export interface Clickmill {
   flush(): void;
   /** As the function of the same name; what is heard goes on until the page ends. */
   on<N extends keyof News>(name: N, run: (news: News[N]) => void): void;
+  /** As the function of the same name, with `clickmill/experiments`. */
+  variant?(experiment: string): number;
+  /** As the function of the same name, with `clickmill/experiments`. */
+  variants?(): Promise<void>;
+  /** A shop's events by name, with `clickmill/shop`. */
+  shop?: Shop;
+}
+
+/** A shop's events by name. Of what they are given they send what the schemas know. */
+export interface Shop {
+  /** A product was looked at. */
+  viewed(product: object): string | undefined;
+  /** A product in a list was clicked. */
+  clicked(product: object): string | undefined;
+  /** A product went into the basket. */
+  added(product: object): string | undefined;
+  /** A product left the basket. */
+  removed(product: object): string | undefined;
+  /** A list of products was shown. */
+  listed(list: object): string | undefined;
+  /** The basket was looked at. */
+  basket(basket: object): string | undefined;
+  /** A step of the checkout was reached. */
+  checkout(step: object): string | undefined;
+  /** Something was searched for. */
+  searched(search: object): string | undefined;
+  /** Something was ordered. */
+  ordered(order: object): string | undefined;
+}
+
+declare global {
+  interface Window {
+    /** What the page has once the SDK has begun. */
+    clickmill?: Clickmill;
+  }
 }
 
 /** Has its say once the SDK has begun. */
@@ -160,7 +214,8 @@ export function track<T extends keyof Events>(type: T, props: Events[T]): string
 export function page(props?: EventProps["page_view"]): string | undefined;
 /**
  * What the visitor has decided; without an argument, what was said last. While nobody has decided, do not
- * call it: whatever it is called with is a decision.
+ * call it: whatever it is called with is a decision. Where it takes analytics back, the collector is told
+ * whose decision that was, and nothing of them after it.
  */
 export function consent(purposes?: readonly Purpose[] | string): string | undefined;
 /**

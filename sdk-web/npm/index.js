@@ -121,9 +121,14 @@ export const init = ({ key, collector, hints: stream, core, consent, off, before
   document.addEventListener("clickmill:hint", hear);
   if (beforeSend) {
     document.addEventListener("clickmill:event", (event) => {
-      const props = beforeSend(event.detail);
-      if (props === false) event.preventDefault();
-      else if (props) event.detail.props = props;
+      // Where it throws, nobody has looked at the event: it is not taken.
+      let props = false;
+      try {
+        props = beforeSend(event.detail);
+      } finally {
+        if (props === false) event.preventDefault();
+        else if (props) event.detail.props = props;
+      }
     });
   }
   stub();

@@ -12,23 +12,14 @@
 // all of it is held in memory, and nothing is loaded, sent or stored, until `consent` says more.
 (() => {
   const PATIENCE = 4000;
-  // Where more is held, the stub begins to send, or, where that may not be, to refuse.
-  const HELD_MAX = 500;
-  // The length of all letters of a page, and how many names of ours lie in storage at the most.
-  const MAX = 1000000;
-  const NAMES_MAX = 50;
-  // The length of a letter, of up to three bytes each: what is on its way when a page ends may have
-  // 64 KiB.
-  const FULL = 20000;
   const doc = document;
-  const script = doc.currentScript || doc.querySelector("script[data-collector]");
+  const script = doc.querySelector("script[data-collector]");
   if (!script || window.clickmill) return;
   const { dataset } = script;
   const { key, collector, core: source, off } = dataset;
-  const address = (path) => `${collector}/v1/${path}?k=${encodeURIComponent(key)}`;
+  const address = (path) => `${collector}/v1/${path}?k=${key}`;
   // What names in storage begin with; those of letters go on with a 0.
   const prefix = `cm.${key}.`;
-  const gpc = navigator.globalPrivacyControl;
   const json = JSON.stringify;
   const now = Date.now;
   // The object that a text may hold.
@@ -55,8 +46,8 @@
   const own = {};
 
   // A version 7 UUID: the time, then 72 random bits around the marks of version and variant.
-  const mint = (at = now()) => {
-    let hex = 0 + at.toString(16);
+  const mint = () => {
+    let hex = 0 + now().toString(16);
     for (const byte of crypto.getRandomValues(new Uint8Array(18))) hex += (byte & 15).toString(16);
     return hex.replace(/(.{8})(....)(...)(...)/, "$1-$2-7$3-a$4-");
   };
@@ -109,16 +100,17 @@
 
   const give = (event) => {
     if (tell("track", event)) return;
-    if (held.push(event) > HELD_MAX || away) send();
+    // Where more is held, the stub begins to send or, where that may not be, to refuse.
+    if (held.push(event) > 500 || away) send();
   };
 
-  const take = (type, props) => {
-    if (pending && held[HELD_MAX]) return;
+  const take = (type, props, shown) => {
+    if (pending && held[500]) return;
     const at = now();
-    const id = mint(at);
+    const id = mint();
     // The id of a page view is that of the event which reports it.
     if (type === "page_view") look(id);
-    const event = { id, type, at, props, facts };
+    const event = { id, type, at, props, facts: shown || facts };
     // Whoever listens may change it, or prevent it.
     if (!emit("event", event)) return;
     event.props = json({ ...event.props });
@@ -189,21 +181,26 @@
   // What the visitor has granted, and words that grant nothing; none where nobody has said.
   const purposes = () => granted?.split(/[\s,]+/);
 
+
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
   // granted, there is a visit only where the core was allowed to store one. Who has refused is
-  // forgotten, and taken out of what is still to be sent.
+  // forgotten, and taken out of what is still to be sent; only that they did is told as theirs.
   const stored = (run) => {
     try {
       const all = localStorage;
       if (purposes()?.includes("analytics") ?? prefix + "visit" in all) return run(all);
       if (granted != null && !pending) {
+        const visitor = all[`${prefix}me`]?.split("\x1d")[0];
         for (const name in all) if (name.startsWith(prefix)) delete all[name];
-        for (const name in own) if (/"visitor":"/.test(own[name])) settle(name, "dropped_consent");
+        for (const name in own) {
+          if (/"visitor":"[^"]+","p/.test(own[name])) settle(name, "dropped_consent");
+        }
+        if (visitor) take("consent", { granted: [] }, json({ locale: navigator.language, visitor }));
       }
     } catch {}
   };
 
-  const visitor = () => stored((all) => all[`${prefix}me`].split("\x1d")[0]);
+  const visitor = () => stored((all) => all[`${prefix}me`]?.split("\x1d")[0]);
 
   // Says to the next core which customer is next, or nobody. Whose the browser was is another visitor:
   // until that core makes one there is none.
@@ -221,7 +218,7 @@
     const { customer } = (props = read(props));
     if (event.type === "identify" && customer?.match?.(/^[ -~]{1,128}$/)) change(customer);
     const granted = purposes();
-    const consent = granted && { granted, gpc };
+    const consent = granted && { granted, gpc: navigator.globalPrivacyControl };
     const context = { visitor: visitor(), ...read(facts), consent };
     if (event.type === "logout") change("");
     return { ...event, queue, seq: books.created++, props, context };
@@ -237,8 +234,9 @@
   // Writes what is held into letters and sends them, unless that is done with a better ear.
   const send = (isQuiet) => {
     while (held[0] && !pending) {
+      // Half of a letter, of up to three bytes each: what is on its way when a page ends may have 64 KiB.
       const events = [];
-      while (held[0] && json(events).length < FULL / 2) events.push(begin(held.shift()));
+      while (held[0] && json(events).length < 1e4) events.push(begin(held.shift()));
       const name = prefix + mint();
       const text = json({
         sent_at: now(),
@@ -246,9 +244,10 @@
         events,
       });
       own[name] = text;
-      if (json(own).length > MAX) settle(name, "dropped_full");
+      // A page's letters have this length at the most, and so many names of ours lie in storage.
+      if (json(own).length > 1000000) settle(name, "dropped_full");
       else {
-        stored((all) => json(all).split(prefix)[NAMES_MAX] || (all[name] = text));
+        stored((all) => json(all).split(prefix)[50] || (all[name] = text));
         isQuiet || copy(text) || post(text);
       }
     }
@@ -258,20 +257,33 @@
   // accepted, and nothing that is to be sent again.
   const sendAlone = async () => {
     if (core || busy) return;
-    busy = true;
+    busy = 1;
     send(true);
     for (const name in own) {
       const text = own[name];
-      const [status, answer] = await post(text.replace(/\d+/, now()), text.length < FULL);
+      const [status, answer] = await post(text.replace(/\d+/, now()), text.length < 2e4);
       if (status < 300 && /^{"accepted":\d(?!.*"retry")/.test(answer)) settle(name, "settled");
     }
-    busy = false;
+    busy = 0;
     setTimeout(sendAlone, 1e4 * Math.random());
   };
 
   // ---- Beginning ----
 
-  const host = { ...dataset, post, copy, emit, tell, address, own, books, begin, stored, purposes };
+  const host = {
+    ...dataset,
+    gpc: navigator.globalPrivacyControl,
+    post,
+    copy,
+    emit,
+    tell,
+    address,
+    own,
+    books,
+    begin,
+    stored,
+    purposes,
+  };
 
   addEventListener("click", clicked, true);
   addEventListener("visibilitychange", () => {
@@ -281,18 +293,18 @@
   // page's already.
   addEventListener("pagehide", () => {
     tell("gone");
-    away = true;
+    away = 1;
     send();
   });
-  addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    away = false;
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    away = 0;
     tell("back");
     view("restore");
   });
 
   window.clickmill = {
-    track: take,
+    track: (type, props) => take(type, props),
     page: (props) => page(props, "route"),
     identify: (customer, proof) => take("identify", { customer, proof }),
     reset: () => take("logout"),

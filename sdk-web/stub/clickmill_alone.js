@@ -208,6 +208,7 @@ export default async (host) => {
   };
 
   const send = async () => {
+    takeOut();
     if (flying || timer || isStopped || !letters[0]) return;
     flying = letters[0];
     const text = body(flying);
@@ -215,8 +216,6 @@ export default async (host) => {
     isOutliving = text.length < FULL && failures % 2 === 0;
     const wait = settle(flying, ...judge(...(await post(text, isOutliving))));
     flying = undefined;
-    // Who took consent back while it was on its way.
-    takeOut();
     timer = setTimeout(() => {
       timer = undefined;
       send();
@@ -283,6 +282,7 @@ export default async (host) => {
   };
 
   const leave = () => {
+    takeOut();
     if (isStopped) return;
     for (const letter of letters) {
       const { length } = letter.events;
@@ -291,11 +291,12 @@ export default async (host) => {
     }
   };
 
-  // Whoever has refused is taken out of what is still to be sent.
+  // Whoever has refused is taken out of what is still to be sent, all but the word of that, which is of
+  // no page. Where a core came later, nobody else says that they have.
   const takeOut = () => {
     if (purposes()?.includes("analytics") ?? true) return;
     for (const letter of [...letters]) {
-      const left = letter.events.filter(({ context }) => !context?.visitor);
+      const left = letter.events.filter(({ context }) => !context?.visitor || !context.page);
       if (letter !== flying) drop(letter, "dropped_consent", left);
     }
   };
@@ -316,6 +317,10 @@ export default async (host) => {
   // By its own ears: where a core comes later, the stub tells that one.
   addEventListener("visibilitychange", () => document.hidden && leave());
   addEventListener("pagehide", leave);
+  // Consent was withdrawn in another tab: that takes the visit away, and nothing else does.
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key === `${prefix}visit` && newValue === null) window.clickmill.consent("");
+  });
   obey();
   takeOver();
   help();

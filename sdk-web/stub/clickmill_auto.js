@@ -72,7 +72,7 @@
 
   const follow = ({ target, button }) => {
     const link = target.closest?.("a[href],area[href]");
-    if (!link || button > 1 || !/^https?:$/.test(link.protocol)) return;
+    if (!link || link.closest("[data-cm-private]") || button > 1 || !/^https?:$/.test(link.protocol)) return;
     const { host, origin, pathname } = link;
     const isFile = link.hasAttribute("download") || FILES.test(pathname);
     // What stands in a query is often somebody's.

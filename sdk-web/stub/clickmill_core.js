@@ -23,7 +23,7 @@ const PAUSE = 3000;
 const SMALL = 4096;
 // The longest wait that a browser's timers know, ms.
 const WAIT_MAX = 2 ** 31 - 1;
-const KINDS = ["promote", "reset", "stock", "suggest", "variant", "withdraw"];
+const KINDS = "promote reset stock suggest variant withdraw".split(" ");
 // What the core is told, by the numbers of `told.rs`.
 const BEGIN = 0;
 const REMIND = 1;
@@ -49,6 +49,8 @@ const PURPOSES = ["advertising", "analytics", "experiments", "personalization"];
 const ID = /^[ -~]{0,128}$/;
 const KEPT = 32;
 const SAID = 64;
+// Analytics and personalization: without both there are no hints.
+const HINTS = 10;
 // The sum of the core that belongs to this script: the bundler puts it in.
 const SUM = "sum of the core";
 
@@ -95,9 +97,8 @@ const judge = (status, text, wait) => {
   }
   if (status === 401 || status === 403) return [STOPPED];
   // Any other 400 may be the word of something in between.
-  const large = (status === 413 || error === "body_too_large") && "too_large";
-  const reason = error === "malformed" ? error : large;
-  if (reason && (status === 413 || status === 400)) {
+  if (status === 413 || (status === 400 && /^(malformed|body_too_large)$/.test(error))) {
+    const reason = error === "malformed" ? error : "too_large";
     return [SPOILED, stringify({ outcome: "rejected", reason })];
   }
   // Seconds, or a date.
@@ -245,7 +246,7 @@ addEventListener("pagehide", () => {
 
 /** Fetches the core and what the site says, and begins: what the stub calls. */
 export default async (host) => {
-  const { key, hints, post, copy, emit, tell: call, address, own, stored: allowed, purposes } = host;
+  const { key, hints, gpc, post, copy, emit, tell: call, address, own, stored: allowed, purposes } = host;
   const settings = fetch(address("config"), { signal: AbortSignal.timeout?.(2000) })
     .then((reply) => reply.json())
     .catch(() => {});
@@ -260,7 +261,6 @@ export default async (host) => {
   const site = await settings;
   // Who came from another site of the same shop may be known there.
   await window.clickmill.link?.(site);
-  const gpc = navigator.globalPrivacyControl || undefined;
   // A core that starts on a page that is gone would hold a place in storage for nobody.
   await away;
   const core = create();
@@ -330,16 +330,24 @@ export default async (host) => {
   // Opens the stream that the core has asked for, behind the last hint that came, or closes it: of a
   // browser's tabs the one that is seen has it, and each goes on where it was once it is seen again.
   const listen = () => {
-    source?.close();
+    source = source?.close();
     if (!stream || !hints || document.hidden) return;
     // Both are made of what a query may hold as it is.
     const [token, last] = stream;
     const mine = new EventSource(`${hints}/v1/hints?token=${token}${last && `&last_event_id=${last}`}`);
     source = mine;
     const hear = ({ lastEventId, type, data }) => {
-      const { epoch, expires_at, cause } = read(data);
-      stream[1] = lastEventId || last;
-      later(EVENT, join(lastEventId, type, epoch, expires_at, cause?.event, data));
+      const hint = read(data);
+      const at = now();
+      // A clock that is not between a hint's decision and its end is wrong. By such a one it holds
+      // from here on for as long as it was to.
+      if (at < hint.decided_at || at >= hint.expires_at) hint.expires_at += at - hint.decided_at;
+      later(() => {
+        // What a stream brought that is closed was somebody else's, or comes again.
+        if (mine !== source) return;
+        stream[1] = lastEventId || last;
+        tell(EVENT, join(lastEventId, type, hint.epoch, hint.cause?.event, stringify(hint)));
+      });
     };
     for (const kind of KINDS) mine.addEventListener(kind, hear);
     // Short breaks the browser mends by itself.
@@ -349,6 +357,9 @@ export default async (host) => {
   };
 
   const recall = (item) => stored((all) => all[prefix + item]);
+
+  // What the page was told so far holds no more, unless it comes again with the next stream.
+  const forget = () => emit("hint", { kind: "reset" });
 
   // In the order of their numbers.
   const effects = [
@@ -374,12 +385,15 @@ export default async (host) => {
       if (item >= 0) lane?.put(+item, text);
       else if (item === "queue") lane?.put(item, text);
       else if (text) {
-        if (item === "visit") mine = text;
-        stored((all) => (all[prefix + item] = text));
+        stored((all) => {
+          all[prefix + item] = text;
+          if (item === "visit") mine = text;
+        });
       }
       else {
-        // The visitor is to be forgotten, and that there was one.
-        stored((all) => {
+        // The visitor is to be forgotten, and that there was one. Where they have said so, the stub
+        // does it as soon as it is asked.
+        mine = allowed((all) => {
           for (const name in all) if (name.startsWith(prefix)) delete all[name];
         });
         lane?.clear();
@@ -399,15 +413,14 @@ export default async (host) => {
       const latency_ms = latency ? +latency : undefined;
       emit("hint", { id, kind, latency_ms, replayed: !!replayed, ...read(data) });
     },
-    (id, type, latency_ms, verdict) => {
-      latency_ms = +latency_ms;
+    (id, type, latency, verdict) => {
+      const latency_ms = +latency;
       emit("verdict", { outcome: "accepted", ...read(verdict), id, type: parse(type), latency_ms });
     },
     (delivery, stream, queued, books) => {
-      queued = +queued;
-      emit("state", { delivery, stream, queued, books: parse(books) });
+      emit("state", { delivery, stream, queued: +queued, books: parse(books) });
       clearTimeout(pause);
-      if (delivery === "idle" && !queued) {
+      if (delivery === "idle" && !+queued) {
         parting?.abort();
         resend();
         if (lane?.hasOthers()) pause = setTimeout(help, PAUSE);
@@ -424,13 +437,13 @@ export default async (host) => {
   };
 
   // What the visitor said or, where they said nothing, the site.
-  const allows = (purpose) => !!(purposes() || site?.consent?.granted)?.includes(purpose);
+  const allows = (purpose) => (purposes() || site?.consent?.granted)?.includes(purpose);
   // That in bits, and as a field of circumstances.
   const granting = () => {
     if (!purposes() && !site?.as_of) return [CONSENT];
-    const all = PURPOSES.filter(allows);
-    const bits = PURPOSES.reduce((bits, purpose, at) => bits + (allows(purpose) << at), SAID);
-    return [CONSENT, fields({ consent: { granted: all, gpc } }), bits];
+    let bits = SAID;
+    const granted = PURPOSES.filter((purpose, at) => allows(purpose) && (bits += 1 << at));
+    return [CONSENT, fields({ consent: { granted, gpc } }), bits];
   };
 
   // Goes to a lane that another tab left behind, where this page's own is empty.
@@ -457,7 +470,10 @@ export default async (host) => {
       if (!customer?.match?.(ID) || !allows("analytics")) return;
       if (customer && customer === was && !isOther) return;
       isOther ||= was || !customer;
-      if (isOther) step(RENEWED);
+      if (isOther) {
+        forget();
+        step(RENEWED);
+      }
       // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
       // first who that is, in place of a customer.
       stored((all) => {
@@ -493,13 +509,20 @@ export default async (host) => {
     else go(what, kept);
   };
 
+  // Who finds that the visit is gone which this page has stored knows that consent was withdrawn in
+  // another tab.
+  const obey = () => mine && recall("visit") == null && window.clickmill.consent("");
+
   const go = (what, kept) => {
     const text = join(recall("me"), recall("visit"), ...(kept || [""]));
     if (!kept) lane = undefined;
     const waited = waiting;
     turn = waiting = undefined;
     if (what === BEGIN) {
-      life = {};
+      // Another tab may have made the visitor another one.
+      const next = text.split("\x1d");
+      if (life && life[0] !== next[0]) forget();
+      life = next;
       close();
       clearTimeout(timer);
       hand([...crypto.getRandomValues(new Uint8Array(32)), ...encoder.encode(text)]);
@@ -531,13 +554,15 @@ export default async (host) => {
     storage: ({ key, oldValue, newValue }) => {
       // Not all tabs at once: each would make another visitor.
       if (key === out) setTimeout(guard, Math.random() * 500, leave);
+      obey();
       const isVisitor = (text) => text?.includes("\x1d");
       if (key !== whose || isVisitor(newValue)) return;
       // Before it heard of another visitor, this page may have put back who was here before.
       if (isVisitor(oldValue)) {
         stored((all) => {
           if (!all[who].startsWith(oldValue.split("\x1d")[0])) all[who] = oldValue;
-          if (all[visit] === mine) delete all[visit];
+          // Not taken away: that would be a withdrawal.
+          if (all[visit] === mine) all[visit] = "";
         });
       }
       ask(BEGIN);
@@ -559,6 +584,7 @@ export default async (host) => {
     flush: () => step(FLUSH),
     consent: () => {
       const report = granting();
+      if (~report[2] & HINTS) forget();
       if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
       else step(...report);
       show();
@@ -574,12 +600,11 @@ export default async (host) => {
       lane?.close();
     },
     back: () => {
-      if (!lane) {
-        step(BACK);
-        return leave();
-      }
-      lane = undefined;
-      ask(BEGIN);
+      // What lies in memory alone stays there.
+      if (lane) ask(lane.isHeld() || lane.isLost() ? BEGIN : BACK, (lane = undefined));
+      else step(BACK);
+      obey();
+      leave();
     },
   };
   if (away) api.gone();

@@ -46,6 +46,7 @@
   let wait;
   const lives = () => {
     wait = clearTimeout(wait);
+    watch.disconnect();
   };
   // Whatever may be an answer to a click.
   const watch = new MutationObserver(lives);
@@ -58,9 +59,11 @@
     // A link elsewhere, a download and a key held down show nothing here.
     if (!element || event.metaKey || event.ctrlKey || element.target === "_blank") return;
     if (element.hasAttribute("download") || /^(mailto|tel|sms):/.test(element.href)) return;
+    // A browser without that does not tell that it is on its way to another page.
+    if (!window.navigation && element.href) return;
     watch.observe(doc, { subtree: true, childList: true, attributes: true, characterData: true });
     wait = setTimeout(() => {
-      watch.disconnect();
+      lives();
       tell("dead_click", element);
     }, WAIT);
   };
@@ -71,6 +74,7 @@
       const element = event.target;
       // Made by a script or by the keyboard.
       if (!(element instanceof Element) || !event.isTrusted || !event.detail) return;
+      if (element.closest("[data-cm-private]")) return;
       suspect(event);
       enrage(event, element.closest(LIVE) || element);
     },

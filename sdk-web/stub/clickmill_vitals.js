@@ -42,7 +42,8 @@
   const span = (time) => Math.max(0, Math.round(time - since));
 
   let paint;
-  let isTouched;
+  // What is painted first when somebody comes to a tab that was opened out of sight tells of them.
+  let isTouched = document.hidden && !document.prerendering;
   const largest = watch("largest-contentful-paint", ({ startTime }) => {
     if (!isTouched) paint = span(startTime);
   });

@@ -14,10 +14,13 @@ document.body.insertAdjacentHTML('beforeend', `
   <form id="letter"><input name="email" type="email"><input name="id"></form>
   <a id="away" href="https://elsewhere.example/a?who=somebody#x" target="_blank">away</a>
   <a id="file" href="/manual.pdf?who=somebody" download>file</a>
+  <p data-cm-private><a id="own" href="https://own.example/a" target="_blank">own</a>
+    <a id="ownfile" href="/own.pdf" download>own</a></p>
+  <form id="private" data-cm-private><input name="pin"></form>
   <p id="teaser" data-cm-view="teaser" data-cm-props='{"sku":"KET-1"}'>look</p>
   <div id="tall"></div>`);
 document.querySelector('#tall').style.height = '3000px';
-for (const link of document.querySelectorAll('#away,#file')) {
+for (const link of document.querySelectorAll('#away,#file,#own,#ownfile')) {
   link.addEventListener('click', (event) => event.preventDefault());
 }
 "#;
@@ -31,6 +34,9 @@ email.value = 'somebody@home.example';
 for (const name of ['input', 'change']) email.dispatchEvent(new Event(name, { bubbles: true }));
 find('#away').click();
 find('#file').click();
+find('#own').click();
+find('#ownfile').click();
+find('input[name=pin]').dispatchEvent(new Event('change', { bubbles: true }));
 find('#teaser').scrollIntoView({ block: 'center' });
 dispatchEvent(new Event('scroll'));
 document.dispatchEvent(new PointerEvent('pointermove', { bubbles: true }));
@@ -94,7 +100,9 @@ async fn what_happens_by_itself_is_told_and_nothing_that_was_typed() {
     assert!(engaged["engaged_ms"].as_u64().is_some_and(|time| time >= 1000), "{engaged}");
     assert!(engaged["scroll_percent"].as_u64().is_some_and(|depth| depth > 10), "{engaged}");
     for record in visit.world.kafka.records(Topic::ClicksRaw).await {
-        assert!(!record.value.contains("home.example"), "typed: {}", record.value);
+        for word in ["home.example", "own.example", "own.pdf", "private"] {
+            assert!(!record.value.contains(word), "typed or private: {}", record.value);
+        }
     }
     visit.world.books_balance().await;
     visit.close().await;
@@ -112,5 +120,24 @@ async fn what_is_switched_off_is_not_told() {
     for kind in ["outbound_click", "file_download", "form_start", "form_abandon", "element_view"] {
         assert!(!told.contains_key(kind), "{kind}");
     }
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_browser_tells_of_no_routes_their_changes_are_seen() {
+    let visit = Visit::builder().before_pages("delete window.navigation").start().await;
+    assert_eq!(visit.run("return typeof navigation").await, "undefined");
+    visit.run(THINGS).await;
+    visit.add_module("clickmill_auto", "off: 'engagement, link, form, view'").await;
+    visit.later(BUSY).await;
+    let back = "history.back(); addEventListener('popstate', () => setTimeout(arguments[0], 50))";
+    visit.later(back).await;
+    visit.run("clickmill.track('login', {}); clickmill.flush()").await;
+    let told = told(&visit.world, "login").await;
+    let page = |view: &Record| view.context.page.as_ref().map(|page| page.url.clone());
+    let pages: Vec<_> = told["page_view"].iter().filter_map(page).collect();
+    let paths: Vec<_> = pages.iter().map(|url| url.replace(&visit.url, "")).collect();
+    assert_eq!(paths, ["/", "/elsewhere", "/?tidy=1"]);
+    assert!(!told.contains_key("engagement"), "{told:?}");
     visit.close().await;
 }

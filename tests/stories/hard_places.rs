@@ -75,6 +75,16 @@ window.warnings = [];
 console.warn = (...said) => warnings.push(said.join(' '));
 ";
 
+/// A page whose core comes when it is told so: the site's settings are held back.
+const LATE: &str = "
+const ask = window.fetch;
+const told = new Promise((come) => (window.come = come));
+window.fetch = async (url, options) => {
+  if (String(url).includes('/v1/config')) await told;
+  return ask(url, options);
+};
+";
+
 /// A page whose address and title are long, where a lot happens.
 const LONG: &str = "
 document.title = 't'.repeat(2000);
@@ -129,6 +139,10 @@ in_each_engine!(
     who_may_not_send_without_the_core_stops_and_loses_nothing,
     a_link_is_told_without_its_query_and_what_is_private_not_at_all,
     what_the_stub_tells_by_itself_can_be_switched_off,
+);
+in_each_engine!(
+    what_lies_in_memory_alone_is_there_when_a_page_comes_back,
+    who_withdraws_consent_when_the_core_came_late_is_not_named_again,
 );
 in_engines!(what_a_killed_tab_held_in_memory_alone_still_arrives: chromium);
 in_engines!(a_page_with_a_stream_comes_back_as_it_was: chromium, webkit);
@@ -212,6 +226,71 @@ async fn a_page_that_comes_back_as_it_was_goes_on(engine: Engine) {
     site.before_pages(MARK);
     browser.open(&format!("{}/page", site.url)).await;
     comes_back(&world, &browser, &format!("{}/page?other", site.url)).await;
+    browser.close().await;
+}
+
+/// What happens on a page without consent is kept nowhere; its lane in storage was only looked at.
+async fn what_lies_in_memory_alone_is_there_when_a_page_comes_back(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let line = Front::before(&world.collector.url, []).await;
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let policy = "script-src 'self' 'wasm-unsafe-eval'";
+    let site = page_with(world.write_key(), &line.url, policy, r#"data-consent="""#, sdk).await;
+    site.before_pages(WITNESS);
+    browser.open(&format!("{}/page", site.url)).await;
+    browser.has_core().await;
+    each_is_there_once(&world, &[("page_view", 1)]).await;
+    line.befalls(Mishap::Cut);
+    let away = "clickmill.track('search', { query: 'a' });
+        dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+        dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+        clickmill.track('search', { query: 'b' });";
+    browser.run(away).await;
+    line.mends();
+    browser.run("clickmill.flush()").await;
+    each_is_there_once(&world, &[("page_view", 2), ("search", 2)]).await;
+    browser.close().await;
+}
+
+async fn who_withdraws_consent_when_the_core_came_late_is_not_named_again(engine: Engine) {
+    let (world, browser) = (World::start().await, Browser::builder(engine).start().await);
+    let line = Front::before(&world.collector.url, []).await;
+    let key = world.write_key();
+    let sdk = built("sdk/clickmill.js").parent().expect("a folder").to_owned();
+    let policy = "script-src 'self' 'wasm-unsafe-eval'";
+    let site = page_with(key, &line.url, policy, r#"data-consent="analytics""#, sdk).await;
+    site.before_pages(WITNESS);
+    site.before_pages(LATE);
+    line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""));
+    // As an earlier page left it.
+    site.before_pages(&format!("localStorage['cm.{key}.me'] ||= 'somebody\x1d1'"));
+    browser.open(&format!("{}/page", site.url)).await;
+    let met = || async { line.met() };
+    // What the core waits for is held back, so that another one sends.
+    until_enough("a refusal", met, |met| *met > 0).await;
+    browser.run("clickmill.track('search', { query: 'secret' })").await;
+    browser.run("window.come()").await;
+    // It says how it fares when something happens.
+    until("the core", || async {
+        browser.run("clickmill.track('login', {})").await;
+        (browser.state().await.page_since > 0.0).then_some(())
+    })
+    .await;
+    browser.run("clickmill.consent('')").await;
+    line.mends();
+    browser.run("clickmill.track('wishlist_add', { sku: 'KET-1' }); clickmill.flush()").await;
+    until("the wish", || async {
+        let all: Vec<Record> = world.read(Topic::ClicksRaw).await;
+        all.into_iter().find(|record| record.kind.as_str() == "wishlist_add").map(drop)
+    })
+    .await;
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))").await;
+    // Longer than what was refused waits for its next try.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    browser.open(&format!("{}/page?next", site.url)).await;
+    let passed = line.passed();
+    let named = passed.iter().filter(|passed| passed.body.contains("secret"));
+    assert_eq!(named.count(), 0, "{passed:?}");
     browser.close().await;
 }
 
@@ -540,7 +619,13 @@ async fn who_withdraws_consent_without_the_core_is_forgotten(engine: Engine) {
     world.books_balance().await;
     let passed = line.passed();
     let named = passed.iter().filter(|passed| passed.body.contains("somebody"));
-    assert_eq!(named.count(), 0, "{passed:?}");
+    let said = |body: &str| body.contains(r#""type":"consent""#) && !body.contains("secret");
+    assert!(named.clone().all(|passed| said(&passed.body)), "{passed:?}");
+    assert!(named.count() > 0, "that they have refused is told");
+    let records: Vec<Record> = world.read(Topic::ClicksRaw).await;
+    let named = records.iter().filter(|record| record.context.visitor.is_some());
+    let named: Vec<_> = named.map(|record| (record.kind.as_str(), record.props.as_str())).collect();
+    assert_eq!(named, [("consent", r#"{"granted":[]}"#)]);
     let counted = passed.iter().any(|passed| passed.body.contains("\"dropped_consent\":2"));
     assert!(counted, "the page view and the search: {passed:?}");
     browser.close().await;

@@ -290,7 +290,8 @@ async fn clicks_in_a_rage_and_clicks_that_do_nothing_are_told() {
             "// The strip at the foot of the window is always busy.
              document.querySelector('[data-strip]').remove();
              document.body.insertAdjacentHTML('afterbegin',
-               '<button id=dead>dead</button><button id=live>live</button><p id=p>text</p>');
+               '<button id=dead>dead</button><button id=live>live</button><p id=p>text</p>' +
+               '<p data-cm-private><button id=own>own</button></p>');
              document.querySelector('#live').addEventListener('click', ({ target }) => {
                setTimeout(() => target.append('!'), 300);
              });",
@@ -302,12 +303,70 @@ async fn clicks_in_a_rage_and_clicks_that_do_nothing_are_told() {
     // Nobody expects anything of a text.
     click(&visit, "#p", 1).await;
     visit.later("setTimeout(arguments[0], 1100)").await;
+    click(&visit, "#own", 4).await;
+    visit.later("setTimeout(arguments[0], 1300)").await;
     click(&visit, "#dead", 4).await;
     visit.later("setTimeout(arguments[0], 1300)").await;
     visit.run("clickmill.track('login', {}); clickmill.flush()").await;
     let told = told(&visit.world, "login", 1).await;
     assert_eq!(told["rage_click"], [json!({ "element": "button", "id": "dead", "clicks": 4 })]);
     assert_eq!(told["dead_click"], [json!({ "element": "button", "id": "dead" })]);
+    visit.close().await;
+}
+
+/// A link leads to another page, even where no browser tells that it is on its way; what is watched
+/// after a click is watched no longer once it was seen to live.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_slow_is_no_dead_click_and_nothing_is_watched_for_long() {
+    let watched = "delete window.navigation;
+        window.watched = 0;
+        const { observe, disconnect } = MutationObserver.prototype;
+        MutationObserver.prototype.observe = function (...all) {
+          if (all[1].characterData) window.watched++;
+          return observe.apply(this, all);
+        };
+        MutationObserver.prototype.disconnect = function () {
+          window.watched = 0;
+          return disconnect.call(this);
+        };";
+    let visit = Visit::builder().before_pages(watched).start().await;
+    visit
+        .run(
+            "document.querySelector('[data-strip]').remove();
+             document.body.insertAdjacentHTML('afterbegin',
+               '<a id=slow href=/slow>slow</a> <button id=live>live</button>');
+             document.querySelector('#slow').addEventListener('click', (event) => event.preventDefault());
+             document.querySelector('#live').addEventListener('click', ({ target }) => target.append('!'));",
+        )
+        .await;
+    visit.add_module("clickmill_friction", "").await;
+    click(&visit, "#live", 1).await;
+    let seen = || async { visit.run("return watched").await };
+    until_enough("it lives", seen, |watched| *watched == 0).await;
+    click(&visit, "#slow", 1).await;
+    visit.later("setTimeout(arguments[0], 1300)").await;
+    visit.run("clickmill.track('login', {}); clickmill.flush()").await;
+    let told = told(&visit.world, "login", 1).await;
+    assert!(!told.contains_key("dead_click"), "{told:?}");
+    visit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tab_paints_that_was_opened_out_of_sight_is_no_vital_of_its_load() {
+    let hidden = "let hidden = true;
+        Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
+        window.see = (isSeen) => {
+          hidden = !isSeen;
+          document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+        };";
+    let visit = Visit::builder().before_pages(hidden).start().await;
+    visit.add_module("clickmill_vitals", "").await;
+    visit.run("see(true)").await;
+    visit.later("requestAnimationFrame(() => setTimeout(arguments[0], 300))").await;
+    visit.run("see(false); see(true); clickmill.track('login', {}); clickmill.flush()").await;
+    let told = told(&visit.world, "login", 1).await;
+    let vitals: Vec<_> = told["web_vital"].iter().map(|vital| &vital["metric"]).collect();
+    assert!(vitals.contains(&&json!("ttfb")) && !vitals.contains(&&json!("lcp")), "{vitals:?}");
     visit.close().await;
 }
 

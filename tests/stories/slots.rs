@@ -265,3 +265,26 @@ async fn what_runs_low_or_is_back_fills_its_slot_and_tells_what_becomes_of_it() 
     assert_eq!(said().await, "");
     visit.close().await;
 }
+
+/// Whose clock is wrong sees the same hints, for as long as they hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_by_a_day_changes_no_hint() {
+    for days in [-1, 1] {
+        let skewed = format!(
+            "const real = Date.now;
+             Date.now = () => real() + {days} * 864e5;
+             document.addEventListener('clickmill:hint', ({{ detail }}) => {{
+               const left = detail.expires_at - Date.now();
+               (window.left ??= []).push([left, detail.expires_at - detail.decided_at]);
+             }});"
+        );
+        let visit = Visit::builder().before_pages(skewed).at("/p/KET-1").start().await;
+        let left = || async { visit.run("return window.left?.[0] ?? []").await };
+        let left = until_enough("a hint", left, |left| *left != json!([])).await;
+        let (is, was) = (left[0].as_f64().expect("ms"), left[1].as_f64());
+        // By a clock that is ahead or behind, it would be over or last for a day.
+        assert!(is > 0.0 && is < 864e5 / 2.0, "{days}: {left}");
+        assert!(was.is_some(), "{left}");
+        visit.close().await;
+    }
+}

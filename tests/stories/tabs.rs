@@ -17,6 +17,8 @@ in_each_engine!(
     who_logs_out_in_one_tab_is_gone_from_the_others,
     a_tab_that_has_not_heard_yet_brings_no_former_visitor_back,
     who_logs_out_while_storage_is_asked_is_gone_from_the_others_too,
+    what_was_said_to_a_former_visitor_is_taken_back_in_all_tabs,
+    what_a_former_visitors_stream_brought_is_shown_to_nobody,
 );
 // The others' drivers do not tell which tab is seen.
 in_engines!(of_two_tabs_the_one_that_is_seen_has_the_stream: chromium);
@@ -246,5 +248,90 @@ async fn of_two_tabs_the_one_that_is_seen_has_the_stream(engine: Engine) {
     let here: Vec<_> = heard(&look).await.into_iter().map(|hint| hint.id).collect();
     assert_eq!(here, [there.id], "once, and nothing that holds no more");
     has_one().await;
+    visit.close().await;
+}
+
+/// A slot, and hints that the page says by itself, of ten minutes.
+const SLOT: &str = "
+document.body.innerHTML = `<clickmill-slot name=offers><p>own</p>
+  <template><b data-cm-text='{title}'></b></template></clickmill-slot>`;
+window.offers = document.querySelector('clickmill-slot');
+window.say = (title) => document.dispatchEvent(new CustomEvent('clickmill:hint', { detail: {
+  id: `clicks.0.${title}.0`, kind: 'suggest', slot: 'offers', content: { title },
+  expires_at: Date.now() + 600000,
+} }));
+say(1);
+";
+
+/// Waits until the slot shows the page's own choice again.
+async fn is_taken_back(visit: &Visit) {
+    let shown = || async { visit.run("return offers.dataset.cmHint ?? ''").await };
+    until_enough("it is taken back", shown, |shown| *shown == "").await;
+}
+
+async fn what_was_said_to_a_former_visitor_is_taken_back_in_all_tabs(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    let first = visit.client.window().await.expect("the first tab");
+    visit.run(SLOT).await;
+    visit.new_tab().await;
+    visit.go("").await;
+    visit.has_core().await;
+    visit.run(SLOT).await;
+    let said = "return offers.dataset.cmHint";
+    for (n, call) in [
+        "clickmill.reset()",
+        "clickmill.identify('bob')",
+        "clickmill.identify('eve')",
+        "clickmill.consent('analytics')",
+        "clickmill.consent('')",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        visit.run(&format!("say({})", n + 2)).await;
+        let there = visit.run(said).await;
+        // Who was nobody before and is named is the same visitor.
+        let is_other = call != "clickmill.identify('bob')";
+        visit.run(call).await;
+        if is_other {
+            is_taken_back(&visit).await;
+        } else {
+            who(&visit, "", "bob").await;
+            assert_eq!(visit.run(said).await, there);
+        }
+        if n == 0 {
+            let second = visit.client.window().await.expect("the second tab");
+            visit.client.switch_to_window(first.clone()).await.expect("it is there");
+            is_taken_back(&visit).await;
+            visit.client.switch_to_window(second).await.expect("it is there");
+        }
+    }
+    visit.close().await;
+}
+
+async fn what_a_former_visitors_stream_brought_is_shown_to_nobody(engine: Engine) {
+    let visit = Visit::builder().engine(engine).before_pages(STREAMS).start().await;
+    who(&visit, "clickmill.identify('ada', 'signed')", "ada").await;
+    streams_anew(&visit, 0).await;
+    // Another tab has a new visitor: this one asks storage. Meanwhile ada's stream goes on.
+    let brings = "window.heard = [];
+        document.addEventListener('clickmill:hint', ({ detail }) => heard.push(detail.id));
+        const bring = (id) => streams.at(-1).dispatchEvent(new MessageEvent('suggest', {
+          lastEventId: id, data: JSON.stringify({ epoch: 99, slot: 'offers', content: { title: id },
+            decided_at: Date.now(), expires_at: Date.now() + 60000 }) }));
+        bring('clicks.0.1.0');
+        const key = Object.keys(localStorage).find((name) => name.endsWith('.customer'));
+        localStorage[key] = 'bob';
+        dispatchEvent(new StorageEvent('storage', { key, oldValue: 'ada', newValue: 'bob' }));
+        bring('clicks.0.2.0');";
+    visit.run(brings).await;
+    who(&visit, "", "bob").await;
+    let heard = visit.run("return heard").await;
+    let heard = heard.as_array().expect("ids");
+    assert!(
+        heard.contains(&json!("clicks.0.1.0")) && !heard.contains(&json!("clicks.0.2.0")),
+        "{heard:?}"
+    );
     visit.close().await;
 }

@@ -1,11 +1,15 @@
 //! A visitor takes consent back, in a real browser: what knew them is gone there and ends here, the
 //! decision is recorded, and nothing that comes later names them.
 
+use std::collections::BTreeSet;
+
 use clickmill_sdk_core::wire::{Record, Topic};
-use clickmill_tests::browser::Browser;
-use clickmill_tests::until::until;
+use clickmill_tests::browser::{Browser, Engine};
+use clickmill_tests::until::{until, until_enough};
 use clickmill_tests::{TENANT, Visit, World};
 use serde_json::{Value, json};
+
+use crate::identity::search;
 
 /// Streams that the relay holds open.
 const STREAMS: &str = "clickmill_relay_streams_open";
@@ -56,6 +60,67 @@ async fn recorded(world: &World, kind: &str) -> (Option<String>, String) {
     .await
 }
 
+in_each_engine!(
+    who_withdraws_consent_in_one_tab_is_forgotten_in_the_others,
+    a_page_that_was_away_when_consent_was_withdrawn_brings_nobody_back,
+);
+
+/// Waits until the page says that nothing is granted, and nothing is stored.
+async fn is_refused(browser: &Browser) {
+    let said = || async { browser.run("return clickmill.consent()").await };
+    until_enough("the withdrawal", said, |said| *said == "").await;
+    until_enough("nothing is kept", || stored(browser), Vec::is_empty).await;
+}
+
+/// Says something in the page; whose it is.
+async fn whose(visit: &Visit, sku: &str) -> Option<String> {
+    let say = format!("clickmill.track('wishlist_add', {{ sku: '{sku}' }}); clickmill.flush()");
+    visit.run(&say).await;
+    let visitor = search(&visit.world, sku).await.context.visitor;
+    visitor.map(|visitor| visitor.as_str().to_owned())
+}
+
+async fn who_withdraws_consent_in_one_tab_is_forgotten_in_the_others(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    let first = visit.client.window().await.expect("the first tab");
+    let visitor = whose(&visit, "first").await.expect("a visitor");
+    visit.new_tab().await;
+    visit.go("").await;
+    visit.has_core().await;
+    assert_eq!(whose(&visit, "second").await, Some(visitor.clone()));
+    visit.run("clickmill.consent(''); clickmill.flush()").await;
+    visit.client.switch_to_window(first).await.expect("it is there");
+    is_refused(&visit).await;
+    assert_eq!(whose(&visit, "nobodys").await, None);
+    assert_eq!(stored(&visit).await, [""; 0]);
+    // Until they say something else themselves.
+    visit.run("clickmill.consent('analytics')").await;
+    let again = whose(&visit, "again").await.expect("a visitor");
+    assert_ne!(again, visitor);
+    let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
+    let decisions = records.iter().filter(|record| record.kind.as_str() == "consent");
+    let of: BTreeSet<_> = decisions.filter_map(|record| record.context.visitor.as_ref()).collect();
+    assert_eq!(of.iter().map(|of| of.as_str()).collect::<Vec<_>>(), [visitor], "it is said");
+    visit.world.books_balance().await;
+    visit.close().await;
+}
+
+async fn a_page_that_was_away_when_consent_was_withdrawn_brings_nobody_back(engine: Engine) {
+    let visit = Visit::builder().engine(engine).start().await;
+    let visitor = whose(&visit, "before").await.expect("a visitor");
+    // As another page does it; a page that is away does not hear of it.
+    let away = "dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
+        for (const name in localStorage) if (name.startsWith('cm.')) delete localStorage[name];
+        dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));";
+    visit.run(away).await;
+    is_refused(&visit).await;
+    assert_eq!(whose(&visit, "after").await, None);
+    let records = visit.world.kafka.records(Topic::ClicksRaw).await;
+    let restored = records.iter().find(|record| record.value.contains("\"restore\""));
+    assert!(restored.is_some_and(|record| !record.value.contains(&visitor)), "{restored:?}");
+    visit.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_later() {
     let visit = Visit::builder().at("/p/KET-1").start().await;
@@ -74,10 +139,7 @@ async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_l
     let unheard = format!("localStorage['cm.{}.0q'] = '{visitor}'", visit.world.write_key());
     visit.run(&unheard).await;
 
-    let withdraws = "clickmill.consent('');
-        clickmill.track('consent', { granted: [], source: 'settings' });
-        clickmill.flush();";
-    visit.run(withdraws).await;
+    visit.run("clickmill.consent(''); clickmill.flush()").await;
     // Recorded under the visitor it is of, or nobody could carry it out.
     let (decided_by, decision) = recorded(&visit.world, "consent").await;
     assert_eq!(decided_by.as_ref(), Some(&key), "{decision}");

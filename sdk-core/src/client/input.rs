@@ -230,8 +230,7 @@ impl StreamEvent {
         HintKind::parse(&self.event)?;
         let head = HintHead::read(&self.data).ok()?;
         let cause = head.cause.map(|id| id.to_string()).unwrap_or_default();
-        let (epoch, ends) = (head.epoch.to_string(), head.expires_at.0.to_string());
-        let parts = [&*self.id, &self.event, &epoch, &ends, &cause, &self.data];
+        let parts = [&*self.id, &self.event, &head.epoch.to_string(), &cause, &self.data];
         Some(Told::new(told::EVENT, 0, &parts))
     }
 }

@@ -64,10 +64,9 @@ pub(crate) fn write(sdk: &Path, out: &Path) -> anyhow::Result<()> {
 /// The stub as a function of the module. Its settings are in the tag that the module makes, not in
 /// the script that happens to run; and nobody's bundler looks for the core.
 fn module() -> anyhow::Result<String> {
-    let tag = "doc.querySelector(\"script[data-collector]\")";
-    let stub = exchange(&thin(stub()), &format!("doc.currentScript || {tag}"), tag)?;
     let import = "import(/* webpackIgnore: true */ /* @vite-ignore */ source)";
-    exchange(MODULE, "/* the stub */", exchange(&stub, "import(source)", import)?.trim_end())
+    let stub = exchange(&thin(stub()), "import(source)", import)?;
+    exchange(MODULE, "/* the stub */", stub.trim_end())
 }
 
 /// A module as a function that a plugin is: settings in, and what runs.
@@ -144,6 +143,7 @@ mod tests {
 
     #[test]
     fn the_stub_finds_what_is_exchanged() {
+        // Which script happens to run is no matter to a module.
         let module = module().unwrap();
         assert!(!module.contains("currentScript"), "{module}");
     }

@@ -94,16 +94,15 @@ impl Machine {
         }
     }
 
-    /// Judges one event of the stream: gives its hint to the page, unless it is stale, a repeat or
-    /// expired.
+    /// Judges one event of the stream: gives its hint to the page, unless it is stale or a repeat. No
+    /// relay sends one that has ended, and a browser whose clock is wrong could not tell.
     pub(super) fn hear(&mut self, now: Now, mut text: &[u8]) {
         let rest = &mut text;
         let id = cut(rest, PART);
         let kind = cut(rest, PART);
         let epoch = cut_number(rest, PART);
-        let ends = cut_number(rest, PART);
         let cause = cut(rest, PART);
-        let (Some(epoch), Some(ends), true) = (epoch, ends, is_plain(id)) else { return };
+        let (Some(epoch), true) = (epoch, is_plain(id)) else { return };
         let ear = &mut self.ear;
         ear.last_event_id = id.to_vec();
         if epoch < ear.epoch {
@@ -118,10 +117,6 @@ impl Machine {
             return;
         }
         ear.seen.note(id, 0, SEEN_MAX);
-        // What takes a hint back holds whatever the time.
-        if !is_reset && kind != b"withdraw" && ends <= now.wall {
-            return;
-        }
         let is_known = self.visit.knows_hint(id);
         if !is_known && !is_reset {
             self.visit.note_hint(id);

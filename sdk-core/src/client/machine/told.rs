@@ -27,7 +27,7 @@ pub const STREAM_FAILED: u32 = 10;
 pub const STREAM_OPENED: u32 = 11;
 /// The time of the last wake has come.
 pub const TICK: u32 = 12;
-/// The hint stream's id and event, then epoch, end and cause of its data, and the data itself.
+/// The hint stream's id and event, then epoch and cause of its data, and the data itself.
 pub const EVENT: u32 = 13;
 /// Something happened on the page: when, then its id, its type as JSON, its properties as JSON.
 pub const TRACK: u32 = 14;
