@@ -263,7 +263,7 @@ async fn who_withdraws_consent_when_the_core_came_late_is_not_named_again(engine
     site.before_pages(LATE);
     line.befalls(Mishap::Answered(StatusCode::SERVICE_UNAVAILABLE, ""));
     // As an earlier page left it.
-    site.before_pages(&format!("localStorage['cm.{key}.me'] ||= 'somebody\x1d1'"));
+    site.before_pages(format!("localStorage['cm.{key}.me'] ||= 'somebody\x1d1'"));
     browser.open(&format!("{}/page", site.url)).await;
     let met = || async { line.met() };
     // What the core waits for is held back, so that another one sends.
