@@ -131,9 +131,9 @@ impl Watch<Levels> for StockWatch {
         let now = Millis(self.clock.now_ms());
         for tenant in self.hub.tenants() {
             let standing = |sku: &Sku| table.read().standing(&tenant, sku, (self.policy.rule, now));
-            for sku in self.hub.shown() {
+            for (number, sku) in (0..).zip(self.hub.shown()) {
                 if let Standing::Unknown | Standing::SoldOut(_) = standing(&sku) {
-                    self.hub.take_back((&tenant, &sku), Gone::ReadAnew(now), (now, now));
+                    self.hub.take_back((&tenant, &sku), Gone::ReadAnew(now, number), (now, now));
                 }
             }
             for sku in self.hub.wanted() {

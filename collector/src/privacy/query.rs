@@ -112,7 +112,18 @@ impl QueryRule {
         // Some logins answer behind the mark that is for places on a page.
         match fragment {
             Some(fragment) if fragment.contains('=') => {
-                push(&mut cleaned, '#', &self.kept(fragment));
+                let (route, query) = match fragment.split_once('?') {
+                    Some((route, query)) => (route, query),
+                    None => ("", fragment),
+                };
+                let mut left = route.to_owned();
+                let kept = self.kept(query);
+                if route.is_empty() {
+                    left.push_str(&kept)
+                } else {
+                    push(&mut left, '?', &kept)
+                }
+                push(&mut cleaned, '#', &left);
             }
             Some(fragment) => push(&mut cleaned, '#', fragment),
             None => {}
@@ -172,6 +183,8 @@ mod tests {
             ("https://ada:pw@shop.example/x?reset_Token=1&&a", "https://shop.example/x?&a"),
             ("/cb#access_token=1&state=2", "/cb#state=2"),
             ("/long#chapter-2", "/long#chapter-2"),
+            ("/app#/cb?code=abc&tab=2", "/app#/cb?tab=2"),
+            ("/app#/cb?code=abc", "/app#/cb"),
             (
                 "/p/A?utm_source=mail&sku=A&monkey=1&color=code",
                 "/p/A?utm_source=mail&sku=A&monkey=1&color=code",

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clickmill_sdk_core::wire::{Hint, HintId, Millis, Sku, Tenant, VisitorId};
+use clickmill_streams::Place;
 
 use tokio::sync::watch;
 
@@ -375,10 +376,8 @@ impl Hub {
                     let hint = withdrawal(&held.frame, sku, (gone, source.1, n), now);
                     if let Some(visitor) = shard.visitors.get_mut(&subject) {
                         visitor.note_taken_back(&held.frame.id, now);
-                        if let Gone::SoldOut(place) | Gone::Stale(place) = gone
-                            && held.frame.id.source == BACK
-                        {
-                            visitor.wait_again(sku, place);
+                        if held.frame.id.source == BACK {
+                            visitor.wait_again(sku, since(gone, now));
                         }
                     }
                     // By what the hint was chosen by that it takes back.
@@ -492,6 +491,20 @@ impl Hub {
         })
     }
 
+    /// Puts a reset and what holds in place of all that waits for a stream, as far as it may go out:
+    /// where what is left out had replaced something, the page would keep that.
+    pub fn renew(
+        &self,
+        (subject, outbox): (&Subject, &Outbox),
+        now: Millis,
+        may_go_out: impl Fn(&Frame) -> bool,
+    ) {
+        let shard = self.shard(subject);
+        let Some(visitor) = shard.visitors.get(subject) else { return };
+        outbox.replace(visitor.snapshot(now).into_iter().filter(|frame| may_go_out(frame)));
+        self.meters.resets.increment(1);
+    }
+
     /// Whether the relay is going down.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::SeqCst)
@@ -588,6 +601,16 @@ impl Drop for Subscription {
 
 fn of_tenant(subjects: Option<&HashSet<Subject>>, tenant: &Tenant) -> Vec<Subject> {
     subjects.into_iter().flatten().filter(|subject| subject.is_of(tenant)).cloned().collect()
+}
+
+/// By what a product is waited for from now on. Where no record says that it is gone, by the moment: the
+/// notice that it is back is another one then than the one that was taken back.
+fn since(gone: Gone, now: Millis) -> Place {
+    match gone {
+        Gone::SoldOut(place) => place,
+        Gone::Stale(Place { partition, .. }) => Place { partition, offset: now.0 },
+        Gone::ReadAnew(at, _) => Place { partition: 0, offset: at.0 },
+    }
 }
 
 /// A panic elsewhere leaves a shard whole enough: at worst one visitor's index is behind.

@@ -18,9 +18,12 @@ pub enum Gone {
     SoldOut(Place),
     /// Nobody knows: the source of the record was not heard for too long.
     Stale(Place),
-    /// The stock was read anew at that moment, and does not have it.
-    ReadAnew(Millis),
+    /// The stock was read anew at that moment, and does not have it; a number tells such products apart.
+    ReadAnew(Millis, u32),
 }
+
+/// Hints that may show one product to one visitor.
+const SHOWING_MAX: u32 = 64;
 
 /// That a product can be had.
 #[derive(Clone, Debug)]
@@ -84,10 +87,11 @@ pub(super) fn withdrawal(
         Gone::SoldOut(place) => ("stock", place, "sold_out"),
         Gone::Stale(place) => ("stale", place, "stale"),
         // No record of now says so, and those of then lie at places that others have taken.
-        Gone::ReadAnew(at) => ("anew", Place { partition: 0, offset: at.0 }, "sold_out"),
+        Gone::ReadAnew(at, _) => ("anew", Place { partition: 0, offset: at.0 }, "sold_out"),
     };
     let n = match gone {
-        Gone::SoldOut(_) | Gone::ReadAnew(_) => n,
+        Gone::SoldOut(_) => n,
+        Gone::ReadAnew(_, number) => number.wrapping_mul(SHOWING_MAX).wrapping_add(n),
         // The same record can be too old again after a heartbeat: the second tells them apart.
         Gone::Stale(_) => n.wrapping_add((now.0 / 1000) as u32),
     };

@@ -127,7 +127,7 @@ impl Stream {
             let Poll::Ready(taken) = self.outbox.poll_take(context) else { return Poll::Pending };
             match (taken, &mut self.reader) {
                 (Taken::Frame(frame), _)
-                    if !self.delivery.react.may_go_out(&self.subject, &frame) => {}
+                    if !self.delivery.react.may_go_out((&self.subject, &self.outbox), &frame) => {}
                 (Taken::Frame(frame), Reader::Peer(_)) => {
                     return Poll::Ready(Some(frame.bytes.clone()));
                 }

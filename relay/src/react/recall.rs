@@ -20,6 +20,10 @@ impl React {
         if self.means.hub.is_whole(subject) {
             return;
         }
+        if !signals.personalization.unwrap_or(self.policy.personalizes_unasked) {
+            // There is nothing to say again. A stream that is open is of one who allows it by now.
+            return;
+        }
         let Some(epoch) = state.epochs.get(&place.partition).copied() else { return };
         let at = At { place, now_ms: self.means.clock.now_ms() };
         let told = self.answer(&mut state, (&signals, Telling::Again), at);

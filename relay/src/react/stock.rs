@@ -1,11 +1,12 @@
 //! Says what stock means to a visitor: that what was waited for is back, and what is running low.
 
-use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Millis, Wait};
+use clickmill_sdk_core::wire::{Hint, HintId, HintKind, Millis, Sku, Wait};
 use clickmill_streams::Place;
 
 use super::{React, Stem};
 use crate::hints::frame::{CLICKS, Frame};
 use crate::hints::hub::{Interest, Said, Subject, Telling};
+use crate::hints::outbox::Outbox;
 use crate::hints::stock::Notice;
 use crate::tables::{Shelf, Standing};
 use crate::views::visitor::{Lesson, Signals};
@@ -13,19 +14,25 @@ use crate::views::visitor::{Lesson, Signals};
 impl React {
     /// Whether a hint that has waited for its stream may still go out: it has not expired, and what it
     /// shows can be had. What is taken back finds only hints that hold; one that another hint has
-    /// replaced by now is found here.
-    pub fn may_go_out(&self, subject: &Subject, frame: &Frame) -> bool {
+    /// replaced by now is found here. Where what it shows cannot be had, the stream begins anew.
+    pub fn may_go_out(&self, (subject, outbox): (&Subject, &Outbox), frame: &Frame) -> bool {
         let now = Millis(self.means.clock.now_ms());
-        match frame.kind {
-            HintKind::Withdraw | HintKind::Reset => true,
-            _ if frame.expires_at <= now => false,
-            _ if frame.skus.is_empty() => true,
-            _ => {
-                let Some((tenant, _)) = subject.parts() else { return false };
-                let shelf = self.means.tables.shelf(&tenant, now);
-                frame.skus.iter().all(|sku| matches!(shelf.standing(sku), Standing::InStock(_)))
-            }
+        if matches!(frame.kind, HintKind::Withdraw | HintKind::Reset) {
+            return true;
         }
+        if frame.expires_at <= now || frame.skus.is_empty() {
+            return frame.expires_at > now;
+        }
+        let Some((tenant, _)) = subject.parts() else { return false };
+        let shelf = self.means.tables.shelf(&tenant, now);
+        let is_there = |sku: &Sku| matches!(shelf.standing(sku), Standing::InStock(_));
+        let is_true = |frame: &Frame| frame.skus.iter().all(is_there);
+        if is_true(frame) {
+            return true;
+        }
+        // The tables are held: nothing that is said meanwhile gets lost.
+        self.means.hub.renew((subject, outbox), now, is_true);
+        false
     }
 
     /// Says what stock means to a visitor with an event that asks, and has the hub follow it.

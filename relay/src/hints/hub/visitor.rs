@@ -329,7 +329,7 @@ impl Visitor {
     }
 
     /// A reset and what holds.
-    fn snapshot(&self, now: Millis) -> Vec<Arc<Frame>> {
+    pub(super) fn snapshot(&self, now: Millis) -> Vec<Arc<Frame>> {
         let reset = Frame::reset(self.source, now);
         [Arc::new(reset)].into_iter().chain(self.holding(now)).collect()
     }

@@ -182,7 +182,16 @@ fn what_came_back_while_its_source_was_silent_is_told_once_that_is_heard_again()
     assert_eq!(gone.iter().map(|hint| hint.kind).collect::<Vec<_>>(), [HintKind::Withdraw]);
     inner.beat(13);
     assert!(!look(&inner));
-    assert_eq!(notices(&stream), ["back C back.0.11.0"]);
+    let first = notices(&stream);
+    inner.clock.advance_ms(5_000);
+    assert!(look(&inner));
+    inner.beat(14);
+    assert!(!look(&inner));
+    let second: Vec<String> =
+        hints(&stream).iter().map(|hint| format!("{} {}", hint.kind.as_str(), hint.id)).collect();
+    let at = |ms: u64| format!("back.0.{}.0", NOW + ms);
+    assert_eq!(first, [format!("back C {}", at(10_000))]);
+    assert_eq!(second[1..], [format!("stock {}", at(15_000))]);
 }
 
 #[test]
@@ -207,6 +216,8 @@ fn a_stock_that_is_read_anew_takes_back_what_it_does_not_have_and_tells_who_wait
     let told = hints(&stream);
     let gone: Vec<&Hint> = told.iter().filter(|hint| hint.kind == HintKind::Withdraw).collect();
     assert_eq!(gone.len(), with_b);
+    let ids: BTreeSet<String> = gone.iter().map(|h| h.id.to_string()).collect();
+    assert_eq!(ids.len(), with_b, "none is taken for a repeat");
     assert!(gone.iter().all(|hint| hint.content.as_str().contains(r#""sold_out":["B"]"#)));
     let back: Vec<String> = told
         .iter()
@@ -229,7 +240,8 @@ fn what_waits_for_a_slow_stream_goes_out_only_while_it_is_true() {
         frames.push(frame);
     }
     let may = |inner: &Inner| {
-        let may = |frame: &Arc<Frame>| inner.react.may_go_out(&subject, frame);
+        let to = (&subject, stream.outbox());
+        let may = |frame: &Arc<Frame>| inner.react.may_go_out(to, frame);
         frames.iter().map(may).collect::<Vec<_>>()
     };
     assert_eq!(frames.iter().map(|frame| frame.skus.len()).collect::<Vec<_>>(), [2, 1]);
@@ -237,8 +249,15 @@ fn what_waits_for_a_slow_stream_goes_out_only_while_it_is_true() {
     // The first shows B. Another hint has its place by then, so nothing takes it back.
     inner.live(("v", "product_view", "B"));
     inner.tell_stock(("B", 0), 20);
+    // Of what the second click says B is in none, and the page is told all that holds.
+    hints(&stream);
     assert_eq!(may(&inner), [false, true]);
+    let anew = hints(&stream);
+    assert_eq!(anew[0].kind, HintKind::Reset);
+    assert!(anew.len() > 1 && !shown(&anew[1..]).iter().any(|line| line.contains('B')), "{anew:?}");
     inner.clock.advance_ms(600_000);
     assert_eq!(may(&inner), [false, false]);
-    assert!(inner.react.may_go_out(&subject, &Frame::reset((0, NOW), Millis(NOW))));
+    let reset = Frame::reset((0, NOW), Millis(NOW));
+    assert!(inner.react.may_go_out((&subject, stream.outbox()), &reset));
+    assert!(hints(&stream).is_empty(), "what has expired needs no other word");
 }

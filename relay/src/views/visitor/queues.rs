@@ -27,14 +27,18 @@ impl Queues {
     /// Takes note of an event. A repeated one changes nothing.
     pub fn take(&mut self, id: &QueueId, seq: u64, limits: &Limits) -> Novelty {
         let Some(at) = self.0.iter().position(|queue| queue.id == *id) else {
-            self.make_room(seq == 0, limits);
             self.0.push(starting(id.clone(), seq));
+            self.make_room(limits);
             return Novelty::New;
         };
+        let was_single = self.0[at].highest == 0;
         let novelty = take(&mut self.0[at], seq, limits.gaps_max);
         if novelty == Novelty::New {
             // From `at` to the end: usually one queue, so nothing moves.
             self.0[at..].rotate_left(1);
+            if was_single {
+                self.make_room(limits);
+            }
         }
         novelty
     }
@@ -42,13 +46,14 @@ impl Queues {
     /// Forgets the queue quiet longest where there are too many, of those of a single event or of the
     /// others: a backend that numbers nothing must not have the browser's queue forgotten, nor the
     /// events of a large batch each other.
-    fn make_room(&mut self, for_single: bool, limits: &Limits) {
-        let is_like = |queue: &QueueMark| (queue.highest == 0) == for_single;
-        let most = if for_single { limits.singles_max } else { limits.queues_max };
-        if self.0.iter().filter(|queue| is_like(queue)).count() >= most
-            && let Some(at) = self.0.iter().position(is_like)
-        {
-            self.0.remove(at);
+    fn make_room(&mut self, limits: &Limits) {
+        for (single, most) in [(true, limits.singles_max), (false, limits.queues_max)] {
+            let is_like = |queue: &QueueMark| (queue.highest == 0) == single;
+            if self.0.iter().filter(|queue| is_like(queue)).count() > most
+                && let Some(at) = self.0.iter().position(is_like)
+            {
+                self.0.remove(at);
+            }
         }
     }
 }
@@ -145,7 +150,23 @@ mod tests {
             assert_eq!(take(&format!("more-{n}"), 0), Novelty::New);
         }
         assert_eq!([take("sdk", 0), take("sdk", 1)], [Novelty::Repeated; 2]);
-        assert!(queues.0.len() <= limits.singles_max + limits.queues_max);
+        assert_eq!(queues.0.len(), limits.singles_max + 1);
+    }
+
+    #[test]
+    fn queues_are_bounded_however_they_grow() {
+        let limits = Limits::default();
+        let mut queues = Queues::default();
+        // As a page numbers what it sends without the core: a queue of its own, from 0 on.
+        for page in 0..1_000 {
+            for seq in 0..3 {
+                assert_eq!(queues.take(&queue(&format!("p{page}")), seq, &limits), Novelty::New);
+            }
+        }
+        assert_eq!(queues.0.len(), limits.queues_max);
+        for seq in 0..3 {
+            assert_eq!(queues.take(&queue("p999"), seq, &limits), Novelty::Repeated);
+        }
     }
 
     proptest! {
