@@ -121,8 +121,9 @@ export const init = ({ key, collector, hints: stream, core, consent, off, before
   document.addEventListener("clickmill:hint", hear);
   if (beforeSend) {
     document.addEventListener("clickmill:event", (event) => {
-      // Where it throws, nobody has looked at the event: it is not taken.
-      let props = false;
+      // Where it throws, nobody has looked at the event: it is not taken. A decision about consent is, or
+      // nobody would carry it out.
+      let props = event.detail.type === "consent" && undefined;
       try {
         props = beforeSend(event.detail);
       } finally {

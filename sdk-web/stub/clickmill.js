@@ -166,7 +166,7 @@
         element: found.localName,
         id: found.id.slice(0, 128) || undefined,
         // What stands in a query is often somebody's.
-        href: /^https?:/.test(found.href)
+        href: /^http/.test(found.href)
           ? (found.origin + found.pathname).slice(0, 2048)
           : undefined,
       });
@@ -185,17 +185,20 @@
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
   // granted, there is a visit only where the core was allowed to store one. Who has refused is
   // forgotten, and taken out of what is still to be sent; only that they did is told as theirs.
+  // Once for each time that they say so: what another tab stores later, they have allowed there.
+  let told = granted;
   const stored = (run) => {
     try {
       const all = localStorage;
       if (purposes()?.includes("analytics") ?? prefix + "visit" in all) return run(all);
-      if (granted != null && !pending) {
+      if (told != null && !pending) {
+        told = null;
         const visitor = all[`${prefix}me`]?.split("\x1d")[0];
         for (const name in all) if (name.startsWith(prefix)) delete all[name];
         for (const name in own) {
           if (/"visitor":"[^"]+","p/.test(own[name])) settle(name, "dropped_consent");
         }
-        if (visitor) take("consent", { granted: [] }, json({ locale: navigator.language, visitor }));
+        if (visitor) take("consent", { granted: [] }, json({ visitor }));
       }
     } catch {}
   };
@@ -313,7 +316,7 @@
     visitor,
     consent: (purposes) => {
       if (purposes != null) {
-        granted = `${purposes}`;
+        told = granted = `${purposes}`;
         pending = pending && !doc.prerendering && load();
         tell("consent");
       }

@@ -144,8 +144,8 @@ const open = async (name) => {
       return owners;
     });
 
-  const begin = () =>
-    base.transaction(name, "readwrite", { durability: "relaxed" }).objectStore(name);
+  // Relaxed about the disk, as browsers have it by default.
+  const begin = () => base.transaction(name, "readwrite").objectStore(name);
 
   // A full or closed database refuses; the queue then lives in memory alone.
   const flush = (isLeft) => {
@@ -253,7 +253,7 @@ export default async (host) => {
   const at = new URL("clickmill_core_bg.wasm", import.meta.url);
   // Whether it is missing or another one, no browser tells.
   const file = await fetch(at, { integrity: SUM }).catch(() => {
-    throw Error(`not the core of its script: ${at}`);
+    throw Error(`not the script's core: ${at}`);
   });
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, new: create, room, step: hear, said } = instance.exports;
@@ -471,8 +471,8 @@ export default async (host) => {
       if (customer && customer === was && !isOther) return;
       isOther ||= was || !customer;
       if (isOther) {
-        forget();
         step(RENEWED);
+        forget();
       }
       // Last: other tabs begin anew when they hear of it. Where the visitor is another one, they hear
       // first who that is, in place of a customer.
@@ -520,9 +520,8 @@ export default async (host) => {
     turn = waiting = undefined;
     if (what === BEGIN) {
       // Another tab may have made the visitor another one.
-      const next = text.split("\x1d");
-      if (life && life[0] !== next[0]) forget();
-      life = next;
+      const before = life;
+      life = text.split("\x1d");
       close();
       clearTimeout(timer);
       hand([...crypto.getRandomValues(new Uint8Array(32)), ...encoder.encode(text)]);
@@ -534,6 +533,7 @@ export default async (host) => {
         tell(SITE, join(as_of, list, flush.events, flush.bytes, flush.age_ms, limits(site.limits)));
       }
       tell(...granting());
+      if (before && before[0] !== life[0]) forget();
       leave();
       resend();
     } else tell(what, text);
@@ -554,7 +554,8 @@ export default async (host) => {
     storage: ({ key, oldValue, newValue }) => {
       // Not all tabs at once: each would make another visitor.
       if (key === out) setTimeout(guard, Math.random() * 500, leave);
-      obey();
+      // A page that clears all of its storage withdraws nothing.
+      if (key === visit) obey();
       const isVisitor = (text) => text?.includes("\x1d");
       if (key !== whose || isVisitor(newValue)) return;
       // Before it heard of another visitor, this page may have put back who was here before.
@@ -584,9 +585,10 @@ export default async (host) => {
     flush: () => step(FLUSH),
     consent: () => {
       const report = granting();
-      if (~report[2] & HINTS) forget();
       if (lane && !lane.isHeld() && allows("analytics") && !waiting) ask(REMIND, report);
       else step(...report);
+      // Last: who hears it may ask for the visitor, and is to find nobody.
+      if (~report[2] & HINTS) forget();
       show();
       leave();
     },

@@ -97,6 +97,20 @@ async fn who_withdraws_consent_in_one_tab_is_forgotten_in_the_others(engine: Eng
     visit.run("clickmill.consent('analytics')").await;
     let again = whose(&visit, "again").await.expect("a visitor");
     assert_ne!(again, visitor);
+    // That is nothing for the tab in which they refused, and what happens there nothing for this one.
+    let here = visit.client.window().await.expect("the tab");
+    let others = visit.client.windows().await.expect("the tabs");
+    let other = others.into_iter().find(|other| *other != here).expect("the other tab");
+    visit.client.switch_to_window(other.clone()).await.expect("it is there");
+    assert_eq!(visit.run("return clickmill.visitor() ?? null").await, Value::Null);
+    assert_eq!(whose(&visit, "refusing").await, None);
+    visit.client.switch_to_window(here.clone()).await.expect("it is there");
+    assert_eq!(whose(&visit, "still").await, Some(again.clone()));
+    // Nor does a page withdraw anything that clears its storage.
+    visit.client.switch_to_window(other).await.expect("it is there");
+    visit.run("localStorage.clear()").await;
+    visit.client.switch_to_window(here).await.expect("it is there");
+    assert_eq!(whose(&visit, "cleared").await, Some(again));
     let records: Vec<Record> = visit.world.read(Topic::ClicksRaw).await;
     let decisions = records.iter().filter(|record| record.kind.as_str() == "consent");
     let of: BTreeSet<_> = decisions.filter_map(|record| record.context.visitor.as_ref()).collect();
@@ -139,6 +153,8 @@ async fn who_withdraws_consent_is_forgotten_in_the_browser_and_known_to_nobody_l
     let unheard = format!("localStorage['cm.{}.0q'] = '{visitor}'", visit.world.write_key());
     visit.run(&unheard).await;
 
+    // Who hears that hints hold no more may ask who the visitor is.
+    visit.run("clickmill.on('hint', () => (clickmill.consent(), clickmill.visitor()))").await;
     visit.run("clickmill.consent(''); clickmill.flush()").await;
     // Recorded under the visitor it is of, or nobody could carry it out.
     let (decided_by, decision) = recorded(&visit.world, "consent").await;
