@@ -186,13 +186,13 @@
   // granted, there is a visit only where the core was allowed to store one. Who has refused is
   // forgotten, and taken out of what is still to be sent; only that they did is told as theirs.
   // Once for each time that they say so: what another tab stores later, they have allowed there.
-  let told = granted;
+  let told = granted != null && !pending;
   const stored = (run) => {
     try {
       const all = localStorage;
       if (purposes()?.includes("analytics") ?? prefix + "visit" in all) return run(all);
-      if (told != null && !pending) {
-        told = null;
+      if (told) {
+        told = 0;
         const visitor = all[`${prefix}me`]?.split("\x1d")[0];
         for (const name in all) if (name.startsWith(prefix)) delete all[name];
         for (const name in own) {
@@ -316,7 +316,8 @@
     visitor,
     consent: (purposes) => {
       if (purposes != null) {
-        told = granted = `${purposes}`;
+        granted = `${purposes}`;
+        told = 1;
         pending = pending && !doc.prerendering && load();
         tell("consent");
       }

@@ -253,7 +253,7 @@ export default async (host) => {
   const at = new URL("clickmill_core_bg.wasm", import.meta.url);
   // Whether it is missing or another one, no browser tells.
   const file = await fetch(at, { integrity: SUM }).catch(() => {
-    throw Error(`not the script's core: ${at}`);
+    throw Error(`not its core: ${at}`);
   });
   const { instance } = await WebAssembly.instantiate(await file.arrayBuffer());
   const { memory, new: create, room, step: hear, said } = instance.exports;
@@ -511,7 +511,7 @@ export default async (host) => {
 
   // Who finds that the visit is gone which this page has stored knows that consent was withdrawn in
   // another tab.
-  const obey = () => mine && recall("visit") == null && window.clickmill.consent("");
+  const obey = () => mine && recall("visit") === undefined && window.clickmill.consent("");
 
   const go = (what, kept) => {
     const text = join(recall("me"), recall("visit"), ...(kept || [""]));

@@ -509,7 +509,7 @@ async fn where_somebody_changed_the_core_the_stub_sends_alone(engine: Engine) {
         warnings[0].as_str().map(str::to_owned)
     };
     let warning = until("a word to the developer", warned).await;
-    let says = "not the script's core: ";
+    let says = "not its core: ";
     assert!(warning.contains(says), "{warning}");
     browser.run("clickmill.track('product_view', { sku: 'KET-1' }); clickmill.flush()").await;
     each_is_there_once(&world, &[("page_view", 1), ("product_view", 1)]).await;

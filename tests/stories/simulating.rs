@@ -276,9 +276,9 @@ fn a_simulation_says_what_counting_by_hand_says_from_a_file_and_from_a_topic() {
     kafka.put(Topic::ClicksRaw.as_str(), &[(format!("{TENANT}:v99"), Some("nonsense".to_owned()))]);
 
     // What `simulate` knows it knows of the relay that would serve.
-    let run = |from: &[&str]| {
+    let run = |config: &str, from: &[&str]| {
         let mut program = Command::new(built("clickmill-relay"));
-        program.args(["--config", path(&config), "simulate", "--json", "--who"]).env_clear();
+        program.args(["--config", config, "simulate", "--json", "--who"]).env_clear();
         let ran = program.args(["--rules", &rules]).args(from).output().expect("the program");
         let report: Value = serde_json::from_slice(&ran.stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
@@ -290,7 +290,7 @@ fn a_simulation_says_what_counting_by_hand_says_from_a_file_and_from_a_topic() {
         "each is shown: {expected:?}"
     );
     for from in [["--recording", path(&recording)], ["--topic", "raw"]] {
-        let (code, report) = run(&from);
+        let (code, report) = run(path(&config), &from);
         assert_eq!(code, Some(2), "{from:?}: a rule is refused");
         let refused = report["refused"].as_array().expect("a list");
         assert_eq!(refused.len(), 1, "{refused:?}");
@@ -305,8 +305,11 @@ fn a_simulation_says_what_counting_by_hand_says_from_a_file_and_from_a_topic() {
         }
         assert_eq!(told(&report).len(), expected.len());
     }
-    // By default a relay remembers nobody for longer than a day, so nobody is shown it often enough.
-    let (_, forgetful) = report(&["--rules", &rules, "--recording", path(&recording)]);
+    // A relay that remembers nobody for longer than a day shows it to nobody often enough.
+    let short = "view.state_ttl = \"24h\"\n\
+                 tokens.keys = [{ id = \"a\", secret = \"0123456789abcdef0123456789abcdef\" }]";
+    let short = folder.write("short.toml", short);
+    let (_, forgetful) = run(path(&short), &["--recording", path(&recording)]);
     assert!(!told(&forgetful)["ever"].outcomes.contains_key("capped"), "{forgetful}");
 }
 
