@@ -231,11 +231,6 @@ fn simulate(options: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-fn report(options: &[&str]) -> (Option<i32>, Value) {
-    let (code, said, complains) = simulate(&[options, &["--json", "--who"]].concat());
-    (code, serde_json::from_str(&said).unwrap_or_else(|_| panic!("a report: {said} {complains}")))
-}
-
 fn told(report: &Value) -> BTreeMap<&str, Count> {
     let rules = report["rules"].as_array().expect("rules").iter();
     rules.map(|rule| (rule["rule"].as_str().expect("a name"), Count::told(rule))).collect()
