@@ -129,17 +129,19 @@ impl Watch<Levels> for StockWatch {
 
     fn replaced(&self, table: &Table<Levels>) {
         let now = Millis(self.clock.now_ms());
-        for tenant in self.hub.tenants() {
-            let standing = |sku: &Sku| table.read().standing(&tenant, sku, (self.policy.rule, now));
-            for (number, sku) in (0..).zip(self.hub.shown()) {
-                if let Standing::Unknown | Standing::SoldOut(_) = standing(&sku) {
-                    self.hub.take_back((&tenant, &sku), Gone::ReadAnew(now, number), (now, now));
-                }
+        let all = self.hub.tenants();
+        let tenants = all.iter().collect();
+        let standing = |tenant: &Tenant, sku: &Sku| {
+            table.read().standing(tenant, sku, (self.policy.rule, now))
+        };
+        for (number, (tenant, sku)) in (0..).zip(pairs(&tenants, &self.hub.shown())) {
+            if let Standing::Unknown | Standing::SoldOut(_) = standing(tenant, sku) {
+                self.hub.take_back((tenant, sku), Gone::ReadAnew(now, number), (now, now));
             }
-            for sku in self.hub.wanted() {
-                if let Standing::InStock(level) = standing(&sku) {
-                    self.tell((&tenant, &sku), level, (now, now));
-                }
+        }
+        for (tenant, sku) in pairs(&tenants, &self.hub.wanted()) {
+            if let Standing::InStock(level) = standing(tenant, sku) {
+                self.tell((tenant, sku), level, (now, now));
             }
         }
     }
@@ -182,17 +184,15 @@ impl AgeWatch {
 
     /// Looks again and again; never resolves.
     pub async fn run(mut self, clock: &SharedClock) -> Infallible {
-        let mut was_silent = false;
         loop {
             sleep(LOOK_EVERY).await;
             self.hub.show_quantiles();
-            let is_silent = self.look(Millis(clock.now_ms()));
-            if is_silent && !was_silent {
+            let were_heard = self.silent.is_empty();
+            if self.look(Millis(clock.now_ms())) && were_heard {
                 warn!(
                     "a source of stock levels was not heard for too long: its products are not shown"
                 );
             }
-            was_silent = is_silent;
         }
     }
 

@@ -181,7 +181,6 @@
   // What the visitor has granted, and words that grant nothing; none where nobody has said.
   const purposes = () => granted?.split(/[\s,]+/);
 
-
   // Some browsers throw on the mere look at a storage that they deny. Where nobody has said what is
   // granted, there is a visit only where the core was allowed to store one. Who has refused is
   // forgotten, and taken out of what is still to be sent; only that they did is told as theirs.

@@ -242,13 +242,13 @@ mod tests {
         history.make_room(&rules, Millis(FORGOTTEN_AFTER_MS + 1_000));
         assert_eq!(history.0.len(), MARKS_MAX - ROOM);
         let kept = |of: usize| {
-            let rules = rules.iter().filter(|rule| make_number(rule) % 3 == of);
+            let rules = rules.iter().filter(|rule| number_of(rule) % 3 == of);
             rules.filter(|rule| history.mark(&rule.name).is_some()).count()
         };
         assert_eq!((kept(0), kept(1)), (22, 20), "none that counts for ever");
     }
 
-    fn make_number(rule: &Rule) -> usize {
+    fn number_of(rule: &Rule) -> usize {
         rule.name.as_str()[1..].parse().unwrap()
     }
 }

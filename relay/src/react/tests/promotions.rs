@@ -69,6 +69,28 @@ impl Inner {
     }
 }
 
+/// The kinds of the hints of a slot on a page about a product, that a server renders for a visitor of whom
+/// this is known.
+fn page(
+    inner: &Inner,
+    (visitor, sku, slot): (&str, &str, &str),
+    known: impl FnOnce(&Wish<'_>) -> Option<Signals>,
+) -> Vec<&'static str> {
+    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse(visitor).unwrap());
+    let wish = Wish {
+        tenant: &tenant,
+        visitor: &visitor,
+        slots: &[Slot::parse(slot).unwrap()],
+        sku: Some(&Sku::parse(sku).unwrap()),
+        page: None,
+        category: None,
+        partition: 0,
+    };
+    let known = known(&wish);
+    let frames = inner.react.decide(&Subject::new(&tenant, &visitor), &wish, known).unwrap();
+    frames.iter().map(|frame| frame.kind.as_str()).collect()
+}
+
 /// Kind, slot and products of each hint.
 fn told(stream: &Subscription) -> Vec<String> {
     let hints = hints(stream);
@@ -250,22 +272,7 @@ fn a_promotion_of_a_rendered_page_is_told_to_the_servers_of_that_page() {
 #[test]
 fn a_page_that_a_server_renders_is_promoted_and_counts_with_the_next_event() {
     let mut inner = promoting(&RULES.replace("ever = 2", "ever = 1"));
-    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
-    let subject = Subject::new(&tenant, &visitor);
-    let (slots, sku) = ([Slot::parse("suggested").unwrap()], Sku::parse("A").unwrap());
-    let decide = |inner: &Inner| {
-        let wish = Wish {
-            tenant: &tenant,
-            visitor: &visitor,
-            slots: &slots,
-            sku: Some(&sku),
-            page: None,
-            category: None,
-            partition: 0,
-        };
-        let frames = inner.react.decide(&subject, &wish, None).unwrap();
-        frames.iter().map(|frame| frame.kind.as_str()).collect::<Vec<_>>()
-    };
+    let decide = |inner: &Inner| page(inner, ("v", "A", "suggested"), |_| None);
     assert_eq!(decide(&inner), ["promote"]);
     assert_eq!(decide(&inner), ["promote"], "the same, since it holds");
     assert_eq!(told(&inner.open("v")), ["promote suggested D"]);
@@ -280,27 +287,12 @@ fn a_page_that_a_server_renders_is_promoted_and_counts_with_the_next_event() {
 #[test]
 fn what_a_click_shows_while_a_page_is_rendered_counts_for_that_page() {
     let mut inner = promoting(&RULES.replace("ever = 2", "ever = 1"));
-    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
-    let slots = [Slot::parse("suggested").unwrap()];
     // As the state was before the click.
-    let page = |inner: &Inner, visitor: &VisitorId, sku: &str| {
-        let (subject, sku) = (Subject::new(&tenant, visitor), Sku::parse(sku).unwrap());
-        let wish = Wish {
-            tenant: &tenant,
-            visitor,
-            slots: &slots,
-            sku: Some(&sku),
-            page: None,
-            category: None,
-            partition: 0,
-        };
-        let frames = inner.react.decide(&subject, &wish, None).unwrap();
-        frames.iter().map(|frame| frame.kind.as_str()).collect::<Vec<_>>()
-    };
-    page(&inner, &VisitorId::parse("other").unwrap(), "B");
+    let decide = |inner: &Inner, visitor, sku| page(inner, (visitor, sku, "suggested"), |_| None);
+    decide(&inner, "other", "B");
     assert_eq!(inner.recorded("v", "A"), ["kettles"]);
     inner.later(60_000);
-    assert_eq!(page(&inner, &visitor, "A"), ["suggest"], "it was shown as often as may be");
+    assert_eq!(decide(&inner, "v", "A"), ["suggest"], "it was shown as often as may be");
     assert!(inner.recorded("v", "B").is_empty());
 }
 
@@ -314,22 +306,11 @@ fn a_visitor_who_has_only_searched_is_no_stranger_to_a_page() {
     let (_, seen) = inner.record(&record);
     assert_eq!(promoted(seen).verdicts.len(), 1);
     inner.later(60_000);
-    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
-    let (subject, sku) = (Subject::new(&tenant, &visitor), Sku::parse("A").unwrap());
-    let state = inner.driver.state(b"shop:v").unwrap().unwrap();
-    assert_eq!(state.last_asked((tenant.clone(), visitor.clone())), None);
-    let wish = Wish {
-        tenant: &tenant,
-        visitor: &visitor,
-        slots: &[Slot::parse("suggested").unwrap()],
-        sku: Some(&sku),
-        page: None,
-        category: None,
-        partition: 0,
-    };
-    let known = wish.of_unasked(state.unasked(), Millis(inner.clock_ms()));
-    let frames = inner.react.decide(&subject, &wish, Some(known)).unwrap();
-    let kinds: Vec<&str> = frames.iter().map(|frame| frame.kind.as_str()).collect();
+    let state = inner.driver.state(b"shop:v").unwrap().unwrap().clone();
+    let kinds = page(&inner, ("v", "A", "suggested"), |wish| {
+        assert_eq!(state.last_asked((wish.tenant.clone(), wish.visitor.clone())), None);
+        Some(wish.of_unasked(state.unasked(), Millis(inner.clock_ms())))
+    });
     assert_eq!(kinds, ["suggest"], "it was shown as often as may be");
 }
 
@@ -345,26 +326,16 @@ fn who_has_refused_gets_nothing_on_a_page_though_the_site_would_promote_unasked(
         record.context.consent = Some(serde_json::from_str(&text).unwrap());
         inner.record(&record);
     };
-    let (tenant, visitor) = (Tenant::parse("shop").unwrap(), VisitorId::parse("v").unwrap());
-    let (subject, sku) = (Subject::new(&tenant, &visitor), Sku::parse("B").unwrap());
-    let page = |inner: &mut Inner| {
-        let slots = [Slot::parse("more").unwrap()];
-        let wish = Wish {
-            tenant: &tenant,
-            visitor: &visitor,
-            slots: &slots,
-            sku: Some(&sku),
-            page: None,
-            category: None,
-            partition: 0,
-        };
-        let state = inner.driver.state(b"shop:v").unwrap().unwrap();
-        let known = state.last_asked((tenant.clone(), visitor.clone())).unwrap().1;
-        inner.react.decide(&subject, &wish, Some(known)).unwrap().len()
+    let decide = |inner: &mut Inner| {
+        let state = inner.driver.state(b"shop:v").unwrap().unwrap().clone();
+        page(inner, ("v", "B", "more"), |wish| {
+            let asked = state.last_asked((wish.tenant.clone(), wish.visitor.clone()));
+            Some(asked.unwrap().1)
+        })
     };
-    assert_eq!(page(&mut inner), 1);
+    assert_eq!(decide(&mut inner), ["suggest"]);
     consent(&mut inner, &["analytics"]);
-    assert_eq!(page(&mut inner), 0);
+    assert!(decide(&mut inner).is_empty());
     consent(&mut inner, &["analytics", "personalization"]);
-    assert_eq!(page(&mut inner), 1);
+    assert_eq!(decide(&mut inner), ["suggest"]);
 }

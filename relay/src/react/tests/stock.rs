@@ -3,6 +3,7 @@
 use clickmill_sdk_core::wire::Consent;
 
 use super::*;
+use crate::tables::Levels;
 
 /// State and product of each hint about stock, with its id.
 fn notices(stream: &Subscription) -> Vec<String> {
@@ -194,6 +195,45 @@ fn what_came_back_while_its_source_was_silent_is_told_once_that_is_heard_again()
     assert_eq!(second[1..], [format!("stock {}", at(15_000))]);
 }
 
+/// A table of stock that has these products alone.
+fn stock_of(skus: &[&str]) -> Table<Levels> {
+    let table = Table::detached("stock");
+    for (offset, sku) in skus.iter().enumerate() {
+        let (key, value) =
+            (format!("shop:{sku}"), format!(r#"{{"sku":"{sku}","available":5,"at":1}}"#));
+        let place = Place { partition: 0, offset: offset as u64 };
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        table.apply(&Raw { source: 0, place, key, value, timestamp_ms: 1 }).unwrap();
+    }
+    table
+}
+
+#[test]
+fn what_a_stock_that_is_read_anew_takes_back_is_told_apart() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    assert_eq!(shown(&hints(&stream)), ["suggested B C", "more D"]);
+    inner.watch().replaced(&stock_of(&["A", "C"]));
+    let gone: BTreeSet<String> = hints(&stream).iter().map(|hint| hint.id.to_string()).collect();
+    assert_eq!(gone.len(), 2, "a page drops what has an id that it knows: {gone:?}");
+}
+
+#[test]
+fn a_hint_that_was_seen_just_before_another_one_took_its_place_counts() {
+    let mut inner = Inner::new();
+    inner.react.opened(0, NOW);
+    let stream = inner.open("v");
+    inner.live(("v", "product_view", "A"));
+    let first = hints(&stream).swap_remove(0).id;
+    inner.live(("v", "product_view", "B"));
+    let subject = Subject::new(&Tenant::parse("shop").unwrap(), &VisitorId::parse("v").unwrap());
+    inner.react.means.hub.seen(&subject, &first, Millis(NOW + 5));
+    let count = "clickmill_relay_click_to_exposure_seconds_count{kind=\"suggest\"} 1";
+    assert!(inner.counts(count), "{}", inner.metrics.render());
+}
+
 #[test]
 fn a_stock_that_is_read_anew_takes_back_what_it_does_not_have_and_tells_who_waits() {
     let mut inner = waiting();
@@ -204,20 +244,10 @@ fn a_stock_that_is_read_anew_takes_back_what_it_does_not_have_and_tells_who_wait
     let with_b = said.iter().filter(|hint| shows_b(hint)).count();
     assert!(with_b > 0, "{said:?}");
     // As the new table has it: of B there is no record, and D can be had.
-    let anew = Table::detached("stock");
-    for (offset, sku) in ["A", "D"].into_iter().enumerate() {
-        let (key, value) =
-            (format!("shop:{sku}"), format!(r#"{{"sku":"{sku}","available":5,"at":1}}"#));
-        let place = Place { partition: 0, offset: offset as u64 };
-        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        anew.apply(&Raw { source: 0, place, key, value, timestamp_ms: 1 }).unwrap();
-    }
-    inner.watch().replaced(&anew);
+    inner.watch().replaced(&stock_of(&["A", "D"]));
     let told = hints(&stream);
     let gone: Vec<&Hint> = told.iter().filter(|hint| hint.kind == HintKind::Withdraw).collect();
     assert_eq!(gone.len(), with_b);
-    let ids: BTreeSet<String> = gone.iter().map(|h| h.id.to_string()).collect();
-    assert_eq!(ids.len(), with_b, "none is taken for a repeat");
     assert!(gone.iter().all(|hint| hint.content.as_str().contains(r#""sold_out":["B"]"#)));
     let back: Vec<String> = told
         .iter()
